@@ -1,0 +1,130 @@
+//! What SQL becomes: a source, steps on rows, at most one windowed aggregation, steps on groups.
+//!
+//! ```text
+//! scan columns ─► window columns ─► before: filter, project … ─► aggregate ─► after: filter, project … ─► output
+//! ```
+//!
+//! Invariants:
+//! 1. A plan is immutable and says all that running it needs; `sql/` makes it, operators read it.
+//! 2. Every expression's column indices refer to the schema of the step before it.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{FieldRef, SchemaRef};
+use datafusion::logical_expr::AggregateUDF;
+use datafusion::physical_expr::PhysicalExpr;
+
+/// A pipeline's query, ready to run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The SQL as the user wrote it.
+    pub sql: String,
+    /// The source table's name.
+    pub source: String,
+    /// Columns to decode: positions in the source's schema, ascending.
+    pub scan: Vec<usize>,
+    /// The schema of those columns.
+    pub scan_schema: SchemaRef,
+    /// Position of the event time in `scan`. It is always scanned.
+    pub event_time: usize,
+    /// The window table function; `None` for a pipeline on the bare table.
+    pub window: Option<Window>,
+    /// What happens to each row, in order; the first step sees `scan_schema` followed by
+    /// `window.columns`.
+    pub before: Vec<Step>,
+    /// `None`: rows are appended.
+    pub aggregate: Option<Aggregate>,
+    /// What happens to each group, in order; the first step sees `aggregate.schema`.
+    /// Empty without aggregation.
+    pub after: Vec<Step>,
+    /// The result table's columns, without `_final`: names and types of the SELECT.
+    pub output: SchemaRef,
+    /// Positions in `output` of the key: the GROUP BY columns in the order of GROUP BY. Empty
+    /// without aggregation.
+    pub key: Vec<usize>,
+    /// Positions in `output` of `window_start` and `window_end`, where the SELECT keeps them
+    /// (under any name). An aggregation keeps at least one.
+    pub window_start: Option<usize>,
+    pub window_end: Option<usize>,
+    /// Hash of what state means: the normalised query, source identity, used columns' types.
+    /// Formatting of the SQL does not change it. Stable across processes and versions of Rust.
+    pub fingerprint: u64,
+}
+
+/// `TUMBLE(TABLE t, DESCRIPTOR(c), size [, offset])`, in milliseconds. A tumbling window is one
+/// whose slide equals its size. Windows start at `offset + n * slide`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    pub size_ms: i64,
+    pub slide_ms: i64,
+    pub offset_ms: i64,
+    /// Window columns that expressions use, appended to each row after the scan columns.
+    pub columns: Vec<WindowColumn>,
+}
+
+/// A column that the window table function adds; its type is that of the event time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowColumn {
+    Start,
+    End,
+    /// `window_end` − 1 ms.
+    Time,
+}
+
+/// One step of a chain on batches.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// Keeps the rows for which the expression is true (not false, not null).
+    Filter(Arc<dyn PhysicalExpr>),
+    /// Replaces the columns by these expressions' values. `schema` has one field per expression.
+    Project { exprs: Vec<Arc<dyn PhysicalExpr>>, schema: SchemaRef },
+}
+
+/// `GROUP BY window_start, window_end, keys…` with its aggregates.
+#[derive(Debug, Clone)]
+pub struct Aggregate {
+    /// The GROUP BY expressions in their order.
+    pub keys: Vec<Key>,
+    pub calls: Vec<Call>,
+    /// The output: one field per key, then one per call.
+    pub schema: SchemaRef,
+}
+
+/// One GROUP BY expression.
+#[derive(Debug, Clone)]
+pub enum Key {
+    WindowStart,
+    WindowEnd,
+    Expr(Arc<dyn PhysicalExpr>),
+}
+
+/// One aggregate call, such as `sum(amount) FILTER (WHERE paid)`.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub function: Function,
+    /// Already cast to the types the function wants. Empty for `count(*)`.
+    pub args: Vec<Arc<dyn PhysicalExpr>>,
+    /// Input types after the cast, one per argument.
+    pub arg_fields: Vec<FieldRef>,
+    pub filter: Option<Arc<dyn PhysicalExpr>>,
+    /// Name, type and nullability of the result.
+    pub field: FieldRef,
+}
+
+/// What an aggregate call computes.
+#[derive(Debug, Clone)]
+pub enum Function {
+    /// Rows (no argument) or rows whose argument is not null.
+    Count,
+    /// Integers in 128 bits, checked at evaluation; decimals in 256; floats as they are.
+    Sum,
+    Avg,
+    Min,
+    Max,
+    /// Variance or standard deviation, of a sample or of the population, of `Float64`.
+    Moments { sample: bool, root: bool },
+    BoolAnd,
+    BoolOr,
+    /// Any other DataFusion aggregate, through the adapter: a row `Accumulator` per group.
+    Other { udf: Arc<AggregateUDF>, distinct: bool },
+}

@@ -1,0 +1,82 @@
+//! What a pipeline knows of itself at a committed epoch: the facts behind the system tables.
+//!
+//! Invariant: facts are committed with their epoch and published with its results, so that counters,
+//! partitions and results of one answer agree. Live values that exist between epochs (end offsets,
+//! busy shares, a broker's trouble) are in [`crate::pipeline::Live`].
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::connector::SchemaSeen;
+use crate::time::Epoch;
+
+/// Counters of a pipeline's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counters {
+    /// Records read, tombstones and dead letters included.
+    pub rows_in: u64,
+    /// Final rows written.
+    pub rows_out: u64,
+    pub late_rows: u64,
+    pub tombstones: u64,
+    /// Late rows included.
+    pub dead_letters: u64,
+}
+
+/// A partition at a committed epoch. Times in milliseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionFact {
+    pub partition: i32,
+    pub next_offset: i64,
+    /// `None`: no row yet.
+    pub watermark_ms: Option<i64>,
+    pub idle: bool,
+    /// Windows that end at or before it were closed without this partition; `None`: none were.
+    pub floor_ms: Option<i64>,
+    /// Where a bounded run ends; kept, so that a killed run goes on to the same end.
+    pub bounded_end: Option<i64>,
+}
+
+/// One committed epoch. The engine keeps the newest [`Facts::EPOCHS_KEPT`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochFact {
+    pub epoch: Epoch,
+    pub committed_at_ms: i64,
+    /// From the barrier's start to the end of the synced write.
+    pub duration_ms: f64,
+    pub rows_in: u64,
+    pub bytes_written: u64,
+}
+
+/// A floor that was set: from `next_offset` on, windows ending at or before `floor_ms` are late.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FloorFact {
+    pub epoch: Epoch,
+    pub partition: i32,
+    pub next_offset: i64,
+    pub floor_ms: i64,
+}
+
+/// All facts of one committed epoch.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Facts {
+    pub epoch: Epoch,
+    pub committed_at_ms: Option<i64>,
+    pub watermark_ms: Option<i64>,
+    /// Windows that end at or before it are closed.
+    pub closed_ms: Option<i64>,
+    pub counters: Counters,
+    /// Ascending by partition.
+    pub partitions: Arc<Vec<PartitionFact>>,
+    /// Oldest first, bounded.
+    pub epochs: Arc<VecDeque<EpochFact>>,
+    pub floors: Arc<Vec<FloorFact>>,
+    pub schemas: Arc<Vec<SchemaSeen>>,
+}
+
+impl Facts {
+    /// How many committed epochs `weir.epochs` shows: over four minutes of 250 ms epochs.
+    pub const EPOCHS_KEPT: usize = 1_000;
+}

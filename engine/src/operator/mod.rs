@@ -1,0 +1,1 @@
+//! The operators: small state machines that get batches and barriers.

@@ -1,0 +1,1 @@
+//! SQL text to dataflow: dialect, window table functions, checks, lowering.

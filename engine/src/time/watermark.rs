@@ -1,0 +1,1 @@
+//! Watermarks: a running maximum per partition, floors, idleness.

@@ -1,0 +1,1 @@
+//! Windows: which one holds an event time, and where it ends.
