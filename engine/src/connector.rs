@@ -68,6 +68,15 @@ impl RecordBlock {
         self.offsets.is_empty()
     }
 
+    /// Drops the records from offset `end` on.
+    pub fn truncate_at(&mut self, end: i64) {
+        let n_kept = self.offsets.partition_point(|offset| *offset < end);
+        self.offsets.truncate(n_kept);
+        self.timestamps_ms.truncate(n_kept);
+        self.keys.truncate(n_kept);
+        self.values.truncate(n_kept);
+    }
+
     /// The value of record `i`; `None` for a tombstone.
     #[must_use]
     pub fn value(&self, i: usize) -> Option<&[u8]> {
@@ -219,11 +228,13 @@ pub enum ReaderEvent {
 
 /// Reads the partitions given to one source subtask. Lives on that subtask's thread.
 pub trait Reader: Send {
-    /// Starts to read a partition. Calling it for an assigned partition is an error of the caller.
+    /// Starts to read a partition and returns the offset that `start` means (the first offset that
+    /// exists for `Earliest`, the end for `Latest` or a time after the last record). Calling it for an
+    /// assigned partition is an error of the caller.
     ///
     /// # Errors
-    /// [`SourceError::Retry`] where the broker did not answer.
-    fn assign(&mut self, partition: i32, start: Start) -> Result<(), SourceError>;
+    /// [`SourceError::Retry`] where the broker did not answer: the partition is then not assigned.
+    fn assign(&mut self, partition: i32, start: Start) -> Result<i64, SourceError>;
 
     /// Stops taking records of a partition, or goes on. What is queued is kept, not fetched again.
     fn set_paused(&mut self, partition: i32, paused: bool);
