@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The one binary, `weir`: project files, command line, pipelines, SQL and streams over HTTP.
+
+pub mod pipeline;
