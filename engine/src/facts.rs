@@ -40,7 +40,7 @@ pub struct PartitionFact {
 }
 
 /// One committed epoch. The engine keeps the newest [`Facts::EPOCHS_KEPT`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochFact {
     pub epoch: Epoch,
     pub committed_at_ms: i64,
