@@ -1,1 +1,32 @@
-//! Placeholder.
+//! Avro to Arrow: wire format, registries, schema evolution, decoding.
+//!
+//! ```text
+//! record value ─► wire ─► id ─► registry ─► writer schema ─┐
+//!                  │                                       ├─► resolve ─► plan (cached per id)
+//!                  │                        reader schema ─┘                │
+//!                  └────────────── body ────────────────────► decode ◄──────┘ ─► RecordBatch
+//! ```
+//!
+//! This crate has never heard of Kafka, of the engine or of an HTTP server; the registry client
+//! and [`registry::memory::handle`] are all the HTTP there is.
+//!
+//! Invariants:
+//! 1. What becomes of a record depends on its bytes, the two schemas and nothing else: not on its
+//!    neighbours in the batch, and not on which columns were asked for.
+//! 2. Nothing here panics on what a record, a schema or a registry says, and what it says can
+//!    make nothing grow without limit.
+//! 3. No credential appears in an error, a log or a `Debug` output.
+
+pub mod decode;
+pub mod registry;
+pub mod resolve;
+pub mod wire;
+
+mod avro;
+mod error;
+
+pub use decode::{DecodedBatch, Decoder, RejectReason, Rejected, SeenSchema};
+pub use error::{FatalError, SchemaError};
+pub use registry::{RegistryError, SchemaRegistry, SchemaText};
+pub use resolve::ReaderSchema;
+pub use wire::SchemaId;

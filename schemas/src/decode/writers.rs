@@ -1,0 +1,188 @@
+//! The writer schemas that a decoder has met, each with its plan.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::SeenSchema;
+use crate::avro::Schema;
+use crate::registry::{RegistryError, SchemaRegistry, SubjectVersion};
+use crate::resolve::ReaderSchema;
+use crate::resolve::compile::{Issue, compile};
+use crate::resolve::plan::Plan;
+use crate::wire::SchemaId;
+
+/// Plans kept per decoder. A topic has a handful of writer schemas; one that makes an id per record
+/// pays for it by resolving again, not by memory.
+const MAX_WRITERS: usize = 1_000;
+
+/// Of an incompatible schema only so many broken rules are told.
+const MAX_ISSUES_TOLD: usize = 5;
+
+/// A writer schema and how it is read.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) id: SchemaId,
+    /// How, or why no record of it can be read.
+    pub(super) plan: Result<WriterPlan, String>,
+    registered: Option<SubjectVersion>,
+    /// `schema 7 ("orders-value" version 3), record "shop.Order"`
+    name: String,
+    /// The reader schema's name.
+    reader: String,
+}
+
+/// A plan down to the columns of one decoder.
+#[derive(Debug)]
+pub(super) struct WriterPlan {
+    pub(super) root: Plan,
+    pub(super) types: Vec<Plan>,
+    issues: Vec<Issue>,
+}
+
+/// What is known about a schema id.
+pub(super) enum Found {
+    Writer(Arc<Writer>),
+    /// As `Writer`, for the first time.
+    New(Arc<Writer>),
+    /// The registry does not know it.
+    Unknown(String),
+    /// The registry does not answer.
+    Away(String),
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Writers {
+    reader: Arc<ReaderSchema>,
+    columns: Vec<usize>,
+    registry: Arc<dyn SchemaRegistry>,
+
+    by_id: HashMap<SchemaId, (Arc<Writer>, u64)>,
+    /// Counts the calls: what was used longest ago goes first.
+    n_uses: u64,
+}
+
+impl Writers {
+    pub(super) fn new(
+        reader: Arc<ReaderSchema>,
+        columns: Vec<usize>,
+        registry: Arc<dyn SchemaRegistry>,
+    ) -> Self {
+        Self { reader, columns, registry, by_id: HashMap::new(), n_uses: 0 }
+    }
+
+    /// The writer schema `id`, from memory or from the registry.
+    pub(super) fn find(&mut self, id: SchemaId) -> Found {
+        self.n_uses += 1;
+        if let Some((writer, last_use)) = self.by_id.get_mut(&id) {
+            *last_use = self.n_uses;
+            return Found::Writer(Arc::clone(writer));
+        }
+        let text = match self.registry.by_id(id) {
+            Ok(text) => Ok(text),
+            Err(RegistryError::NotFound { .. }) => {
+                return Found::Unknown(format!("the registry has no schema of id {id}"));
+            }
+            Err(error @ RegistryError::Unavailable { .. }) => return Found::Away(error.to_string()),
+            Err(error @ RegistryError::Invalid { .. }) => Err(error.to_string()),
+        };
+        let schema = text
+            .and_then(|text| Schema::parse(&text.text, &text.references).map_err(|error| error.to_string()));
+        let writer = Arc::new(self.writer(id, schema));
+        self.make_room();
+        self.by_id.insert(id, (Arc::clone(&writer), self.n_uses));
+        Found::New(writer)
+    }
+
+    fn make_room(&mut self) {
+        if self.by_id.len() < MAX_WRITERS {
+            return;
+        }
+        let oldest = self.by_id.iter().min_by_key(|(_, (_, last_use))| *last_use).map(|(id, _)| *id);
+        if let Some(oldest) = oldest {
+            self.by_id.remove(&oldest);
+        }
+    }
+
+    fn writer(&self, id: SchemaId, schema: Result<Schema, String>) -> Writer {
+        let registered = self.registered(id);
+        let mut name = match &registered {
+            Some(SubjectVersion { subject, version }) => {
+                format!("schema {id} (\"{subject}\" version {version})")
+            }
+            None => format!("schema {id}"),
+        };
+        if let Ok(schema) = &schema {
+            name = format!("{name}, {}", schema.describe(&schema.root));
+        }
+        let reader = self.reader.describe();
+        let plan = match schema {
+            Ok(schema) => self.plan(&schema).map_err(|issues| mismatch(&name, &reader, &issues)),
+            Err(why) => Err(format!("writer {name} can't be read: {why}")),
+        };
+        Writer { id, plan, registered, name, reader }
+    }
+
+    /// Where the schema is registered; nothing depends on it but texts, so failures don't matter.
+    fn registered(&self, id: SchemaId) -> Option<SubjectVersion> {
+        let mut versions = self.registry.subjects_of(id).ok()?;
+        let own =
+            self.reader.subject().and_then(|(subject, _)| versions.iter().position(|v| v.subject == subject));
+        (!versions.is_empty()).then(|| versions.swap_remove(own.unwrap_or(0)))
+    }
+
+    fn plan(&self, writer: &Schema) -> Result<WriterPlan, String> {
+        let compiled = compile(writer, self.reader.schema());
+        let hopeless: Vec<_> = compiled.issues.iter().filter(|issue| !issue.conditional).collect();
+        if !hopeless.is_empty() {
+            return Err(tell(hopeless));
+        }
+        let mut root = compiled.root;
+        root.project(&self.columns);
+        Ok(WriterPlan { root, types: compiled.types, issues: compiled.issues })
+    }
+}
+
+impl Writer {
+    /// What is to be told about it when record `record` is its first.
+    pub(super) fn seen(&self, record: u32) -> SeenSchema {
+        let detail = match &self.plan {
+            Err(detail) => detail.clone(),
+            Ok(plan) if plan.issues.is_empty() => String::new(),
+            Ok(plan) => mismatch(&self.name, &self.reader, &format!("some values: {}", tell(&plan.issues))),
+        };
+        SeenSchema {
+            schema_id: self.id.0,
+            subject: self.registered.as_ref().map(|registered| registered.subject.clone()),
+            version: self.registered.as_ref().map(|registered| registered.version),
+            record,
+            compatible: self.plan.is_ok(),
+            detail,
+        }
+    }
+
+    /// For a person.
+    pub(super) fn describe(&self) -> String {
+        format!("writer {}", self.name)
+    }
+
+    /// Why a value of it has no place in the reader schema.
+    pub(super) fn value_mismatch(&self, issue: usize) -> String {
+        let issue = self.plan.as_ref().ok().and_then(|plan| plan.issues.get(issue));
+        mismatch(&self.name, &self.reader, &issue.map(Issue::to_string).unwrap_or_default())
+    }
+}
+
+fn mismatch(writer: &str, reader: &str, rule: &str) -> String {
+    format!("writer {writer} does not fit reader {reader}: {rule}")
+}
+
+fn tell<'a>(issues: impl IntoIterator<Item = &'a Issue>) -> String {
+    let mut issues = issues.into_iter();
+    let mut told: Vec<_> = issues.by_ref().take(MAX_ISSUES_TOLD).map(Issue::to_string).collect();
+    match issues.count() {
+        0 => {}
+        n_more => told.push(format!("and {n_more} more")),
+    }
+    told.join("; ")
+}

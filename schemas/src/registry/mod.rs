@@ -1,0 +1,106 @@
+//! Where writer schemas come from: any registry that speaks Confluent's API, or the embedded one.
+//!
+//! Calls block; whoever decodes has a thread of its own.
+
+pub mod http;
+pub mod memory;
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::SchemaId;
+
+pub use http::HttpRegistry;
+pub use memory::MemoryRegistry;
+
+/// A schema with everything needed to parse it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaText {
+    /// Avro schema JSON.
+    pub text: String,
+    /// The schemas that it refers to by name, each after those that it refers to itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<String>,
+}
+
+impl From<&str> for SchemaText {
+    fn from(text: &str) -> Self {
+        Self { text: text.to_owned(), references: Vec::new() }
+    }
+}
+
+/// A schema's place in a registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubjectVersion {
+    pub subject: String,
+    pub version: u32,
+}
+
+/// A schema under a subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    pub id: SchemaId,
+    pub subject: String,
+    pub version: u32,
+    pub schema: Arc<SchemaText>,
+}
+
+/// A schema registry.
+pub trait SchemaRegistry: Send + Sync + fmt::Debug {
+    /// The schema of an id; it never changes.
+    ///
+    /// # Errors
+    /// [`RegistryError`], as all calls here.
+    fn by_id(&self, id: SchemaId) -> Result<Arc<SchemaText>, RegistryError>;
+
+    /// Where the schema of an id is registered.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    fn subjects_of(&self, id: SchemaId) -> Result<Vec<SubjectVersion>, RegistryError>;
+
+    /// The newest version of a subject.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    fn latest(&self, subject: &str) -> Result<Registered, RegistryError>;
+
+    /// A version of a subject.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    fn version(&self, subject: &str, version: u32) -> Result<Registered, RegistryError>;
+
+    /// Registers a schema without references under a subject, unless it is there already.
+    ///
+    /// # Errors
+    /// [`RegistryError::Invalid`] where the registry refuses it, as not compatible for one.
+    fn register(&self, subject: &str, schema: &str) -> Result<SchemaId, RegistryError>;
+}
+
+/// Why a registry gave no answer that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// The registry says that it has no such thing. Only registering it helps.
+    #[error("the schema registry has no {what}")]
+    NotFound { what: String },
+    /// The registry is away, busy, or does not let us in. Ask again later.
+    #[error("could not ask the schema registry: {detail}")]
+    Unavailable { detail: String },
+    /// The registry refused the request, or the schema is not Avro. Give up.
+    #[error("{detail}")]
+    Invalid { detail: String },
+}
+
+impl RegistryError {
+    fn unavailable(detail: impl Into<String>) -> Self {
+        Self::Unavailable { detail: detail.into() }
+    }
+
+    fn invalid(detail: impl Into<String>) -> Self {
+        Self::Invalid { detail: detail.into() }
+    }
+}

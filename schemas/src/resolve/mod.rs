@@ -1,0 +1,108 @@
+//! The reader schema of a table, and what stands between it and a writer's.
+//!
+//! [`ReaderSchema`] decides which columns a table has; [`compile`] turns a pair of schemas into a
+//! [`plan::Plan`], once per writer schema.
+
+mod arrow;
+pub(crate) mod compile;
+pub(crate) mod plan;
+
+use std::sync::Arc;
+
+use ::arrow::datatypes::SchemaRef;
+
+use crate::avro::Schema;
+use crate::error::SchemaError;
+use crate::registry::SchemaText;
+
+pub use compile::Issue;
+
+/// The schema that a table is read with.
+#[derive(Debug)]
+pub struct ReaderSchema {
+    source: SchemaText,
+    schema: Schema,
+    arrow: SchemaRef,
+    subject: Option<(String, u32)>,
+}
+
+impl ReaderSchema {
+    /// Parses a schema that stands for itself.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn parse(text: &str) -> Result<Self, SchemaError> {
+        Self::new(SchemaText { text: text.to_owned(), references: Vec::new() })
+    }
+
+    /// Parses a schema whose named types may be in its references.
+    ///
+    /// # Errors
+    /// [`SchemaError`] where it is not an Avro schema, not a record, or has a type that can't be
+    /// a column: a recursive one, a union of several types besides null, a decimal of more than
+    /// 76 digits.
+    pub fn new(source: SchemaText) -> Result<Self, SchemaError> {
+        let schema = Schema::parse(&source.text, &source.references)?;
+        let arrow = arrow::arrow_schema(&schema)?;
+        Ok(Self { source, schema, arrow, subject: None })
+    }
+
+    /// Remembers where the schema is from: details of dead letters name it.
+    #[must_use]
+    pub fn with_subject(mut self, subject: &str, version: u32) -> Self {
+        self.subject = Some((subject.to_owned(), version));
+        self
+    }
+
+    /// The record's fields as columns, in the schema's order.
+    ///
+    /// | Avro | Arrow |
+    /// | --- | --- |
+    /// | boolean, int, long, float, double | `Boolean Int32 Int64 Float32 Float64` |
+    /// | bytes, fixed, duration | `Binary`, `FixedSizeBinary` |
+    /// | string, enum, uuid | `Utf8` |
+    /// | decimal | `Decimal128` to 38 digits, else `Decimal256` |
+    /// | date, time-millis, time-micros | `Date32`, `Time32(ms)`, `Time64(µs)` |
+    /// | timestamp-millis, -micros, -nanos | `Timestamp(unit, "+00:00")` |
+    /// | local-timestamp-… | `Timestamp(unit, None)` |
+    /// | array, map, record | `List`, `Map`, `Struct` |
+    /// | union of null and T | T, nullable |
+    #[must_use]
+    pub fn arrow_schema(&self) -> SchemaRef {
+        Arc::clone(&self.arrow)
+    }
+
+    /// The text it was parsed from, with references: whoever keeps it can parse it again.
+    #[must_use]
+    pub fn source(&self) -> &SchemaText {
+        &self.source
+    }
+
+    /// Where it is from, if it is from a registry.
+    #[must_use]
+    pub fn subject(&self) -> Option<(&str, u32)> {
+        self.subject.as_ref().map(|(subject, version)| (subject.as_str(), *version))
+    }
+
+    /// Why records of `writer` can't be read, or not all of them; empty if all can.
+    ///
+    /// # Errors
+    /// [`SchemaError`] where `writer` is not an Avro schema.
+    pub fn check_writer(&self, writer: &SchemaText) -> Result<Vec<Issue>, SchemaError> {
+        let writer = Schema::parse(&writer.text, &writer.references)?;
+        Ok(compile::compile(&writer, &self.schema).issues)
+    }
+
+    pub(crate) fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// `"orders-value" version 3, record "shop.Order"`, for a person.
+    pub(crate) fn describe(&self) -> String {
+        let record = self.schema.describe(&self.schema.root);
+        match &self.subject {
+            Some((subject, version)) => format!("\"{subject}\" version {version}, {record}"),
+            None => record,
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The HTTP client against a server of a few lines in front of the embedded registry.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::thread;
+
+use serde_json::json;
+use weir_schemas::registry::http::Credentials;
+use weir_schemas::registry::{HttpRegistry, MemoryRegistry, SubjectVersion};
+use weir_schemas::{RegistryError, SchemaId, SchemaRegistry};
+
+const AMOUNT: &str =
+    r#"{"type":"record","name":"Amount","namespace":"shop","fields":[{"name":"cents","type":"long"}]}"#;
+const ORDER: &str =
+    r#"{"type":"record","name":"Order","namespace":"shop","fields":[{"name":"amount","type":"Amount"}]}"#;
+
+/// `admin:s3cret`
+const AUTHORIZATION: &str = "authorization: basic ywrtaw46cznjcmv0";
+
+#[derive(Default)]
+struct Server {
+    registry: MemoryRegistry,
+    n_requests: AtomicUsize,
+    /// Answered instead of the registry's answer, unless 0.
+    status: AtomicU16,
+}
+
+impl Server {
+    /// Serves under `/apis/ccompat/v7` until the process ends; gives the URL.
+    fn start(self: &Arc<Self>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        let url = format!("http://{}/apis/ccompat/v7/", listener.local_addr().expect("it is bound"));
+        let server = Arc::clone(self);
+        thread::spawn(move || listener.incoming().flatten().for_each(|stream| server.serve(stream)));
+        url
+    }
+
+    fn serve(&self, stream: TcpStream) {
+        let mut reader = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert!(0 < reader.read_line(&mut head).expect("the client sends a head"));
+        }
+        let length = head
+            .lines()
+            .find_map(|line| line.to_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+        let mut body = vec![0; length.map_or(0, |length| length.parse().expect("a number"))];
+        reader.read_exact(&mut body).expect("the client sends the body");
+        let mut words = head.split(' ');
+        let (method, path) = (words.next().expect("a method"), words.next().expect("a path"));
+        self.n_requests.fetch_add(1, Ordering::SeqCst);
+        let (status, answer) = match self.status.load(Ordering::SeqCst) {
+            _ if !head.to_lowercase().contains(AUTHORIZATION) => (401, format!("you sent {head}")),
+            0 => match path.strip_prefix("/apis/ccompat/v7") {
+                Some(path) => {
+                    let (status, json) = self.registry.handle(method, path, &body);
+                    (status, json.to_string())
+                }
+                None => (404, "<html>not a registry</html>".into()),
+            },
+            status => (status, "<html>busy</html>".into()),
+        };
+        let head =
+            format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", answer.len());
+        reader.get_mut().write_all([head, answer].concat().as_bytes()).expect("the client reads");
+    }
+
+    fn n_requests(&self) -> usize {
+        self.n_requests.load(Ordering::SeqCst)
+    }
+}
+
+fn credentials(password: &str) -> Credentials {
+    Credentials { username: "admin".into(), password: password.into() }
+}
+
+fn start() -> (Arc<Server>, HttpRegistry) {
+    let server = Arc::new(Server::default());
+    let client = HttpRegistry::new(&server.start(), Some(&credentials("s3cret"))).expect("the url is fine");
+    (server, client)
+}
+
+#[test]
+fn schemas_are_found_with_references_and_asked_for_once() {
+    let (server, client) = start();
+    assert_eq!(client.register("amount/shared", AMOUNT), Ok(SchemaId(1)));
+    let references = json!([{"name": "shop.Amount", "subject": "amount/shared", "version": 1}]);
+    let body = json!({"schema": ORDER, "references": references}).to_string();
+    assert_eq!(server.registry.handle("POST", "/subjects/orders-value/versions", body.as_bytes()).0, 200);
+
+    let before = server.n_requests();
+    for _ in 0..3 {
+        let schema = client.by_id(SchemaId(2)).expect("it is registered");
+        assert_eq!((schema.text.as_str(), schema.references.as_slice()), (ORDER, &[AMOUNT.to_owned()][..]));
+    }
+    assert_eq!(server.n_requests(), before + 2, "the schema and its reference");
+    weir_schemas::ReaderSchema::new((*client.by_id(SchemaId(2)).expect("cached")).clone())
+        .expect("it is complete");
+
+    let latest = client.latest("orders-value").expect("it is registered");
+    assert_eq!((latest.id, latest.version), (SchemaId(2), 1));
+    assert_eq!(client.version("orders-value", 1), Ok(latest));
+    let places = client.subjects_of(SchemaId(2)).expect("it is registered");
+    assert_eq!(places, [SubjectVersion { subject: "orders-value".into(), version: 1 }]);
+}
+
+#[test]
+fn missing_is_what_the_registry_itself_says() {
+    let (server, client) = start();
+    assert!(matches!(client.by_id(SchemaId(7)), Err(RegistryError::NotFound { .. })));
+    let asked = server.n_requests();
+    assert!(matches!(client.by_id(SchemaId(7)), Err(RegistryError::NotFound { .. })));
+    assert_eq!(server.n_requests(), asked, "remembered for a while");
+    assert!(matches!(client.latest("none"), Err(RegistryError::NotFound { .. })));
+
+    let wrong_path = client.url().replace("ccompat", "elsewhere");
+    let client = HttpRegistry::new(&wrong_path, Some(&credentials("s3cret"))).expect("it looks fine");
+    let error = client.by_id(SchemaId(7)).expect_err("that is no registry");
+    assert!(matches!(&error, RegistryError::Unavailable { detail } if detail.contains("404")), "{error}");
+}
+
+#[test]
+fn failures_are_answered_from_memory_until_their_time_is_over() {
+    let (server, client) = start();
+    for status in [500, 503, 429] {
+        server.status.store(status, Ordering::SeqCst);
+        let asked = server.n_requests();
+        let subject = format!("s{status}");
+        for _ in 0..20 {
+            let error = client.latest(&subject).expect_err("it is busy");
+            assert!(
+                matches!(&error, RegistryError::Unavailable { detail } if detail.contains(&status.to_string())),
+                "{error}"
+            );
+        }
+        // 20 calls take a moment, in which a back-off of 0.1 s may pass, but hardly ten.
+        assert!(server.n_requests() < asked + 10);
+    }
+    server.status.store(0, Ordering::SeqCst);
+    client.register("s500", AMOUNT).expect("another question has no back-off");
+    while client.latest("s500").is_err() {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn refusals_are_told_apart() {
+    let (_server, client) = start();
+    client.register("s", AMOUNT).expect("it is new");
+    let error = client.register("s", ORDER).expect_err("it has an unknown type");
+    assert!(matches!(&error, RegistryError::Invalid { detail } if detail.contains("shop.Amount")), "{error}");
+    let error = client.register("s", &AMOUNT.replace("cents", "euros")).expect_err("it is not compatible");
+    assert!(
+        matches!(&error, RegistryError::Invalid { detail } if detail.contains("euros: the writer lacks")),
+        "{error}"
+    );
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let (server, client) = start();
+    let wrong = HttpRegistry::new(client.url(), Some(&credentials("hunter2"))).expect("the url is fine");
+    let error = wrong.by_id(SchemaId(1)).expect_err("the password is wrong");
+    assert!(matches!(&error, RegistryError::Unavailable { detail } if detail.contains("401")), "{error}");
+    let in_url = HttpRegistry::new("http://admin:hunter2@localhost:8081", None).expect_err("not in the url");
+    drop(server);
+    for shown in [
+        format!("{wrong:?} {:?}", credentials("hunter2")),
+        format!("{error} {error:?}"),
+        format!("{in_url} {in_url:?}"),
+    ] {
+        assert!(!shown.contains("hunter2") && !shown.to_lowercase().contains("ahvudgvymg"), "{shown}");
+    }
+}
+
+#[test]
+fn server_that_is_not_there_is_unavailable() {
+    let port = TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("loopback works")
+        .port();
+    let client = HttpRegistry::new(&format!("http://127.0.0.1:{port}"), None).expect("the url is fine");
+    assert!(matches!(client.by_id(SchemaId(1)), Err(RegistryError::Unavailable { .. })));
+    for url in ["localhost:8081", "ftp://localhost", "http://", "http://localhost?x"] {
+        assert!(HttpRegistry::new(url, None).is_err(), "{url}");
+    }
+}

@@ -1,0 +1,8 @@
+//! Records that were encoded by another Avro library, through this crate's public interface.
+
+mod evolution;
+mod http;
+mod memory;
+mod poison;
+mod random;
+mod support;
