@@ -1,1 +1,18 @@
-//! Placeholder.
+//! Sources behind the engine's traits, one folder per external system.
+//!
+//! ```text
+//! Kafka topic ──► kafka::native ──► kafka::reader ──► engine::connector::RecordBlock
+//!                 (librdkafka)      (events, errors)        │
+//!                 weir-schemas ◄─────────────────── kafka::decoder ──► Decoded
+//! ```
+//!
+//! This crate has never heard of YAML, HTTP or windows: the server hands it checked settings, the
+//! engine drives it through [`weir_engine::connector`].
+
+pub mod kafka;
+pub mod mock;
+
+mod error;
+mod suggest;
+
+pub use error::{ConfigError, LookupError, PropertyError};

@@ -1,0 +1,247 @@
+//! A Kafka topic as a source: settings in, [`KafkaSource`] out.
+//!
+//! One client per [`KafkaReader`](reader::KafkaReader) (a source subtask) and one for questions
+//! about the topic. All of them only read: no consumer group is joined, nothing is committed.
+//!
+//! Invariants:
+//! 1. Positions are absolute offsets, resolved here; librdkafka never chooses one by itself
+//!    (`auto.offset.reset=error`), so a gap can't pass unnoticed.
+//! 2. What is queued in the clients of a pipeline's source is bounded by [`QUEUE_BYTES_MAX`] and
+//!    one fetch per partition, however slowly it is taken.
+//! 3. No unsafe code outside [`native`].
+
+mod decoder;
+mod lookup;
+mod native;
+mod properties;
+mod reader;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arrow::datatypes::SchemaRef;
+use weir_engine::connector::{
+    Decoder, PartitionInfo, Reader, Source, SourceError, Start, Topology, WatermarkOptions,
+};
+use weir_schemas::{ReaderSchema, SchemaRegistry};
+
+pub use lookup::{ReaderSchemaText, SchemaChoice, lookup_reader_schema};
+pub use properties::check_property;
+
+use self::decoder::KafkaDecoder;
+use self::native::{Client, Failure, LogOffset, Topic};
+use self::reader::KafkaReader;
+use self::table::Table;
+use crate::error::{ConfigError, chain};
+
+/// What the clients of one pipeline's source may hold in their queues: 64 MiB.
+///
+/// Less: a burst of other work (a commit, a slow operator) empties the queue and the broker's round
+/// trip shows. More: memory, and nothing else.
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+
+/// How long [`Source::discover`] waits for the broker, for each of its four questions.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection of `weir.yaml`. Cheap to clone.
+#[derive(Clone)]
+pub struct KafkaConnection {
+    /// `host:port`, several with commas.
+    pub bootstrap_servers: String,
+    /// For librdkafka; each one accepted by [`check_property`].
+    pub properties: BTreeMap<String, String>,
+    pub registry: Arc<dyn SchemaRegistry>,
+}
+
+/// A column that a record's place in Kafka fills, not its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Metadata {
+    /// `kafka_timestamp`: `Timestamp(Millisecond, UTC)`, null where the record has none.
+    Timestamp,
+    /// `kafka_partition`: `Int32`.
+    Partition,
+    /// `kafka_offset`: `Int64`.
+    Offset,
+    /// `kafka_key`: `Binary`, null where the record has none.
+    Key,
+}
+
+/// A source file.
+#[derive(Debug, Clone)]
+pub struct KafkaSourceConfig {
+    /// The source file's name: the table's name in SQL.
+    pub name: String,
+    pub topic: String,
+    pub reader_schema: ReaderSchemaText,
+    /// A timestamp column; `None`: `kafka_timestamp`.
+    pub event_time: Option<String>,
+    pub watermark: WatermarkOptions,
+    pub start: Start,
+    /// Columns to add, in this order.
+    pub metadata: Vec<Metadata>,
+    /// What the broker's logs and quotas know the clients as: `weir.<project>.<pipeline>`.
+    pub client_id: String,
+}
+
+/// A topic as a table.
+pub struct KafkaSource {
+    connection: KafkaConnection,
+    config: KafkaSourceConfig,
+    reader_schema: Arc<ReaderSchema>,
+    table: Table,
+    topic: CString,
+
+    /// To ask about the topic; made when first needed, then kept with its connections.
+    asked: Mutex<Option<Arc<Topic>>>,
+    /// As [`Source::discover`] last saw it: readers share [`QUEUE_BYTES_MAX`] by it.
+    n_partitions: AtomicUsize,
+}
+
+impl KafkaSource {
+    /// Checks the settings; talks to nobody.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where they can't work.
+    pub fn new(connection: KafkaConnection, config: KafkaSourceConfig) -> Result<Self, ConfigError> {
+        for (name, value) in &connection.properties {
+            check_property(name, value)?;
+        }
+        let zero_byte = |value: &str| ConfigError::ZeroByte { value: value.replace('\0', "\\0") };
+        for value in [&connection.bootstrap_servers, &config.client_id] {
+            if value.contains('\0') {
+                return Err(zero_byte(value));
+            }
+        }
+        let topic = CString::new(config.topic.as_str()).map_err(|_| zero_byte(&config.topic))?;
+        let reader_schema = Arc::new(config.reader_schema.parse()?);
+        let table =
+            Table::new(&reader_schema.arrow_schema(), config.event_time.as_deref(), &config.metadata)?;
+        Ok(Self {
+            connection,
+            config,
+            reader_schema,
+            table,
+            topic,
+            asked: Mutex::new(None),
+            n_partitions: AtomicUsize::new(1),
+        })
+    }
+
+    /// The schema that the table is read with, for whoever keeps it with a pipeline's state.
+    #[must_use]
+    pub fn reader_schema(&self) -> &ReaderSchemaText {
+        &self.config.reader_schema
+    }
+
+    fn new_client(&self) -> Result<Arc<Client>, SourceError> {
+        let n_partitions = self.n_partitions.load(Ordering::Relaxed);
+        let conf = properties::client_conf(&self.connection, &self.config.client_id, n_partitions)
+            .map_err(|error| SourceError::Fatal(chain(&error)))?;
+        Client::new(conf).map(Arc::new).map_err(|failure| {
+            SourceError::Fatal(format!("the Kafka client refuses its configuration: {}", failure.detail))
+        })
+    }
+
+    fn asked(&self) -> Result<Arc<Topic>, SourceError> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(topic) = &*asked {
+            return Ok(Arc::clone(topic));
+        }
+        let topic = Topic::new(self.new_client()?, &self.topic);
+        let topic = topic.map_err(|failure| SourceError::Fatal(failure.detail))?;
+        Ok(Arc::clone(asked.insert(Arc::new(topic))))
+    }
+
+    /// What a failed question means for the caller, with what the client says about its brokers.
+    fn retry(&self, client: &Client, failure: &Failure) -> SourceError {
+        let topic = &self.config.topic;
+        if failure.is_unknown_topic() {
+            return SourceError::Retry(format!("topic \"{topic}\" does not exist yet"));
+        }
+        let detail = client.take_trouble().unwrap_or_else(|| failure.detail.clone());
+        SourceError::Retry(format!(
+            "could not ask the broker at \"{}\" about topic \"{topic}\": {detail}",
+            self.connection.bootstrap_servers
+        ))
+    }
+}
+
+impl Source for KafkaSource {
+    fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    fn topic(&self) -> &str {
+        &self.config.topic
+    }
+
+    fn schema(&self) -> SchemaRef {
+        self.table.schema()
+    }
+
+    fn event_time(&self) -> usize {
+        self.table.event_time()
+    }
+
+    fn watermark(&self) -> WatermarkOptions {
+        self.config.watermark
+    }
+
+    fn start(&self) -> Start {
+        self.config.start
+    }
+
+    fn identity(&self) -> String {
+        let event_time = self.table.schema().field(self.table.event_time()).name().clone();
+        format!(
+            "topic {}\nevent time {event_time}\nreader schema {}",
+            self.config.topic,
+            self.config.reader_schema.meaning()
+        )
+    }
+
+    fn discover(&self) -> Result<Topology, SourceError> {
+        let asked = self.asked()?;
+        let client = asked.client();
+        client.serve();
+        let topic = asked.describe(BROKER_TIMEOUT).map_err(|failure| self.retry(client, &failure))?;
+        let ask = |at| {
+            client
+                .list_offsets(&self.topic, &topic.partitions, at, BROKER_TIMEOUT)
+                .map_err(|failure| self.retry(client, &failure))
+        };
+        let begin_offsets = ask(LogOffset::Begin)?;
+        let end_offsets = ask(LogOffset::End)?;
+        self.n_partitions.store(topic.partitions.len().max(1), Ordering::Relaxed);
+        let partitions = topic.partitions.iter().zip(begin_offsets.into_iter().zip(end_offsets));
+        Ok(Topology {
+            topic_id: topic.topic_id,
+            partitions: partitions
+                .map(|(&partition, (begin_offset, end_offset))| PartitionInfo {
+                    partition,
+                    begin_offset,
+                    end_offset,
+                })
+                .collect(),
+        })
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader>, SourceError> {
+        let reader = KafkaReader::new(self.new_client()?, &self.topic, &self.connection.bootstrap_servers)
+            .map_err(|failure| SourceError::Fatal(failure.detail))?;
+        Ok(Box::new(reader))
+    }
+
+    fn decoder(&self, columns: &[usize]) -> Result<Box<dyn Decoder>, SourceError> {
+        let registry = Arc::clone(&self.connection.registry);
+        let decoder = KafkaDecoder::new(&self.table, Arc::clone(&self.reader_schema), columns, registry)
+            .map_err(|error| SourceError::Fatal(chain(&error)))?;
+        Ok(Box::new(decoder))
+    }
+}

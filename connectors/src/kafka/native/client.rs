@@ -1,0 +1,155 @@
+//! A client: its connections and threads, and what it complains of.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::ptr::NonNull;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use rdkafka_sys as sys;
+
+use super::conf::Conf;
+use super::wake::Wake;
+use super::{Failure, text};
+
+/// A librdkafka client that reads. It connects by itself, and again after a failure, with back-off
+/// and jitter.
+pub(in crate::kafka) struct Client {
+    handle: NonNull<sys::rd_kafka_t>,
+    /// librdkafka keeps its address.
+    shared: Box<Shared>,
+}
+
+/// What callbacks reach.
+#[derive(Debug, Default)]
+struct Shared {
+    wake: Wake,
+    trouble: Mutex<Option<String>>,
+}
+
+// SAFETY: librdkafka's handle may be used from any thread and from several at once; `Shared` is
+// synchronised.
+unsafe impl Send for Client {}
+// SAFETY: as above.
+unsafe impl Sync for Client {}
+
+impl Client {
+    /// Starts the client's threads. Errors of the network come later, as [`Self::take_trouble`].
+    pub(in crate::kafka) fn new(conf: Conf) -> Result<Self, Failure> {
+        let shared = Box::<Shared>::default();
+        let mut detail: [c_char; 512] = [0; 512];
+        // SAFETY: `conf` is alive; `shared` is on the heap and outlives the handle (see `drop`).
+        let handle = unsafe {
+            sys::rd_kafka_conf_set_opaque(conf.as_ptr(), (&raw const *shared).cast_mut().cast());
+            sys::rd_kafka_conf_set_error_cb(conf.as_ptr(), Some(on_error));
+            sys::rd_kafka_conf_set_log_cb(conf.as_ptr(), Some(on_log));
+            sys::rd_kafka_new(
+                sys::rd_kafka_type_t::RD_KAFKA_CONSUMER,
+                conf.as_ptr(),
+                detail.as_mut_ptr(),
+                detail.len(),
+            )
+        };
+        let Some(handle) = NonNull::new(handle) else {
+            // SAFETY: librdkafka ended what it wrote with a zero byte; `conf` is still ours.
+            return Err(Failure { code: 0, detail: unsafe { text(detail.as_ptr()) } });
+        };
+        conf.into_raw();
+        let client = Self { handle, shared };
+        client.wake_by_main_queue(true);
+        Ok(client)
+    }
+
+    /// Runs callbacks that are due on this thread. Call it now and then: errors wait for it.
+    pub(in crate::kafka) fn serve(&self) {
+        // SAFETY: the handle is alive.
+        unsafe { sys::rd_kafka_poll(self.as_ptr(), 0) };
+    }
+
+    /// The newest complaint since the last call, for a person.
+    pub(in crate::kafka) fn take_trouble(&self) -> Option<String> {
+        self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Forgets that something had arrived; to be called before looking whether something has.
+    pub(in crate::kafka) fn lower_wake(&self) {
+        self.shared.wake.lower();
+    }
+
+    /// Waits until something arrives in any queue; false if `deadline` came first.
+    pub(in crate::kafka) fn wait_until(&self, deadline: Instant) -> bool {
+        self.shared.wake.wait_until(deadline)
+    }
+
+    /// Has the next wait end at once.
+    pub(in crate::kafka) fn raise_wake(&self) {
+        self.shared.wake.raise();
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_t {
+        self.handle.as_ptr()
+    }
+
+    /// Has a queue of this client raise the wake, or no longer.
+    ///
+    /// # Safety
+    /// `queue` is alive and of this client, and the callback is taken off before the client is
+    /// dropped.
+    pub(super) unsafe fn wake_by(&self, queue: *mut sys::rd_kafka_queue_t, enabled: bool) {
+        let callback = enabled.then_some(on_arrival as unsafe extern "C" fn(_, _));
+        let opaque = if enabled { (&raw const *self.shared).cast_mut().cast() } else { std::ptr::null_mut() };
+        // SAFETY: the caller's promise; `on_arrival` takes the address of a `Shared`.
+        unsafe { sys::rd_kafka_queue_cb_event_enable(queue, callback, opaque) }
+    }
+
+    fn wake_by_main_queue(&self, enabled: bool) {
+        // SAFETY: the handle is alive; the reference to its queue is given back here, and `drop`
+        // takes the callback off.
+        unsafe {
+            let queue = sys::rd_kafka_queue_get_main(self.as_ptr());
+            if !queue.is_null() {
+                self.wake_by(queue, enabled);
+                sys::rd_kafka_queue_destroy(queue);
+            }
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.wake_by_main_queue(false);
+        // SAFETY: the last use of the handle. It waits for the client's threads, so that no callback
+        // runs when `shared` is dropped afterwards.
+        unsafe { sys::rd_kafka_destroy(self.as_ptr()) }
+    }
+}
+
+unsafe extern "C" fn on_arrival(_: *mut sys::rd_kafka_t, opaque: *mut c_void) {
+    // SAFETY: `wake_by` gave the address of a `Shared` that outlives the callback.
+    let shared = unsafe { &*opaque.cast::<Shared>() };
+    shared.wake.raise();
+}
+
+unsafe extern "C" fn on_error(_: *mut sys::rd_kafka_t, _: c_int, reason: *const c_char, opaque: *mut c_void) {
+    // SAFETY: `Client::new` gave the address of a `Shared` that outlives the handle; `reason` is a
+    // string of librdkafka.
+    let (shared, reason) = unsafe { (&*opaque.cast::<Shared>(), text(reason)) };
+    *shared.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+}
+
+unsafe extern "C" fn on_log(
+    _: *const sys::rd_kafka_t,
+    level: c_int,
+    facility: *const c_char,
+    line: *const c_char,
+) {
+    // What is wrong with brokers is told as trouble, by whoever runs the source: here it is detail.
+    if level <= 6 && tracing::enabled!(tracing::Level::DEBUG) || tracing::enabled!(tracing::Level::TRACE) {
+        // SAFETY: both are strings of librdkafka.
+        let (facility, line) = unsafe { (text(facility), text(line)) };
+        if level <= 6 {
+            tracing::debug!(level, facility, line, "librdkafka");
+        } else {
+            tracing::trace!(level, facility, line, "librdkafka");
+        }
+    }
+}
