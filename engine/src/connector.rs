@@ -217,11 +217,19 @@ pub struct Topology {
 pub enum ReaderEvent {
     Block(RecordBlock),
     /// The partition has been read to its end: `next_offset` is the end, control records included.
-    End { partition: i32, next_offset: i64 },
+    End {
+        partition: i32,
+        next_offset: i64,
+    },
     /// The broker's end offset of a partition, as far as the client knows.
-    HighWatermark { partition: i32, end_offset: i64 },
+    HighWatermark {
+        partition: i32,
+        end_offset: i64,
+    },
     /// Something is wrong and being retried by the client; for a person.
-    Trouble { detail: String },
+    Trouble {
+        detail: String,
+    },
     /// The broker works again.
     Recovered,
 }
@@ -305,7 +313,9 @@ pub enum SourceError {
     #[error("{0}")]
     Retry(String),
     /// Records that had not been read were deleted. Give up, or start with `--skip-lost`.
-    #[error("records {next_offset} to {begin_offset} of partition {partition} were deleted before they were read")]
+    #[error(
+        "records {next_offset} to {begin_offset} of partition {partition} were deleted before they were read"
+    )]
     Lost { partition: i32, next_offset: i64, begin_offset: i64 },
     /// Give up: it will never work as configured.
     #[error("{0}")]

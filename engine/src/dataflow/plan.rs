@@ -11,8 +11,10 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{FieldRef, SchemaRef};
-use datafusion::logical_expr::AggregateUDF;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Literal;
+
+use crate::aggregate::{Argument, CallSpec};
 
 /// A pipeline's query, ready to run.
 #[derive(Debug, Clone)]
@@ -112,19 +114,20 @@ pub struct Call {
 }
 
 /// What an aggregate call computes.
-#[derive(Debug, Clone)]
-pub enum Function {
-    /// Rows (no argument) or rows whose argument is not null.
-    Count,
-    /// Integers in 128 bits, checked at evaluation; decimals in 256; floats as they are.
-    Sum,
-    Avg,
-    Min,
-    Max,
-    /// Variance or standard deviation, of a sample or of the population, of `Float64`.
-    Moments { sample: bool, root: bool },
-    BoolAnd,
-    BoolOr,
-    /// Any other DataFusion aggregate, through the adapter: a row `Accumulator` per group.
-    Other { udf: Arc<AggregateUDF>, distinct: bool },
+pub use crate::aggregate::Function;
+
+impl From<&Call> for CallSpec {
+    fn from(call: &Call) -> Self {
+        let constant = |arg: &Arc<dyn PhysicalExpr>| {
+            arg.downcast_ref::<Literal>().map(|literal| literal.value().clone())
+        };
+        let args = call.args.iter().zip(&call.arg_fields);
+        Self {
+            function: call.function.clone(),
+            args: args
+                .map(|(arg, field)| Argument { field: Arc::clone(field), constant: constant(arg) })
+                .collect(),
+            field: Arc::clone(&call.field),
+        }
+    }
 }
