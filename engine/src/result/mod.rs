@@ -1,17 +1,37 @@
 //! Result tables: immutable final blocks, a provisional overlay, snapshots of committed epochs.
+//!
+//! ```text
+//! finals ──────► series of blocks in RocksDB ─┐          ┌─► Snapshot N   ─► scan, DataFusion
+//! provisionals ► overlay in memory ───────────┼─ publish ┼─► Snapshot N-1
+//! dead letters ► series of blocks in RocksDB ─┘          └─► …  (as long as somebody holds it)
+//! ```
+//!
+//! [`Tables`] belongs to the committing thread; what readers hold is a [`Snapshot`]. Nothing here
+//! knows how a row came to be.
+//!
+//! Invariants:
+//! 1. A snapshot never changes: blocks are immutable, and one that was merged or has aged out is
+//!    deleted from disk only after the last snapshot that lists it is gone.
+//! 2. Of a table with a key, a key is in the final blocks or in the overlay, never in both.
+//! 3. A row is visible while its time is later than the watermark minus the retention, to the row,
+//!    whatever block it is in.
+//! 4. The number of blocks is bounded by the rows kept, not by the epochs that wrote them.
 
-use crate::facts::Facts;
+mod block;
+mod dead_letter;
+mod overlay;
+mod provider;
+mod range;
+mod scan;
+mod series;
+mod snapshot;
+mod tables;
+mod tier;
 
-/// A committed epoch, for readers: it never changes and blocks nobody.
-#[derive(Debug)]
-pub struct Snapshot {
-    facts: Facts,
-}
+pub use dead_letter::{DeadLetter, dead_letter_schema};
+pub use provider::dead_letters_provider;
+pub use scan::Scan;
+pub use snapshot::Snapshot;
+pub use tables::{Applied, Changes, TableSpec, Tables, TimedRows};
 
-impl Snapshot {
-    /// What the pipeline knew of itself at this epoch.
-    #[must_use]
-    pub fn facts(&self) -> &Facts {
-        &self.facts
-    }
-}
+pub use crate::state::Error;

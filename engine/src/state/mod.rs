@@ -1,5 +1,39 @@
-//! Epochs in RocksDB: one atomic, synced write per epoch.
+//! The persistence of one pipeline: one RocksDB, one atomic synced write per epoch.
+//!
+//! ```text
+//! barrier N ─► Transaction(N): panes that changed, panes that closed ─┐
+//!                              result blocks, dead letters           ├─► commit ─► RocksDB
+//!                              facts: offsets, watermarks, counters ─┘
+//! restart   ◄── Store: identity, recovered facts, panes, result blocks
+//! ```
+//!
+//! It knows Arrow batches and facts, not what they mean: the window operator decides which groups
+//! a block of state holds, [`crate::result`] which rows a block of results.
+//!
+//! Invariants:
+//! 1. Everything of an epoch is in one write: it exists whole or not at all.
+//! 2. [`Transaction::commit`] returns after the log is synced; an epoch number is never reused.
+//! 3. Every value has a format version and a checksum ([`frame`]); what does not read back as it was
+//!    written is an error that names it, never a panic and never a wrong number.
 
-/// The block cache and write-buffer limit that all pipelines of a process share.
-#[derive(Clone)]
-pub struct Memory {}
+mod error;
+pub mod failpoint;
+mod frame;
+mod ipc;
+mod key;
+mod memory;
+mod record;
+mod store;
+mod transaction;
+
+#[cfg(test)]
+mod store_test;
+
+pub use error::Error;
+pub use memory::Memory;
+pub use record::{Identity, Recovered, Settings};
+pub use store::{PaneBlock, Store};
+pub use transaction::Transaction;
+
+pub(crate) use ipc::raw_bytes;
+pub(crate) use key::Series;

@@ -1,0 +1,186 @@
+//! A series of blocks in RocksDB that rows are appended to: the final rows of a table, or its dead
+//! letters.
+//!
+//! Invariants:
+//! 1. A block is written, merged and retired only inside an epoch's transaction. After a failed
+//!    commit the series is of no use: open it anew.
+//! 2. Rows keep the order they were appended in.
+//! 3. An epoch merges at most one full block's weight of rows.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::compute::{concat_batches, max, min};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use super::block::{Block, Garbage, Meta, TIME};
+use super::{range, tier};
+use crate::state::{Error, Series as Name, Store, Transaction, raw_bytes};
+
+/// A block holds at most so many rows, or about so many bytes in memory.
+const BLOCK_ROWS_MAX: usize = tier::WEIGHT_MAX as usize;
+const BLOCK_BYTES_MAX: usize = 4 << 20;
+
+/// The blocks of one series, oldest first. A snapshot shares the list.
+pub(super) type Blocks = Arc<Vec<Arc<Block>>>;
+
+pub(super) struct Series {
+    store: Store,
+    name: Name,
+    /// The table's columns, then each row's time.
+    stored_schema: SchemaRef,
+    /// The columns whose ranges are kept.
+    range_columns: Vec<usize>,
+
+    blocks: Blocks,
+    next_id: u64,
+    /// Blocks at the front that are never merged again.
+    n_sealed: usize,
+    garbage: Garbage,
+}
+
+impl Series {
+    /// Lists the blocks, without reading their rows, and what retired ones are still on disk.
+    pub(super) fn open(store: &Store, name: Name, schema: &Schema, key: &[usize]) -> Result<Self, Error> {
+        let garbage: Garbage = Arc::default();
+        let (mut blocks, mut next_id) = (Vec::new(), 0);
+        store.each_block(name, |id, meta: Meta| {
+            next_id = next_id.max(id + 1);
+            blocks.push(Arc::new(Block::new(id, meta, Arc::clone(&garbage))));
+        })?;
+        blocks.sort_unstable_by_key(|block| block.meta.order);
+        let mut leaked = store.retired_blocks(name)?;
+        next_id = leaked.iter().fold(next_id, |next, id| next.max(id + 1));
+        garbage.lock().expect("nothing panics while it is held").append(&mut leaked);
+        Ok(Self {
+            store: store.clone(),
+            name,
+            stored_schema: stored_schema(schema),
+            range_columns: range::columns(schema, key),
+            n_sealed: tier::sealed(blocks.iter().map(|block| block.meta.weight())),
+            blocks: Arc::new(blocks),
+            next_id,
+            garbage,
+        })
+    }
+
+    pub(super) fn blocks(&self) -> Blocks {
+        Arc::clone(&self.blocks)
+    }
+
+    pub(super) fn range_columns(&self) -> &[usize] {
+        &self.range_columns
+    }
+
+    /// Deletes from disk what was retired and is no longer read.
+    pub(super) fn collect_garbage(&mut self, tx: &mut Transaction) {
+        let ids = std::mem::take(&mut *self.garbage.lock().expect("nothing panics while it is held"));
+        for id in ids {
+            tx.delete_block(self.name, id);
+        }
+    }
+
+    /// Merges some neighbouring small blocks, if it is time to.
+    pub(super) fn merge(&mut self, tx: &mut Transaction) -> Result<(), Error> {
+        let weights =
+            |blocks: &[Arc<Block>]| -> Vec<u64> { blocks.iter().map(|block| block.meta.weight()).collect() };
+        let unsealed = weights(&self.blocks[self.n_sealed..]);
+        let n_newly_sealed = tier::sealed(unsealed.iter().copied());
+        self.n_sealed += n_newly_sealed;
+        let Some(part) = tier::next(&unsealed[n_newly_sealed..]) else { return Ok(()) };
+        let part = self.n_sealed + part.start..self.n_sealed + part.end;
+        let mut rows = Vec::with_capacity(part.len());
+        for block in &self.blocks[part.clone()] {
+            let batch = self.store.read_rows(self.name, block.id, None)?;
+            rows.push(conform(&self.stored_schema, batch.columns().to_vec())?);
+        }
+        let rows = concat_batches(&self.stored_schema, &rows).map_err(Error::arrow("merge blocks"))?;
+        let merged = self.write(tx, &rows, Some(self.blocks[part.start].meta.order))?;
+        self.replace(tx, part, merged);
+        Ok(())
+    }
+
+    fn replace(&mut self, tx: &mut Transaction, part: Range<usize>, merged: Arc<Block>) {
+        for block in Arc::make_mut(&mut self.blocks).splice(part, [merged]) {
+            tx.retire_block(self.name, block.id);
+            block.retire();
+        }
+    }
+
+    /// Appends rows of the table, `times_ms[i]` the time of row `i`.
+    pub(super) fn append(
+        &mut self,
+        tx: &mut Transaction,
+        rows: &RecordBatch,
+        times_ms: &Int64Array,
+    ) -> Result<(), Error> {
+        let mut columns = rows.columns().to_vec();
+        columns.push(Arc::new(times_ms.clone()));
+        let rows = conform(&self.stored_schema, columns)?;
+        let n_parts = (raw_bytes(&rows) / BLOCK_BYTES_MAX + 1).min(rows.num_rows().max(1));
+        let part_rows = rows.num_rows().div_ceil(n_parts).clamp(1, BLOCK_ROWS_MAX);
+        for start in (0..rows.num_rows()).step_by(part_rows) {
+            let part = rows.slice(start, part_rows.min(rows.num_rows() - start));
+            let block = self.write(tx, &part, None)?;
+            Arc::make_mut(&mut self.blocks).push(block);
+        }
+        Ok(())
+    }
+
+    /// Retires the blocks that `expired` names.
+    pub(super) fn expire(&mut self, tx: &mut Transaction, expired: impl Fn(&Meta) -> bool) {
+        if !self.blocks.iter().any(|block| expired(&block.meta)) {
+            return;
+        }
+        let sealed = self.blocks[..self.n_sealed].iter();
+        self.n_sealed = sealed.filter(|block| !expired(&block.meta)).count();
+        Arc::make_mut(&mut self.blocks).retain(|block| {
+            let gone = expired(&block.meta);
+            if gone {
+                tx.retire_block(self.name, block.id);
+                block.retire();
+            }
+            !gone
+        });
+    }
+
+    fn write(
+        &mut self,
+        tx: &mut Transaction,
+        rows: &RecordBatch,
+        order: Option<u64>,
+    ) -> Result<Arc<Block>, Error> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let ranges = range::of_columns(rows, &self.range_columns)
+            .map_err(Error::arrow("find the ranges of a block"))?;
+        let times = times_of(rows);
+        let meta = tx.put_block(self.name, id, rows, |stored_bytes| Meta {
+            order: order.unwrap_or(id),
+            rows: rows.num_rows() as u64,
+            stored_bytes,
+            raw_bytes: raw_bytes(rows) as u64,
+            time_min_ms: min(times).unwrap_or(i64::MAX),
+            time_max_ms: max(times).unwrap_or(i64::MIN),
+            ranges,
+        })?;
+        Ok(Arc::new(Block::new(id, meta, Arc::clone(&self.garbage))))
+    }
+}
+
+/// The table's columns, then each row's time.
+fn stored_schema(schema: &Schema) -> SchemaRef {
+    let time = Arc::new(Field::new(TIME, DataType::Int64, false));
+    Arc::new(Schema::new(schema.fields().iter().cloned().chain([time]).collect::<Vec<_>>()))
+}
+
+fn times_of(rows: &RecordBatch) -> &Int64Array {
+    rows.column(rows.num_columns() - 1).as_primitive()
+}
+
+/// These columns under this schema: whoever wrote them may have named them otherwise.
+fn conform(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch, Error> {
+    RecordBatch::try_new(Arc::clone(schema), columns)
+        .map_err(Error::arrow("fit rows to the columns of their table"))
+}

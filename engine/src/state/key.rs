@@ -1,0 +1,175 @@
+//! The keys of the three column families. Bytes on disk are promises: a tag is never reused.
+//!
+//! ```text
+//! default  i                                             identity
+//!          h                                             head: the last committed epoch
+//!          e │ epoch                                     an epoch's figures
+//!          f │ epoch │ partition │ next offset           a floor
+//!          s │ schema id │ partition │ first offset      a writer schema seen
+//!          m │ series │ id                               a block's metadata
+//!          r │ series │ id                               a retired block, to be deleted
+//! state    subtask u16 │ pane │ epoch │ seq u16          groups of a pane that changed in an epoch
+//! result   series │ id                                   a block's rows
+//! ```
+//!
+//! Numbers are big-endian, signed ones with the sign bit flipped, so that keys sort as numbers do.
+
+use crate::connector::SchemaSeen;
+use crate::facts::FloorFact;
+use crate::time::Epoch;
+
+pub(crate) const IDENTITY: &[u8] = b"i";
+pub(crate) const HEAD: &[u8] = b"h";
+pub(crate) const EPOCHS: &[u8] = b"e";
+pub(crate) const FLOORS: &[u8] = b"f";
+pub(crate) const SCHEMAS: &[u8] = b"s";
+const META: u8 = b'm';
+const RETIRED: u8 = b'r';
+
+/// Which list of blocks a block belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Series {
+    Finals = b'f',
+    DeadLetters = b'd',
+}
+
+impl std::fmt::Display for Series {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Finals => "result table",
+            Self::DeadLetters => "dead letters",
+        })
+    }
+}
+
+pub(crate) fn epoch(epoch: Epoch) -> Vec<u8> {
+    [EPOCHS, &epoch.0.to_be_bytes()].concat()
+}
+
+pub(crate) fn floor(floor: &FloorFact) -> Vec<u8> {
+    [FLOORS, &floor.epoch.0.to_be_bytes(), &flip_i32(floor.partition), &flip_i64(floor.next_offset)].concat()
+}
+
+pub(crate) fn schema(seen: &SchemaSeen) -> Vec<u8> {
+    [SCHEMAS, &seen.schema_id.to_be_bytes(), &flip_i32(seen.partition), &flip_i64(seen.first_offset)].concat()
+}
+
+pub(crate) fn metas(series: Series) -> [u8; 2] {
+    [META, series as u8]
+}
+
+pub(crate) fn retireds(series: Series) -> [u8; 2] {
+    [RETIRED, series as u8]
+}
+
+pub(crate) fn meta(series: Series, id: u64) -> Vec<u8> {
+    [&metas(series)[..], &id.to_be_bytes()].concat()
+}
+
+pub(crate) fn retired(series: Series, id: u64) -> Vec<u8> {
+    [&retireds(series)[..], &id.to_be_bytes()].concat()
+}
+
+pub(crate) fn rows(series: Series, id: u64) -> Vec<u8> {
+    [&[series as u8][..], &id.to_be_bytes()].concat()
+}
+
+/// The id at the end of a [`meta`] or [`retired`] key; `None` if the key is too short.
+pub(crate) fn block_id(key: &[u8]) -> Option<u64> {
+    key.last_chunk().map(|id| u64::from_be_bytes(*id))
+}
+
+/// The key of a block of state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PaneKey {
+    pub(crate) subtask: u16,
+    pub(crate) pane_ms: i64,
+    pub(crate) epoch: Epoch,
+    pub(crate) seq: u16,
+}
+
+impl PaneKey {
+    pub(crate) const LEN: usize = 20;
+
+    /// The first key that a pane's blocks can have.
+    pub(crate) fn first(subtask: u16, pane_ms: i64) -> Self {
+        Self { subtask, pane_ms, epoch: Epoch(0), seq: 0 }
+    }
+
+    pub(crate) fn encode(self) -> [u8; Self::LEN] {
+        let mut key = [0; Self::LEN];
+        key[..2].copy_from_slice(&self.subtask.to_be_bytes());
+        key[2..10].copy_from_slice(&flip_i64(self.pane_ms));
+        key[10..18].copy_from_slice(&self.epoch.0.to_be_bytes());
+        key[18..].copy_from_slice(&self.seq.to_be_bytes());
+        key
+    }
+
+    pub(crate) fn decode(key: &[u8]) -> Option<Self> {
+        let (subtask, rest) = key.split_first_chunk::<2>()?;
+        let (pane, rest) = rest.split_first_chunk::<8>()?;
+        let (epoch, rest) = rest.split_first_chunk::<8>()?;
+        let seq: [u8; 2] = rest.try_into().ok()?;
+        Some(Self {
+            subtask: u16::from_be_bytes(*subtask),
+            pane_ms: (u64::from_be_bytes(*pane) ^ 1 << 63).cast_signed(),
+            epoch: Epoch(u64::from_be_bytes(*epoch)),
+            seq: u16::from_be_bytes(seq),
+        })
+    }
+}
+
+/// The first key after every key that starts with `prefix`; `prefix` must not be all 0xff.
+pub(crate) fn after(prefix: &[u8]) -> Vec<u8> {
+    let kept = prefix.iter().rposition(|byte| *byte != u8::MAX).map_or(0, |last| last + 1);
+    let mut end = prefix[..kept].to_vec();
+    if let Some(last) = end.last_mut() {
+        *last += 1;
+    }
+    end
+}
+
+fn flip_i64(value: i64) -> [u8; 8] {
+    (value.cast_unsigned() ^ 1 << 63).to_be_bytes()
+}
+
+fn flip_i32(value: i32) -> [u8; 4] {
+    (value.cast_unsigned() ^ 1 << 31).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn bytes_are_pinned() {
+        let pane = PaneKey { subtask: 1, pane_ms: -2, epoch: Epoch(3), seq: 4 };
+        assert_eq!(
+            pane.encode(),
+            [0, 1, 0x7f, 255, 255, 255, 255, 255, 255, 254, 0, 0, 0, 0, 0, 0, 0, 3, 0, 4]
+        );
+        assert_eq!(epoch(Epoch(7)), b"e\0\0\0\0\0\0\0\x07");
+        assert_eq!(meta(Series::Finals, 1), b"mf\0\0\0\0\0\0\0\x01");
+        assert_eq!(retired(Series::DeadLetters, 1), b"rd\0\0\0\0\0\0\0\x01");
+        assert_eq!(rows(Series::Finals, 256), b"f\0\0\0\0\0\0\x01\0");
+        let seen = FloorFact { epoch: Epoch(1), partition: 2, next_offset: 3, floor_ms: 4 };
+        assert_eq!(floor(&seen), b"f\0\0\0\0\0\0\0\x01\x80\0\0\x02\x80\0\0\0\0\0\0\x03");
+    }
+
+    proptest! {
+        #[test]
+        fn pane_keys_sort_as_their_fields(
+            a in (any::<u16>(), any::<i64>(), any::<u64>(), any::<u16>()),
+            b in (any::<u16>(), any::<i64>(), any::<u64>(), any::<u16>()),
+        ) {
+            let [a, b] = [a, b].map(|(subtask, pane_ms, epoch, seq)| PaneKey {
+                subtask, pane_ms, epoch: Epoch(epoch), seq,
+            });
+            prop_assert_eq!(a.encode().cmp(&b.encode()), a.cmp(&b));
+            prop_assert_eq!(PaneKey::decode(&a.encode()), Some(a));
+        }
+    }
+}

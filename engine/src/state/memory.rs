@@ -1,0 +1,78 @@
+//! RocksDB's memory, shared by all pipelines of a process, and the options of each database.
+
+use std::fmt;
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, LogLevel, Options,
+    WriteBufferManager,
+};
+
+/// Groups of windows.
+pub(crate) const STATE: &str = "state";
+/// Rows of result tables and dead letters.
+pub(crate) const RESULT: &str = "result";
+
+/// The block cache and write-buffer limit that all pipelines of a process share.
+#[derive(Clone)]
+pub struct Memory {
+    cache: Cache,
+    write_buffers: WriteBufferManager,
+}
+
+impl Memory {
+    /// Bounds the block caches of all databases to `cache_bytes` and their write buffers to about
+    /// `write_buffer_bytes`, both together.
+    #[must_use]
+    pub fn new(cache_bytes: usize, write_buffer_bytes: usize) -> Self {
+        Self {
+            cache: Cache::new_lru_cache(cache_bytes),
+            write_buffers: WriteBufferManager::new_write_buffer_manager(write_buffer_bytes, false),
+        }
+    }
+
+    /// Options of a database as a whole. `create`: make it if missing.
+    pub(crate) fn database(&self, create: bool) -> Options {
+        let mut options = self.family(4 << 20);
+        options.create_if_missing(create);
+        options.create_missing_column_families(create);
+        options.set_write_buffer_manager(&self.write_buffers);
+        options.set_max_open_files(256);
+        options.set_max_background_jobs(2);
+        // A log that grows past it makes the column family flush that holds its oldest part: it
+        // bounds the disk it takes and the time to replay it (some 0.3 s).
+        options.set_max_total_wal_size(64 << 20);
+        options.set_max_manifest_file_size(16 << 20);
+        options.set_log_level(LogLevel::Warn);
+        options.set_max_log_file_size(1 << 20);
+        options.set_keep_log_file_num(2);
+        options.set_stats_dump_period_sec(0);
+        options
+    }
+
+    /// The column families, all that a database has.
+    pub(crate) fn families(&self) -> [ColumnFamilyDescriptor; 3] {
+        [(rocksdb::DEFAULT_COLUMN_FAMILY_NAME, 4 << 20), (STATE, 16 << 20), (RESULT, 16 << 20)]
+            .map(|(name, buffer_bytes)| ColumnFamilyDescriptor::new(name, self.family(buffer_bytes)))
+    }
+
+    fn family(&self, write_buffer_bytes: usize) -> Options {
+        let mut table = BlockBasedOptions::default();
+        table.set_block_cache(&self.cache);
+        table.set_cache_index_and_filter_blocks(true);
+        table.set_block_size(16 << 10);
+        let mut options = Options::default();
+        options.set_block_based_table_factory(&table);
+        options.set_compression_type(DBCompressionType::Lz4);
+        options.set_write_buffer_size(write_buffer_bytes);
+        options.set_max_write_buffer_number(2);
+        options
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory")
+            .field("write_buffer_bytes", &self.write_buffers.get_usage())
+            .finish_non_exhaustive()
+    }
+}

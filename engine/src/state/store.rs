@@ -1,0 +1,295 @@
+//! One pipeline's RocksDB: opening, and reading what was committed.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use arrow::array::RecordBatch;
+use rocksdb::{ColumnFamily, DB, ReadOptions, WriteOptions};
+use serde::de::DeserializeOwned;
+
+use super::error::Error;
+use super::frame::{self, Kind};
+use super::ipc;
+use super::key::{self, PaneKey, Series};
+use super::memory::{Memory, RESULT, STATE};
+use super::record::{self, Head, Identity, Recovered};
+use super::transaction::Transaction;
+use crate::time::Epoch;
+
+/// A pipeline's data folder, open. Clones share it; the last one closes it.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    path: PathBuf,
+    db: DB,
+    /// What the last commit wrote: the next one writes the difference.
+    last: Mutex<Option<Recovered>>,
+}
+
+/// The groups of one pane that changed in one epoch, or all of them.
+#[derive(Debug, Clone)]
+pub struct PaneBlock {
+    /// Start of the pane, in milliseconds since 1970.
+    pub pane_ms: i64,
+    pub subtask: u16,
+    pub epoch: Epoch,
+    pub states: RecordBatch,
+}
+
+impl Store {
+    /// Opens the folder, made if missing, and locks it until the last clone is gone.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] where another process has it open; [`Error::Damaged`] and
+    /// [`Error::UnknownVersion`] where the last epoch's facts can't be read.
+    pub fn open(dir: &Path, memory: &Memory) -> Result<Self, Error> {
+        std::fs::create_dir_all(dir).map_err(|source| Error::Folder { path: dir.to_owned(), source })?;
+        let db = DB::open_cf_descriptors(&memory.database(true), dir, memory.families());
+        Self::opened(dir, db)
+    }
+
+    /// Opens a folder that no process has open, and never writes to it.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where there is no such folder, else as [`Self::open`].
+    pub fn open_read_only(dir: &Path) -> Result<Self, Error> {
+        let memory = Memory::new(8 << 20, 64 << 20);
+        let options = memory.database(false);
+        Self::opened(dir, DB::open_cf_descriptors_read_only(&options, dir, memory.families(), false))
+    }
+
+    fn opened(dir: &Path, db: Result<DB, rocksdb::Error>) -> Result<Self, Error> {
+        let path = dir.to_owned();
+        let db = match db {
+            Ok(db) => db,
+            // RocksDB has no kind of its own for it: "IO error: While lock file: …/LOCK: …" or
+            // "IO error: lock hold by current process …".
+            Err(source)
+                if source.as_ref().to_ascii_lowercase().contains("error: while lock file")
+                    || source.as_ref().contains("lock hold by current process") =>
+            {
+                return Err(Error::Locked { path });
+            }
+            Err(source) => return Err(Error::Storage { action: "open", path, source }),
+        };
+        let store = Self { inner: Arc::new(Inner { path, db, last: Mutex::new(None) }) };
+        let recovered = store.read_recovered()?;
+        *store.last() = recovered;
+        Ok(store)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// What the state belongs to; `None` before the pipeline's first start.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`], [`Error::Storage`].
+    pub fn identity(&self) -> Result<Option<Identity>, Error> {
+        let bytes = self.inner.db.get_pinned(key::IDENTITY).map_err(self.storage("read"))?;
+        bytes.map(|bytes| Identity::decode(&bytes)).transpose()
+    }
+
+    /// Writes, synced, what the state belongs to.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn set_identity(&self, identity: &Identity) -> Result<(), Error> {
+        let bytes = identity.encode()?;
+        self.inner.db.put_opt(key::IDENTITY, bytes, &synced()).map_err(self.storage("write the identity to"))
+    }
+
+    /// The last committed epoch; `None` before the first.
+    #[must_use]
+    pub fn recovered(&self) -> Option<Recovered> {
+        self.last().clone()
+    }
+
+    /// Hands over all blocks of state, one at a time: by subtask, by pane, then in ascending order
+    /// of epochs. A group in a later block replaces the same group in an earlier one of its pane.
+    ///
+    /// # Errors
+    /// What `each` returns; [`Error::Damaged`], [`Error::UnknownVersion`], [`Error::Storage`].
+    pub fn load_panes(&self, each: &mut dyn FnMut(PaneBlock) -> Result<(), Error>) -> Result<(), Error> {
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        let mut blocks = self.inner.db.raw_iterator_cf_opt(self.family(STATE), options);
+        blocks.seek_to_first();
+        while let Some((key, bytes)) = blocks.item() {
+            let what = || format!("the block of state {key:02x?}");
+            let damaged = |detail: String| Error::Damaged { what: what(), detail };
+            let PaneKey { subtask, pane_ms, epoch, .. } =
+                PaneKey::decode(key).ok_or_else(|| damaged(format!("its key has {} bytes", key.len())))?;
+            let payload = frame::open(Kind::Pane, bytes, what)?;
+            let states = ipc::read(payload, None).map_err(|error| damaged(error.to_string()))?;
+            each(PaneBlock { pane_ms, subtask, epoch, states })?;
+            blocks.next();
+        }
+        blocks.status().map_err(self.storage("read state from"))
+    }
+
+    /// Starts the write of an epoch. One at a time: begin N+1 after N is committed.
+    #[must_use]
+    pub fn begin(&self, epoch: Epoch) -> Transaction {
+        Transaction::new(self.clone(), epoch)
+    }
+
+    /// Reads the last committed epoch from disk.
+    fn read_recovered(&self) -> Result<Option<Recovered>, Error> {
+        let bytes = self.inner.db.get_pinned(key::HEAD).map_err(self.storage("read"))?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        let head: Head<'static> = record::decode(Kind::Head, &bytes, "the last epoch's head")?;
+        let mut recovered = head.recovered();
+        let facts = &mut recovered.facts;
+        let epochs = self.records(key::EPOCHS, Kind::Epoch, "an epoch's figures")?;
+        facts.epochs = Arc::new(VecDeque::from(epochs));
+        facts.floors = Arc::new(self.records(key::FLOORS, Kind::Floor, "a floor")?);
+        facts.schemas = Arc::new(self.records(key::SCHEMAS, Kind::Schema, "a writer schema")?);
+        Ok(Some(recovered))
+    }
+
+    fn records<T: DeserializeOwned>(&self, prefix: &[u8], kind: Kind, what: &str) -> Result<Vec<T>, Error> {
+        let mut records = Vec::new();
+        self.each(prefix, |_, bytes| {
+            records.push(record::decode(kind, bytes, what)?);
+            Ok(())
+        })?;
+        Ok(records)
+    }
+
+    /// Hands over the entries of the default family whose key starts with `prefix`, in key order.
+    fn each(
+        &self,
+        prefix: &[u8],
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(key::after(prefix));
+        let mut entries = self.inner.db.raw_iterator_opt(options);
+        entries.seek(prefix);
+        while let Some((key, value)) = entries.item() {
+            each(key, value)?;
+            entries.next();
+        }
+        entries.status().map_err(self.storage("read"))
+    }
+
+    /// The metadata of every block of a series, by ascending id.
+    pub(crate) fn each_block<M: DeserializeOwned>(
+        &self,
+        series: Series,
+        mut each: impl FnMut(u64, M),
+    ) -> Result<(), Error> {
+        let what = format!("the metadata of a block of the {series}");
+        self.each(&key::metas(series), |key, bytes| {
+            each(block_id(key, &what)?, record::decode(Kind::BlockMeta, bytes, &what)?);
+            Ok(())
+        })
+    }
+
+    /// The ids of the blocks that no series lists and that are still on disk.
+    pub(crate) fn retired_blocks(&self, series: Series) -> Result<Vec<u64>, Error> {
+        let what = format!("the mark of a retired block of the {series}");
+        let mut ids = Vec::new();
+        self.each(&key::retireds(series), |key, bytes| {
+            frame::open(Kind::Retired, bytes, || what.clone())?;
+            ids.push(block_id(key, &what)?);
+            Ok(())
+        })?;
+        Ok(ids)
+    }
+
+    /// The ids of the blocks of a series whose rows are on disk.
+    #[cfg(test)]
+    pub(crate) fn row_blocks(&self, series: Series) -> Result<Vec<u64>, Error> {
+        let mut ids = Vec::new();
+        let mut blocks = self.inner.db.raw_iterator_cf(self.family(RESULT));
+        blocks.seek([series as u8]);
+        while let Some(key) = blocks.key().filter(|key| key[0] == series as u8) {
+            ids.push(block_id(key, "a block's rows")?);
+            blocks.next();
+        }
+        Ok(ids)
+    }
+
+    /// The rows of a block; of its columns those at `projection`, in that order.
+    pub(crate) fn read_rows(
+        &self,
+        series: Series,
+        id: u64,
+        projection: Option<Vec<usize>>,
+    ) -> Result<RecordBatch, Error> {
+        let what = || format!("block {id} of the {series}");
+        let damaged = |detail: String| Error::Damaged { what: what(), detail };
+        let bytes = self
+            .inner
+            .db
+            .get_pinned_cf(self.family(RESULT), key::rows(series, id))
+            .map_err(self.storage("read results from"))?
+            .ok_or_else(|| damaged("it is missing".to_owned()))?;
+        let payload = frame::open(Kind::Rows, &bytes, what)?;
+        ipc::read(payload, projection).map_err(|error| damaged(error.to_string()))
+    }
+
+    /// Every `(subtask, pane)` that has blocks of state older than `epoch`.
+    pub(super) fn panes_before(&self, epoch: Epoch) -> Result<Vec<(u16, i64)>, Error> {
+        let mut panes = Vec::new();
+        let mut blocks = self.inner.db.raw_iterator_cf(self.family(STATE));
+        blocks.seek_to_first();
+        while let Some(key) = blocks.key() {
+            let pane = PaneKey::decode(key).ok_or_else(|| Error::Damaged {
+                what: format!("the block of state {key:02x?}"),
+                detail: format!("its key has {} bytes", key.len()),
+            })?;
+            if pane.epoch < epoch {
+                panes.push((pane.subtask, pane.pane_ms));
+            }
+            blocks.seek(PaneKey { epoch: Epoch(u64::MAX), seq: u16::MAX, ..pane }.encode());
+        }
+        blocks.status().map_err(self.storage("read state from"))?;
+        Ok(panes)
+    }
+
+    pub(super) fn family(&self, name: &str) -> &ColumnFamily {
+        self.inner.db.cf_handle(name).expect("every database is opened with all its families")
+    }
+
+    pub(super) fn write(&self, batch: rocksdb::WriteBatch) -> Result<(), Error> {
+        self.inner.db.write_opt(batch, &synced()).map_err(self.storage("commit an epoch to"))
+    }
+
+    pub(super) fn last(&self) -> std::sync::MutexGuard<'_, Option<Recovered>> {
+        self.inner.last.lock().expect("nothing panics while it is held")
+    }
+
+    fn storage(&self, action: &'static str) -> impl FnOnce(rocksdb::Error) -> Error + '_ {
+        move |source| Error::Storage { action, path: self.inner.path.clone(), source }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("path", &self.inner.path).finish_non_exhaustive()
+    }
+}
+
+fn synced() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.set_sync(true);
+    options
+}
+
+fn block_id(key: &[u8], what: &str) -> Result<u64, Error> {
+    key::block_id(key).ok_or_else(|| Error::Damaged {
+        what: what.to_owned(),
+        detail: format!("its key has {} bytes", key.len()),
+    })
+}
