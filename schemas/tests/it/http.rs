@@ -114,6 +114,9 @@ fn missing_is_what_the_registry_itself_says() {
     assert!(matches!(client.by_id(SchemaId(7)), Err(RegistryError::NotFound { .. })));
     assert_eq!(server.n_requests(), asked, "remembered for a while");
     assert!(matches!(client.latest("none"), Err(RegistryError::NotFound { .. })));
+    let asked = server.n_requests();
+    assert!(matches!(client.by_id(SchemaId(u32::MAX)), Err(RegistryError::NotFound { .. })));
+    assert_eq!(server.n_requests(), asked, "no registry has such an id");
 
     let wrong_path = client.url().replace("ccompat", "elsewhere");
     let client = HttpRegistry::new(&wrong_path, Some(&credentials("s3cret"))).expect("it looks fine");
@@ -124,7 +127,7 @@ fn missing_is_what_the_registry_itself_says() {
 #[test]
 fn failures_are_answered_from_memory_until_their_time_is_over() {
     let (server, client) = start();
-    for status in [500, 503, 429] {
+    for status in [500, 503, 429, 400] {
         server.status.store(status, Ordering::SeqCst);
         let asked = server.n_requests();
         let subject = format!("s{status}");

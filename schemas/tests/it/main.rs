@@ -1,6 +1,7 @@
 //! Records that were encoded by another Avro library, through this crate's public interface.
 
 mod evolution;
+mod hostile;
 mod http;
 mod memory;
 mod poison;

@@ -53,8 +53,8 @@ pub(super) fn number(answer: &Value, key: &str) -> Result<u32, RegistryError> {
 /// Sorts an answer by who is to blame for it.
 ///
 /// # Errors
-/// [`RegistryError::NotFound`] only where the registry itself says so, with an error code of its
-/// own.
+/// [`RegistryError::NotFound`] and [`RegistryError::Invalid`] only where the registry itself says
+/// so, with an error code of its own.
 pub(super) fn judge(url: &str, status: u16, text: &str) -> Result<Value, RegistryError> {
     let json: Option<Value> = serde_json::from_str(text).ok();
     let message = json.as_ref().and_then(|json| json.get("message")).and_then(Value::as_str);
@@ -73,7 +73,7 @@ pub(super) fn judge(url: &str, status: u16, text: &str) -> Result<Value, Registr
         (401 | 403, _) => {
             Err(RegistryError::unavailable(format!("{url}: {status}, it does not accept our credentials")))
         }
-        (400 | 409 | 422, _) => {
+        (400 | 409 | 422, _) if error_code.is_some() => {
             Err(RegistryError::invalid(format!("the schema registry refused: {message} ({status})")))
         }
         _ => Err(RegistryError::unavailable(format!("{url}: {status}, {message}"))),

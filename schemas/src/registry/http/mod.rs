@@ -39,6 +39,10 @@ pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// For how long an unknown id stays unknown.
 pub const MISSING_FOR: Duration = Duration::from_secs(5);
 
+/// Ids are ints of Java. Asked for a larger one, Confluent's registry answers 404 as if the path did
+/// not exist, and one record of garbage would be waited for as for a registry that is away.
+const MAX_ID: u32 = i32::MAX.cast_unsigned();
+
 /// Larger answers are refused.
 const MAX_ANSWER_BYTES: u64 = 8 << 20;
 
@@ -191,7 +195,7 @@ impl SchemaRegistry for HttpRegistry {
             return Ok(schema);
         }
         let missing = || RegistryError::NotFound { what: format!("schema of id {id}") };
-        if self.with_memory(|memory| memory.is_missing(id, Instant::now())) {
+        if id.0 > MAX_ID || self.with_memory(|memory| memory.is_missing(id, Instant::now())) {
             return Err(missing());
         }
         match self.ask(&format!("/schemas/ids/{id}"), None) {
