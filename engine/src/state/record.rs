@@ -28,6 +28,8 @@ pub struct Identity {
     pub reader_schema: String,
     /// All columns of the source table.
     pub source_schema: SchemaRef,
+    /// Position of the event time in them.
+    pub event_time: usize,
     /// The topic's id, where the broker has one.
     pub topic_id: Option<String>,
     /// From 1; one more after each reset.
@@ -35,12 +37,13 @@ pub struct Identity {
 }
 
 /// What an epoch was computed with, and may differ at the next start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Settings {
     /// Window subtasks: the state blocks of subtask i hold the groups that hash to i of that many.
     pub parallelism: usize,
     pub lateness_ms: i64,
     pub provisional: bool,
+    pub retention_ms: i64,
 }
 
 /// The last committed epoch.
@@ -58,6 +61,7 @@ struct IdentityText<'a> {
     source: Cow<'a, str>,
     source_identity: Cow<'a, str>,
     reader_schema: Cow<'a, str>,
+    event_time: usize,
     topic_id: Option<Cow<'a, str>>,
     incarnation: u64,
 }
@@ -70,6 +74,7 @@ impl Identity {
             source: Cow::Borrowed(&self.source),
             source_identity: Cow::Borrowed(&self.source_identity),
             reader_schema: Cow::Borrowed(&self.reader_schema),
+            event_time: self.event_time,
             topic_id: self.topic_id.as_deref().map(Cow::Borrowed),
             incarnation: self.incarnation,
         };
@@ -105,6 +110,7 @@ impl Identity {
             source_identity: text.source_identity.into_owned(),
             reader_schema: text.reader_schema.into_owned(),
             source_schema,
+            event_time: text.event_time,
             topic_id: text.topic_id.map(Cow::into_owned),
             incarnation: text.incarnation,
         })

@@ -19,7 +19,7 @@ fn memory() -> Memory {
 }
 
 fn settings(parallelism: usize) -> Settings {
-    Settings { parallelism, lateness_ms: 0, provisional: true }
+    Settings { parallelism, lateness_ms: 0, provisional: true, retention_ms: 1 }
 }
 
 fn states(groups: &BTreeMap<i64, i64>) -> RecordBatch {
@@ -266,6 +266,7 @@ fn commit(store: &Store, epoch: u64) -> Result<u64, Error> {
 
 fn identity() -> Identity {
     Identity {
+        event_time: 0,
         fingerprint: u64::MAX,
         sql: "SELECT '\u{1F600}'\n".to_owned(),
         source: "orders".to_owned(),

@@ -38,6 +38,12 @@ impl Transaction {
         self.epoch
     }
 
+    /// Bytes to be written so far.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.batch.size_in_bytes() as u64
+    }
+
     /// Adds groups of a pane, with their state after the epoch. `seq` tells blocks of the same
     /// subtask, pane and epoch apart. Nothing is written for a batch without rows.
     ///

@@ -1,0 +1,319 @@
+//! The coordinator: finds partitions, gives them to source subtasks, and ends epochs.
+//!
+//! ```text
+//! tick ─► Close(N) ─► reports ─► W = min of active watermarks, never below the last ─► Barrier(N, W)
+//!                                                                                  └─► committer
+//! ```
+//!
+//! Invariants:
+//! 1. Where nothing was read and no watermark or idleness changed, there is no epoch.
+//! 2. At most [`IN_FLIGHT_MAX`] epochs are not yet durable; when commits are slower, epochs stretch.
+//! 3. Nothing is read of a topic that was made anew, or from which unread records were deleted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+use crate::connector::{PartitionInfo, Source, Start, Topology};
+use crate::dataflow::live::{Shared, State};
+use crate::dataflow::message::{Control, Event, Part, Report, SourcesPart};
+use crate::facts::{Facts, PartitionFact};
+use crate::operator::Barrier;
+use crate::state::Store;
+use crate::time::watermark::pipeline_watermark;
+use crate::time::{Clock, Epoch};
+
+/// Epochs between a barrier and its durable write. More hides the latency of the disk, and is replayed
+/// after a crash.
+const IN_FLIGHT_MAX: usize = 4;
+/// How often busy and blocked shares are measured.
+const MEASURE_NS: u64 = 1_000_000_000;
+
+/// Everything the coordinator is made of.
+pub struct Coordinator {
+    pub source: Arc<dyn Source>,
+    pub store: Store,
+    pub shared: Arc<Shared>,
+    pub clock: Arc<dyn Clock>,
+    pub events: Receiver<Event>,
+    /// One per source subtask. Letting go of them ends the pipeline.
+    pub controls: Vec<Sender<Control>>,
+    pub committer: Sender<Part>,
+    pub activity: Arc<AtomicBool>,
+    pub epoch_ms: u64,
+    pub lateness_ms: i64,
+    pub bounded: bool,
+    pub state: CoordinatorState,
+}
+
+/// What changes while it runs.
+#[derive(Debug, Default)]
+pub struct CoordinatorState {
+    epoch: Epoch,
+    watermark_ms: Option<i64>,
+    partitions: BTreeMap<i32, PartitionFact>,
+    in_flight: usize,
+    stop: bool,
+    topology: Option<Topology>,
+    reports: Vec<Report>,
+    full: bool,
+    measured_ns: u64,
+    /// A bounded run has read all there was.
+    done: bool,
+}
+
+impl CoordinatorState {
+    /// Goes on from the last committed epoch.
+    #[must_use]
+    pub fn new(facts: &Facts) -> Self {
+        Self {
+            epoch: facts.epoch,
+            watermark_ms: facts.watermark_ms,
+            partitions: facts.partitions.iter().map(|fact| (fact.partition, fact.clone())).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Why the pipeline failed, for a person.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(String);
+
+impl Coordinator {
+    /// Runs until it is told to stop, until a bounded run is done, or until something fails.
+    ///
+    /// # Errors
+    /// The first failure of any thread of the pipeline, or why the topic can't be read.
+    pub fn run(mut self) -> Result<(), Failure> {
+        while self.state.topology.is_none() {
+            if self.state.stop {
+                return Ok(());
+            }
+            self.wait(None)?;
+        }
+        self.adopt_topology()?;
+        self.shared.set_state(State::Running, None);
+        while !self.state.stop && !self.state.done {
+            self.wait_for_tick()?;
+            self.adopt_topology()?;
+            if self.activity.swap(false, Ordering::Relaxed) {
+                self.end_epoch()?;
+            }
+        }
+        if self.activity.swap(false, Ordering::Relaxed) && !self.state.done {
+            self.end_epoch()?;
+        }
+        while 0 < self.state.in_flight {
+            self.wait(None)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the epoch interval is over, or an epoch is wanted at once.
+    fn wait_for_tick(&mut self) -> Result<(), Failure> {
+        let interval_ns = self.epoch_ms.saturating_mul(1_000_000);
+        let tick_ns = self.clock.monotonic_ns().saturating_add(interval_ns);
+        loop {
+            let now_ns = self.clock.monotonic_ns();
+            self.measure(now_ns);
+            if self.state.stop || std::mem::take(&mut self.state.full) || tick_ns <= now_ns {
+                return Ok(());
+            }
+            self.wait(Some(Duration::from_nanos(tick_ns - now_ns)))?;
+        }
+    }
+
+    /// Takes one event; returns without one at the timeout.
+    fn wait(&mut self, timeout: Option<Duration>) -> Result<(), Failure> {
+        let event = match timeout {
+            None => self
+                .events
+                .recv()
+                .map_err(|_| Failure("every thread of the pipeline has ended".to_owned()))?,
+            Some(timeout) => match self.events.recv_timeout(timeout) {
+                Ok(event) => event,
+                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Failure("every thread of the pipeline has ended".to_owned()));
+                }
+            },
+        };
+        match event {
+            Event::Topology(topology) => self.state.topology = Some(topology),
+            Event::Report(report) => self.state.reports.push(report),
+            Event::Committed(_) => self.state.in_flight -= 1,
+            Event::Full => self.state.full = true,
+            Event::Failed(reason) => return Err(Failure(reason)),
+            Event::Stop => self.state.stop = true,
+        }
+        Ok(())
+    }
+
+    fn end_epoch(&mut self) -> Result<(), Failure> {
+        while IN_FLIGHT_MAX <= self.state.in_flight {
+            self.wait(None)?;
+        }
+        let started_ns = self.clock.monotonic_ns();
+        let epoch = self.state.epoch.next();
+        self.tell_sources(|| Control::Close(epoch))?;
+        while self.state.reports.len() < self.controls.len() {
+            self.wait(None)?;
+        }
+        let mut reports = std::mem::take(&mut self.state.reports);
+        for fact in reports.iter().flat_map(|report| &report.partitions) {
+            self.state.partitions.insert(fact.partition, fact.clone());
+        }
+        let partitions = self.state.partitions.values();
+        self.state.watermark_ms = pipeline_watermark(
+            self.state.watermark_ms,
+            partitions.clone().map(|fact| (fact.watermark_ms, fact.idle)),
+        );
+        self.state.done = self.bounded && partitions.clone().all(is_done);
+        if self.state.done {
+            reports
+                .iter_mut()
+                .flat_map(|report| &mut report.partitions)
+                .for_each(|fact| fact.bounded_end = None);
+        }
+        let barrier = Barrier { epoch, watermark_ms: self.state.watermark_ms, close_all: self.state.done };
+        let slowest = partitions.filter(|fact| !fact.idle).filter_map(|fact| fact.watermark_ms).min();
+        let read_until_ms = slowest.map(|ms| ms.saturating_add(self.source.watermark().max_drift_ms));
+        self.tell_sources(|| Control::Barrier { barrier, read_until_ms })?;
+        let closed_ms = barrier.watermark_ms.map(|w| w.saturating_sub(self.lateness_ms));
+        let part = Part::Sources(SourcesPart { barrier, closed_ms, reports, started_ns });
+        self.committer.send(part).or_else(|_| self.gone())?;
+        self.state.epoch = epoch;
+        self.state.in_flight += 1;
+        Ok(())
+    }
+
+    fn tell_sources(&mut self, control: impl Fn() -> Control) -> Result<(), Failure> {
+        for source in self.controls.clone() {
+            source.send(control()).or_else(|_| self.gone())?;
+        }
+        Ok(())
+    }
+
+    /// Another thread has ended: its reason is among the events, or on its way.
+    fn gone(&mut self) -> Result<(), Failure> {
+        loop {
+            self.wait(None)?;
+        }
+    }
+
+    fn measure(&mut self, now_ns: u64) {
+        let elapsed_ns = now_ns.saturating_sub(self.state.measured_ns);
+        if MEASURE_NS <= elapsed_ns {
+            self.shared
+                .sources
+                .iter()
+                .chain(&self.shared.windows)
+                .for_each(|meter| meter.measure(elapsed_ns));
+            self.state.measured_ns = now_ns;
+        }
+    }
+
+    /// Looks at what the broker says of the topic: checks it, and assigns partitions not yet assigned.
+    fn adopt_topology(&mut self) -> Result<(), Failure> {
+        let Some(topology) = self.state.topology.take() else { return Ok(()) };
+        self.check_topic_id(topology.topic_id.as_deref())?;
+        for info in &topology.partitions {
+            self.shared.set_end_offset(info.partition, info.end_offset);
+        }
+        let first = self.shared.state().0 == State::Starting;
+        for info in &topology.partitions {
+            let known = self.state.partitions.get(&info.partition).cloned();
+            match known {
+                Some(fact) if first => self.resume(fact, info)?,
+                None if first || !self.bounded => self.assign_new(info, first)?,
+                _ => {}
+            }
+        }
+        let names: Vec<i32> = topology.partitions.iter().map(|info| info.partition).collect();
+        if let Some(lost) = self.state.partitions.keys().find(|partition| first && !names.contains(partition))
+        {
+            return Err(Failure(format!(
+                "topic \"{}\" no longer has partition {lost}, which was read before",
+                self.source.topic()
+            )));
+        }
+        Ok(())
+    }
+
+    fn check_topic_id(&self, found: Option<&str>) -> Result<(), Failure> {
+        let Some(found) = found else { return Ok(()) };
+        let failed = |error: crate::state::Error| Failure(error.to_string());
+        let Some(mut identity) = self.store.identity().map_err(failed)? else { return Ok(()) };
+        match &identity.topic_id {
+            None => {
+                identity.topic_id = Some(found.to_owned());
+                self.store.set_identity(&identity).map_err(failed)
+            }
+            Some(known) if known != found => Err(Failure(format!(
+                "topic \"{}\" was made anew: its id was {known}, now it is {found}; start this pipeline over with an \
+                 empty data folder",
+                self.source.topic()
+            ))),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Goes on with a partition where it was committed.
+    fn resume(&mut self, mut fact: PartitionFact, info: &PartitionInfo) -> Result<(), Failure> {
+        fact.bounded_end = self.bounded.then(|| fact.bounded_end.unwrap_or(info.end_offset));
+        if fact.next_offset < 0 {
+            let start = self.source.start();
+            return self.assign(fact, start, info);
+        }
+        if fact.next_offset < info.begin_offset {
+            return Err(Failure(format!(
+                "records {} to {} of partition {} of topic \"{}\" were deleted before they were read",
+                fact.next_offset,
+                info.begin_offset - 1,
+                fact.partition,
+                self.source.topic()
+            )));
+        }
+        if info.end_offset < fact.next_offset {
+            return Err(Failure(format!(
+                "partition {} of topic \"{}\" ends at {}, before the next offset {}: it was made anew or lost records",
+                fact.partition,
+                self.source.topic(),
+                info.end_offset,
+                fact.next_offset
+            )));
+        }
+        let start = Start::Offset(fact.next_offset);
+        self.assign(fact, start, info)
+    }
+
+    /// Starts with a partition: where the source file says, or, if it was added later, at its beginning.
+    fn assign_new(&mut self, info: &PartitionInfo, first: bool) -> Result<(), Failure> {
+        let added_later = !first || self.state.epoch != Epoch(0);
+        let start = if added_later { Start::Earliest } else { self.source.start() };
+        let fact = PartitionFact {
+            partition: info.partition,
+            next_offset: -1,
+            watermark_ms: None,
+            idle: false,
+            floor_ms: None,
+            bounded_end: self.bounded.then_some(info.end_offset),
+        };
+        self.assign(fact, start, info)
+    }
+
+    fn assign(&mut self, fact: PartitionFact, start: Start, info: &PartitionInfo) -> Result<(), Failure> {
+        let subtask = usize::try_from(fact.partition).unwrap_or(0) % self.controls.len();
+        self.state.partitions.insert(fact.partition, fact.clone());
+        let control = Control::Assign { fact, start, end_offset: Some(info.end_offset) };
+        self.controls[subtask].send(control).or_else(|_| self.gone())
+    }
+}
+
+fn is_done(fact: &PartitionFact) -> bool {
+    0 <= fact.next_offset && fact.bounded_end.is_some_and(|end| end <= fact.next_offset)
+}

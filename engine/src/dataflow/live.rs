@@ -1,0 +1,207 @@
+//! What is known of a running pipeline between epochs, shared by its threads and its handle.
+//!
+//! Invariants:
+//! 1. Nothing here is a committed number: those are in the snapshot of their epoch.
+//! 2. Threads write it once per batch, through atomics; only a change of state takes a lock.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::connector::Reason;
+
+/// The state of a pipeline, as in `weir.pipelines`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Waits for its broker, registry or topic, or recovers.
+    Starting,
+    Running,
+    /// Stopped, or a bounded run that is done.
+    Stopped,
+    Failed,
+}
+
+impl State {
+    /// The value of the `state` column.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What is known between epochs: never shown as a committed number.
+#[derive(Debug, Clone, Default)]
+pub struct Live {
+    /// `(partition, end offset)`, ascending.
+    pub end_offsets: Vec<(i32, i64)>,
+    pub operators: Vec<OperatorLive>,
+    /// What is being waited for or retried, for a person.
+    pub trouble: Option<String>,
+    /// Records and bytes of record values read since the process started.
+    pub records_total: u64,
+    pub bytes_total: u64,
+    /// Since the process started, indexed as [`Reason::ALL`].
+    pub dead_letters_total: [u64; Reason::ALL.len()],
+    pub tombstones_total: u64,
+    /// Bytes written by commits since the process started.
+    pub epoch_bytes_total: u64,
+}
+
+/// One subtask of one operator.
+#[derive(Debug, Clone)]
+pub struct OperatorLive {
+    pub operator: String,
+    pub kind: &'static str,
+    pub subtask: usize,
+    pub rows_in: u64,
+    pub rows_out: u64,
+    /// Share of the last second or so spent working / waiting for room downstream, 0 to 1.
+    pub busy_ratio: f64,
+    pub blocked_ratio: f64,
+    pub state_bytes: u64,
+}
+
+/// Figures of one subtask, written by its thread.
+#[derive(Debug, Default)]
+pub struct Meter {
+    pub rows_in: AtomicU64,
+    pub rows_out: AtomicU64,
+    pub busy_ns: AtomicU64,
+    pub blocked_ns: AtomicU64,
+    pub state_bytes: AtomicUsize,
+    /// Per mille, of the last measured interval.
+    busy_share: AtomicU64,
+    blocked_share: AtomicU64,
+    seen: Mutex<(u64, u64)>,
+}
+
+impl Meter {
+    /// Computes the shares of the `elapsed_ns` since the last call.
+    pub(crate) fn measure(&self, elapsed_ns: u64) {
+        let busy = self.busy_ns.load(Ordering::Relaxed);
+        let blocked = self.blocked_ns.load(Ordering::Relaxed);
+        let mut seen = lock(&self.seen);
+        let share =
+            |now: u64, before: u64| (now.saturating_sub(before) * 1_000 / elapsed_ns.max(1)).min(1_000);
+        self.busy_share.store(share(busy, seen.0), Ordering::Relaxed);
+        self.blocked_share.store(share(blocked, seen.1), Ordering::Relaxed);
+        *seen = (busy, blocked);
+    }
+
+    fn live(&self, operator: &str, kind: &'static str, subtask: usize) -> OperatorLive {
+        let share = |value: &AtomicU64| value.load(Ordering::Relaxed) as f64 / 1_000.0;
+        OperatorLive {
+            operator: operator.to_owned(),
+            kind,
+            subtask,
+            rows_in: self.rows_in.load(Ordering::Relaxed),
+            rows_out: self.rows_out.load(Ordering::Relaxed),
+            busy_ratio: share(&self.busy_share),
+            blocked_ratio: share(&self.blocked_share),
+            state_bytes: self.state_bytes.load(Ordering::Relaxed) as u64,
+        }
+    }
+}
+
+/// Shared by all threads of a pipeline.
+#[derive(Debug)]
+pub struct Shared {
+    pub sources: Vec<Meter>,
+    pub windows: Vec<Meter>,
+    source_name: String,
+    window_kind: &'static str,
+
+    state: Mutex<(State, Option<String>)>,
+    trouble: Mutex<BTreeMap<&'static str, String>>,
+    end_offsets: Mutex<BTreeMap<i32, i64>>,
+    pub records_total: AtomicU64,
+    pub bytes_total: AtomicU64,
+    pub dead_letters_total: [AtomicU64; Reason::ALL.len()],
+    pub tombstones_total: AtomicU64,
+    pub epoch_bytes_total: AtomicU64,
+}
+
+impl Shared {
+    /// A pipeline that is starting, of `parallelism` source and as many window subtasks.
+    #[must_use]
+    pub fn new(source_name: &str, window_kind: &'static str, parallelism: usize) -> Self {
+        let meters = || (0..parallelism).map(|_| Meter::default()).collect();
+        Self {
+            sources: meters(),
+            windows: meters(),
+            source_name: source_name.to_owned(),
+            window_kind,
+            state: Mutex::new((State::Starting, None)),
+            trouble: Mutex::default(),
+            end_offsets: Mutex::default(),
+            records_total: AtomicU64::new(0),
+            bytes_total: AtomicU64::new(0),
+            dead_letters_total: Default::default(),
+            tombstones_total: AtomicU64::new(0),
+            epoch_bytes_total: AtomicU64::new(0),
+        }
+    }
+
+    /// The state and, if failed, why.
+    #[must_use]
+    pub fn state(&self) -> (State, Option<String>) {
+        lock(&self.state).clone()
+    }
+
+    /// Moves to `state`. The first failure stays: what follows from it is noise.
+    pub fn set_state(&self, state: State, error: Option<String>) {
+        let mut current = lock(&self.state);
+        if current.0 != State::Failed {
+            *current = (state, error);
+        }
+    }
+
+    /// Says what `who` waits for, or that it no longer does.
+    pub fn set_trouble(&self, who: &'static str, trouble: Option<String>) {
+        let mut all = lock(&self.trouble);
+        match trouble {
+            Some(detail) => all.insert(who, detail),
+            None => all.remove(who),
+        };
+    }
+
+    /// Notes the end of a partition. An end never goes back.
+    pub fn set_end_offset(&self, partition: i32, end_offset: i64) {
+        let mut ends = lock(&self.end_offsets);
+        let end = ends.entry(partition).or_insert(end_offset);
+        *end = (*end).max(end_offset);
+    }
+
+    /// All that is known now.
+    #[must_use]
+    pub fn live(&self) -> Live {
+        let sources = self.sources.iter().enumerate();
+        let windows = self.windows.iter().enumerate();
+        let operators = sources
+            .map(|(subtask, meter)| meter.live(&self.source_name, "source", subtask))
+            .chain(windows.map(|(subtask, meter)| meter.live(self.window_kind, self.window_kind, subtask)))
+            .collect();
+        let trouble: Vec<String> = lock(&self.trouble).values().cloned().collect();
+        let load = |value: &AtomicU64| value.load(Ordering::Relaxed);
+        Live {
+            end_offsets: lock(&self.end_offsets).iter().map(|(p, end)| (*p, *end)).collect(),
+            operators,
+            trouble: (!trouble.is_empty()).then(|| trouble.join("; ")),
+            records_total: load(&self.records_total),
+            bytes_total: load(&self.bytes_total),
+            dead_letters_total: std::array::from_fn(|i| load(&self.dead_letters_total[i])),
+            tombstones_total: load(&self.tombstones_total),
+            epoch_bytes_total: load(&self.epoch_bytes_total),
+        }
+    }
+}
+
+/// Locks; what the mutex guards here is valid even if a thread panicked while it held it.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,460 @@
+//! A source subtask: takes records, decodes them, judges their time, runs the stateless steps and the
+//! partial aggregation, and sends what is left to the window subtasks.
+//!
+//! ```text
+//! Reader ─► blocks ─► Decoder ─► PartitionTime::judge ─► Stateless ─► Partial ─► Exchange
+//!                        └───────────────┴────────────────────┴──► dead letters, counted
+//! ```
+//!
+//! Invariants:
+//! 1. Every record taken is a row, a tombstone or a dead letter of the epoch in which the partition's
+//!    next offset passed it.
+//! 2. Between `Close(N)` and `Barrier(N)` no record is taken.
+//! 3. An epoch holds at most [`EPOCH_BYTES_MAX`] of appended rows and dead letters: past that no
+//!    record is taken until the next barrier, which is asked for at once.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arrow::array::{Array, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{DataType, Int64Type};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+
+use crate::connector::{
+    Decoded, Decoder, Reader, ReaderEvent, Reason, RecordBlock, Source, SourceError, Start,
+};
+use crate::dataflow::exchange::{Closed, Exchange};
+use crate::dataflow::live::Shared;
+use crate::dataflow::message::{Control, Event, Report};
+use crate::dataflow::partitions::Partitions;
+use crate::dataflow::plan::Plan;
+use crate::operator::partial::{Partial, split_by_pane};
+use crate::operator::stateless::{Prepared, Stateless, units_per_ms};
+use crate::operator::{self, Batch};
+use crate::result::DeadLetter;
+use crate::time::watermark::{Rules, Verdict};
+use crate::time::window::floor_to_ms;
+use crate::time::{Clock, Epoch};
+
+/// Records per poll: large enough to pay for a batch's fixed costs, small enough that a barrier waits
+/// a few milliseconds at most.
+const RECORDS_MAX: usize = 8_192;
+/// How long a poll waits for the first record; the longest that a barrier waits for an idle source.
+const POLL_WAIT: Duration = Duration::from_millis(10);
+/// How long to wait before asking an absent registry again.
+const BLOCKED_WAIT: Duration = Duration::from_millis(100);
+/// How long to wait before asking a broker again that did not say where a partition starts.
+const ASSIGN_WAIT: Duration = Duration::from_millis(200);
+/// How long after the broker's last complaint its silence still means nothing.
+const TROUBLE_NS: u64 = 30_000_000_000;
+/// Appended rows and dead letters of one subtask in one epoch.
+const EPOCH_BYTES_MAX: usize = 32 << 20;
+
+/// Everything a source subtask is made of.
+pub struct SourceTask {
+    pub subtask: usize,
+    pub plan: Arc<Plan>,
+    pub source: Arc<dyn Source>,
+    pub rules: Rules,
+    pub reader: Box<dyn Reader>,
+    pub decoder: Box<dyn Decoder>,
+    pub stateless: Stateless,
+    /// `None` without aggregation.
+    pub partial: Option<Partial>,
+    pub exchange: Exchange,
+    pub control: Receiver<Control>,
+    pub events: Sender<Event>,
+    /// Set when something happened that deserves an epoch.
+    pub activity: Arc<AtomicBool>,
+    pub shared: Arc<Shared>,
+    pub clock: Arc<dyn Clock>,
+    pub partitions: Partitions,
+
+    pub state: SourceState,
+}
+
+/// What changes while a source subtask runs.
+#[derive(Default)]
+pub struct SourceState {
+    /// Taken from the reader, not yet dealt with; the number is the first record not yet decoded.
+    blocks: VecDeque<(RecordBlock, usize)>,
+    report: Report,
+    epoch_bytes: usize,
+    /// The coordinator knows that this epoch is full.
+    full_said: bool,
+    /// To be assigned once the broker answers.
+    unassigned: VecDeque<(i32, Start)>,
+    trouble_until_ns: u64,
+    ready: Vec<Batch>,
+}
+
+/// Why a source subtask ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("could not read the source")]
+    Source(#[from] SourceError),
+    #[error("could not process a batch")]
+    Operator(#[from] operator::Error),
+    /// The coordinator or a window subtask is gone; they say why.
+    #[error("the pipeline is ending")]
+    Closed,
+}
+
+impl From<Closed> for Error {
+    fn from(_: Closed) -> Self {
+        Self::Closed
+    }
+}
+
+impl From<datafusion::error::DataFusionError> for Error {
+    fn from(error: datafusion::error::DataFusionError) -> Self {
+        Self::Operator(error.into())
+    }
+}
+
+impl From<arrow::error::ArrowError> for Error {
+    fn from(error: arrow::error::ArrowError) -> Self {
+        Self::Operator(error.into())
+    }
+}
+
+impl SourceTask {
+    /// Runs until the coordinator lets go of the control channel.
+    ///
+    /// # Errors
+    /// What makes going on impossible for the pipeline.
+    pub fn run(mut self) -> Result<(), Error> {
+        loop {
+            match self.control.try_recv() {
+                Ok(control) => self.obey(control)?,
+                Err(TryRecvError::Disconnected) => return Ok(()),
+                Err(TryRecvError::Empty) => self.step()?,
+            }
+        }
+    }
+
+    fn obey(&mut self, control: Control) -> Result<(), Error> {
+        match control {
+            Control::Assign { fact, start, end_offset } => {
+                self.state.unassigned.push_back((fact.partition, start));
+                self.partitions.assign(&fact, self.rules.lateness_ms, self.clock.monotonic_ns());
+                if let Some(end_offset) = end_offset {
+                    self.shared.set_end_offset(fact.partition, end_offset);
+                }
+                self.activity.store(true, Ordering::Relaxed);
+            }
+            Control::Close(epoch) => {
+                if let Some(partial) = &mut self.partial {
+                    partial.flush(&mut self.state.ready)?;
+                }
+                self.send_ready()?;
+                let report = self.report(epoch);
+                self.events.send(Event::Report(report)).map_err(|_| Error::Closed)?;
+                match self.control.recv() {
+                    Ok(Control::Barrier { barrier, read_until_ms }) => self.pass(barrier, read_until_ms)?,
+                    Ok(other) => unreachable!("after Close comes Barrier, not {other:?}"),
+                    Err(_) => return Err(Error::Closed),
+                }
+            }
+            Control::Barrier { .. } => unreachable!("Barrier comes after Close"),
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, barrier: operator::Barrier, read_until_ms: Option<i64>) -> Result<(), Error> {
+        self.exchange.barrier(barrier)?;
+        self.partitions.close(barrier.watermark_ms.map(|w| w.saturating_sub(self.rules.lateness_ms)));
+        for (partition, state) in self.partitions.iter_mut() {
+            let ahead = read_until_ms.zip(state.time.watermark_ms).is_some_and(|(until, w)| until < w);
+            if ahead != state.paused {
+                self.reader.set_paused(partition, ahead);
+                state.paused = ahead;
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, epoch: Epoch) -> Report {
+        (self.state.epoch_bytes, self.state.full_said) = (0, false);
+        let mut report = std::mem::take(&mut self.state.report);
+        report.subtask = self.subtask;
+        report.epoch = epoch;
+        report.partitions = self.partitions.facts();
+        report.floors = self.partitions.take_floors(epoch);
+        report
+    }
+
+    /// Does one piece of work, or waits for it a little.
+    fn step(&mut self) -> Result<(), Error> {
+        if EPOCH_BYTES_MAX < self.state.epoch_bytes {
+            if !std::mem::replace(&mut self.state.full_said, true) {
+                self.events.send(Event::Full).map_err(|_| Error::Closed)?;
+            }
+            return self.wait(POLL_WAIT);
+        }
+        if let Some((block, from)) = self.state.blocks.pop_front() {
+            return self.process(block, from);
+        }
+        if let Some((partition, start)) = self.state.unassigned.pop_front() {
+            return self.assign(partition, start);
+        }
+        let mut taken = Vec::new();
+        self.reader.poll(RECORDS_MAX, POLL_WAIT, &mut taken)?;
+        let before = self.clock.monotonic_ns();
+        for event in taken {
+            self.take(event, before);
+        }
+        let options = self.source.watermark();
+        if self.partitions.fall_idle(options.idle_timeout_ms, before, self.state.trouble_until_ns) {
+            self.activity.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn assign(&mut self, partition: i32, start: Start) -> Result<(), Error> {
+        match self.reader.assign(partition, start) {
+            Ok(next_offset) => {
+                let state = self.partitions.get(partition).expect("it is known before it is assigned");
+                state.advance(next_offset);
+                self.shared.set_trouble("assignment", None);
+                self.activity.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(SourceError::Retry(detail)) => {
+                self.shared.set_trouble("assignment", Some(detail));
+                self.state.unassigned.push_back((partition, start));
+                self.wait(ASSIGN_WAIT)
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// Waits for the coordinator, at most `timeout`.
+    fn wait(&mut self, timeout: Duration) -> Result<(), Error> {
+        match self.control.recv_timeout(timeout) {
+            Ok(control) => self.obey(control),
+            Err(crossbeam_channel::RecvTimeoutError::Timeout) => Ok(()),
+            Err(crossbeam_channel::RecvTimeoutError::Disconnected) => Err(Error::Closed),
+        }
+    }
+
+    fn take(&mut self, event: ReaderEvent, now_ns: u64) {
+        match event {
+            ReaderEvent::Block(mut block) => {
+                let Some(state) = self.partitions.get(block.partition) else { return };
+                if let Some(end) = state.bounded_end {
+                    block.truncate_at(end);
+                    if block.is_empty() {
+                        state.advance(state.next_offset.max(end));
+                        self.activity.store(true, Ordering::Relaxed);
+                    }
+                }
+                if !block.is_empty() {
+                    self.state.blocks.push_back((block, 0));
+                }
+            }
+            ReaderEvent::End { partition, next_offset } => {
+                self.shared.set_end_offset(partition, next_offset);
+                if let Some(state) = self.partitions.get(partition) {
+                    if state.next_offset < next_offset {
+                        self.activity.store(true, Ordering::Relaxed);
+                    }
+                    state.reached_end(next_offset, now_ns);
+                }
+            }
+            ReaderEvent::HighWatermark { partition, end_offset } => {
+                self.shared.set_end_offset(partition, end_offset);
+            }
+            ReaderEvent::Trouble { detail } => {
+                self.state.trouble_until_ns = now_ns.saturating_add(TROUBLE_NS);
+                self.shared.set_trouble("source", Some(detail));
+            }
+            ReaderEvent::Recovered => {
+                self.state.trouble_until_ns = now_ns;
+                self.shared.set_trouble("source", None);
+            }
+        }
+    }
+
+    fn process(&mut self, block: RecordBlock, from: usize) -> Result<(), Error> {
+        let before = self.clock.monotonic_ns();
+        let decoded = self.decoder.decode(&block, from)?;
+        let next = decoded.next;
+        if from < next {
+            self.activity.store(true, Ordering::Relaxed);
+            self.account(&block, from, &decoded);
+            self.judge_and_run(&block, &decoded)?;
+            let state = self.partitions.get(block.partition).expect("blocks come from assigned partitions");
+            state.advance(block.offsets[next - 1] + 1);
+            self.send_ready()?;
+        }
+        let spent = self.clock.monotonic_ns().saturating_sub(before);
+        self.shared.sources[self.subtask].busy_ns.fetch_add(spent, Ordering::Relaxed);
+        if let Some(detail) = decoded.blocked {
+            self.shared.set_trouble("registry", Some(detail));
+            self.state.blocks.push_front((block, next));
+            return self.wait(BLOCKED_WAIT);
+        }
+        self.shared.set_trouble("registry", None);
+        Ok(())
+    }
+
+    /// Counts the records of a block that were dealt with, and keeps the rejected ones.
+    fn account(&mut self, block: &RecordBlock, from: usize, decoded: &Decoded) {
+        let n_records = (decoded.next - from) as u64;
+        let n_bytes: usize = (from..decoded.next).filter_map(|i| block.value(i)).map(<[u8]>::len).sum();
+        self.shared.records_total.fetch_add(n_records, Ordering::Relaxed);
+        self.shared.bytes_total.fetch_add(n_bytes as u64, Ordering::Relaxed);
+        self.shared.tombstones_total.fetch_add(decoded.tombstones, Ordering::Relaxed);
+        self.shared.sources[self.subtask].rows_in.fetch_add(n_records, Ordering::Relaxed);
+        self.state.report.counters.rows_in += n_records;
+        self.state.report.counters.tombstones += decoded.tombstones;
+        self.state.report.schemas.extend(decoded.schemas.iter().cloned());
+        for rejected in &decoded.rejected {
+            self.dead_letter(block, rejected.record, rejected.reason, rejected.detail.clone());
+        }
+    }
+
+    fn judge_and_run(&mut self, block: &RecordBlock, decoded: &Decoded) -> Result<(), Error> {
+        let Some(first) = decoded.records.first() else { return Ok(()) };
+        self.partitions.wake(block.partition, self.rules.lateness_ms, block.offsets[*first as usize]);
+        let event_times = event_times_ms(&decoded.batch, self.plan.event_time)?;
+        let state = self.partitions.get(block.partition).expect("blocks come from assigned partitions");
+        let (mut verdicts, mut panes) = (Vec::new(), Vec::new());
+        let record_times = decoded.records.iter().map(|record| block.timestamps_ms[*record as usize]);
+        state.time.judge(&self.rules, event_times.iter(), record_times, &mut verdicts, &mut panes);
+
+        let records = UInt32Array::from(decoded.records.clone());
+        let panes = Int64Array::from(panes);
+        let on_time: BooleanArray = verdicts.iter().map(|v| Some(*v == Verdict::OnTime)).collect();
+        let n_on_time = on_time.true_count();
+        if n_on_time == verdicts.len() {
+            return self.run_rows(block, &decoded.batch, panes, event_times, records);
+        }
+        for (row, verdict) in verdicts.iter().enumerate() {
+            self.reject(block, decoded.records[row], *verdict, &event_times, &panes, row);
+        }
+        if n_on_time == 0 {
+            return Ok(());
+        }
+        let keep = |array: &dyn Array| arrow::compute::filter(array, &on_time);
+        self.run_rows(
+            block,
+            &filter_record_batch(&decoded.batch, &on_time)?,
+            keep(&panes)?.as_primitive().clone(),
+            keep(&event_times)?.as_primitive().clone(),
+            keep(&records)?.as_primitive().clone(),
+        )
+    }
+
+    fn reject(
+        &mut self,
+        block: &RecordBlock,
+        record: u32,
+        verdict: Verdict,
+        event_times: &Int64Array,
+        panes: &Int64Array,
+        row: usize,
+    ) {
+        match verdict {
+            Verdict::OnTime => {}
+            Verdict::Late => {
+                let size_ms = self.rules.window.map_or(0, |(size, _)| size);
+                let (start, end) = (panes.value(row), panes.value(row).saturating_add(size_ms));
+                let detail = format!("missed window [{}, {})", rfc3339_ms(start), rfc3339_ms(end));
+                self.state.report.counters.late_rows += 1;
+                self.dead_letter(block, record, Reason::LateRow, detail);
+            }
+            Verdict::BadEventTime => {
+                let detail = if event_times.is_null(row) {
+                    "the event time is null".to_owned()
+                } else {
+                    let ahead_ms =
+                        event_times.value(row).saturating_sub(block.timestamps_ms[record as usize]);
+                    format!("the event time is {ahead_ms} ms past the record's Kafka timestamp")
+                };
+                self.dead_letter(block, record, Reason::BadEventTime, detail);
+            }
+        }
+    }
+
+    fn run_rows(
+        &mut self,
+        block: &RecordBlock,
+        batch: &RecordBatch,
+        panes: Int64Array,
+        times_ms: Int64Array,
+        records: UInt32Array,
+    ) -> Result<(), Error> {
+        let (prepared, failed) = self.stateless.run(batch, panes, times_ms, records)?;
+        for row in failed {
+            self.dead_letter(block, row.record, Reason::EvaluationError, row.detail);
+        }
+        for rows in prepared {
+            match rows {
+                Prepared::Appended(timed) => {
+                    self.state.epoch_bytes += timed.rows.get_array_memory_size();
+                    self.state.ready.push(Batch::Append(timed));
+                }
+                Prepared::Grouped { panes, keys, args, filters } => {
+                    let partial =
+                        self.partial.as_mut().expect("a plan with an aggregation has a partial one");
+                    for rows in split_by_pane(&panes, keys, args, filters)? {
+                        partial.add(rows, &mut self.state.ready)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn send_ready(&mut self) -> Result<(), Error> {
+        for batch in self.state.ready.drain(..) {
+            self.exchange.send(batch)??;
+        }
+        Ok(())
+    }
+
+    fn dead_letter(&mut self, block: &RecordBlock, record: u32, reason: Reason, detail: String) {
+        let i = record as usize;
+        let value = block.value(i);
+        let letter = DeadLetter {
+            source: self.source.name().to_owned(),
+            topic: self.source.topic().to_owned(),
+            partition: Some(block.partition),
+            offset: Some(block.offsets[i]),
+            record_time_ms: Some(block.timestamps_ms[i]).filter(|ms| 0 <= *ms),
+            schema_id: value.and_then(|value| self.decoder.schema_id(value)),
+            reason,
+            detail,
+            key: block.key(i).map(<[u8]>::to_vec),
+            payload: value.map(<[u8]>::to_vec),
+        };
+        self.state.epoch_bytes += value.map_or(0, <[u8]>::len) + letter.detail.len() + 128;
+        self.state.report.counters.dead_letters += 1;
+        let reason_idx = Reason::ALL.iter().position(|r| *r == reason).expect("ALL lists every reason");
+        self.shared.dead_letters_total[reason_idx].fetch_add(1, Ordering::Relaxed);
+        self.state.report.dead_letters.push(letter);
+    }
+}
+
+/// The event times of a batch in milliseconds, rounded down; null where the column is.
+fn event_times_ms(batch: &RecordBatch, event_time: usize) -> Result<Int64Array, Error> {
+    let column = batch.column(event_time);
+    let per_ms = units_per_ms(column.data_type()).ok_or_else(|| {
+        SourceError::Fatal(format!("an event time of type {} has no milliseconds", column.data_type()))
+    })?;
+    let values = cast(column, &DataType::Int64)?;
+    let values = values.as_primitive::<Int64Type>();
+    Ok(if per_ms == 1 { values.clone() } else { values.unary(|value| floor_to_ms(value, per_ms)) })
+}
+
+/// `2026-11-22T10:00:00.000Z`; the bare number where the calendar has no such time.
+fn rfc3339_ms(ms: i64) -> String {
+    arrow::temporal_conversions::timestamp_ms_to_datetime(ms)
+        .map_or_else(|| ms.to_string(), |time| time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+}
