@@ -1,3 +1,4 @@
 //! The one binary, `weir`: project files, command line, pipelines, SQL and streams over HTTP.
 
 pub mod pipeline;
+pub mod project;

@@ -1,0 +1,200 @@
+//! The codes of project errors, and the page `docs/errors.md` that is made from them.
+//!
+//! Invariants:
+//! 1. A code never changes its meaning and is never reused.
+//! 2. Every code that a person can meet is on the page; a test compares it with this table.
+
+use std::fmt::Write;
+
+/// What is wrong with a project file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Code {
+    Syntax,
+    UnknownKey,
+    MissingKey,
+    WrongType,
+    BadValue,
+    Variable,
+    BadName,
+    UnknownReference,
+    DuplicateKey,
+    NotSupportedYet,
+    Unreadable,
+    ReservedProperty,
+    Source,
+    EventTime,
+    PanelColumn,
+    StateChanged,
+}
+
+impl Code {
+    /// All codes, in the order of their numbers.
+    pub const ALL: [Self; 16] = [
+        Self::Syntax,
+        Self::UnknownKey,
+        Self::MissingKey,
+        Self::WrongType,
+        Self::BadValue,
+        Self::Variable,
+        Self::BadName,
+        Self::UnknownReference,
+        Self::DuplicateKey,
+        Self::NotSupportedYet,
+        Self::Unreadable,
+        Self::ReservedProperty,
+        Self::Source,
+        Self::EventTime,
+        Self::PanelColumn,
+        Self::StateChanged,
+    ];
+
+    /// The number, as in `[E0102]`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.describe().0
+    }
+
+    /// A few words.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        self.describe().1
+    }
+
+    /// What it means and what to do.
+    #[must_use]
+    pub fn explanation(self) -> &'static str {
+        self.describe().2
+    }
+
+    fn describe(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Syntax => (
+                "E0101",
+                "the file is not YAML that Weir reads",
+                "A bracket or quote is not closed, the indentation is wrong, or the file uses anchors, aliases, tags or \
+                 several documents, which project files may not. The position is where reading stopped; the mistake is \
+                 there or just before.",
+            ),
+            Self::UnknownKey => (
+                "E0102",
+                "unknown key",
+                "No key of that name exists here. Every key does what it says or is refused, so that a typing mistake \
+                 never becomes a setting that silently does nothing.",
+            ),
+            Self::MissingKey => ("E0103", "a required key is missing", "Add the key that the message names."),
+            Self::WrongType => (
+                "E0104",
+                "a value has the wrong shape",
+                "A single value, a list (`[a, b]`) or a map (`{ a: b }`) was expected and another of them found, or \
+                 nothing at all.",
+            ),
+            Self::BadValue => (
+                "E0105",
+                "a value is not one of those allowed",
+                "Durations are a whole number and one of ms, s, m, h, d (`250ms`, `7d`), instants RFC 3339 \
+                 (`2026-11-22T00:00:00Z`); other keys take the words or the range that the message names.",
+            ),
+            Self::Variable => (
+                "E0106",
+                "an environment variable can't be put in",
+                "`${NAME}` needs the variable NAME; `${NAME:-default}` does not. A plain `${` is written `$${`.",
+            ),
+            Self::BadName => (
+                "E0107",
+                "a name is not allowed",
+                "Sources, pipelines, sinks, dashboards and connections are named by small letters, digits and `_`, \
+                 beginning with a letter; their files end in `.yaml`. A project's name may also hold capital letters, \
+                 `.` and `-`.",
+            ),
+            Self::UnknownReference => (
+                "E0108",
+                "what is referred to does not exist",
+                "A source names a connection of weir.yaml, a panel a pipeline of the project.",
+            ),
+            Self::DuplicateKey => ("E0109", "a key appears twice", "Remove one of them."),
+            Self::NotSupportedYet => (
+                "E0110",
+                "not supported yet",
+                "The key or file is part of Weir's design, but this version can't do it. It is refused rather than \
+                 ignored.",
+            ),
+            Self::Unreadable => (
+                "E0111",
+                "a file can't be read",
+                "It does not exist, is not a file, is larger than 1 MiB, is not UTF-8, or may not be read by this user. \
+                 A project needs at least weir.yaml and one pipeline.",
+            ),
+            Self::ReservedProperty => (
+                "E0112",
+                "a Kafka property that Weir sets itself",
+                "Offsets, group and brokers are Weir's own business: exactly-once results depend on them. Other \
+                 properties of librdkafka are passed on.",
+            ),
+            Self::Source => (
+                "E0113",
+                "a source can't be used as a table",
+                "The registry does not know the subject or version, the schema is not valid Avro or no record, or \
+                 librdkafka refuses a property.",
+            ),
+            Self::EventTime => (
+                "E0114",
+                "the event time is not a timestamp column",
+                "`event_time` names a column of the reader schema with logical type timestamp-millis, -micros or \
+                 -nanos (local ones too). Without the key, the Kafka timestamp is the event time.",
+            ),
+            Self::PanelColumn => (
+                "E0115",
+                "a panel shows a column that its pipeline does not have",
+                "`x`, `y` and `series` name columns of the pipeline's SELECT.",
+            ),
+            Self::StateChanged => (
+                "E0116",
+                "the kept state belongs to another query",
+                "The data directory holds state of this pipeline for another SQL, topic, event time or other column \
+                 types. Nothing was touched. Put the old query back, or start over with an empty data directory.",
+            ),
+        }
+    }
+}
+
+/// The text of `docs/errors.md`. `sql` are the codes of refused queries: code, title, explanation.
+#[must_use]
+pub fn page<'a>(sql: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>) -> String {
+    let mut page = String::from(
+        "# Errors\n\nEvery mistake in a project and every refused query has a code. `weir check DIR` shows all of them at once.\n\n\
+         This page is made from the tables in the code: `UPDATE_EXPECT=1 cargo test -p weir-server errors_page` writes it anew.\n",
+    );
+    let project = Code::ALL.iter().map(|code| code.describe());
+    section(&mut page, "Project files", project);
+    section(&mut page, "SQL", sql.into_iter());
+    page
+}
+
+fn section<'a>(page: &mut String, title: &str, codes: impl Iterator<Item = (&'a str, &'a str, &'a str)>) {
+    let mut codes = codes.peekable();
+    if codes.peek().is_none() {
+        return;
+    }
+    // Writing to a String can't fail.
+    let _ = writeln!(page, "\n## {title}");
+    for (code, title, explanation) in codes {
+        let _ = writeln!(page, "\n### {code}: {title}\n\n{explanation}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect_file;
+
+    use super::*;
+
+    #[test]
+    fn errors_page_is_the_table() {
+        expect_file!["../../../docs/errors.md"].assert_eq(&page([]));
+    }
+
+    #[test]
+    fn codes_are_in_order_and_distinct() {
+        assert!(Code::ALL.is_sorted_by(|a, b| a.as_str() < b.as_str()));
+    }
+}

@@ -1,0 +1,131 @@
+//! weir.yaml: the project's name, its connections, and defaults for all pipelines.
+
+use std::collections::BTreeMap;
+
+use super::codes::Code;
+use super::fields::{Fields, Sheet};
+use super::pipeline::Defaults;
+use super::text::{Opaque, Redactor, Text};
+use super::value;
+use super::yaml::{Key, Node, Pos};
+
+/// A Kafka cluster and its schema registry.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    pub bootstrap_servers: Opaque,
+    pub registry: Registry,
+    /// Handed to librdkafka.
+    pub properties: Vec<(String, Opaque)>,
+    /// Takes what came from the environment out of the client's messages.
+    pub redactor: Redactor,
+    /// Of the connection's name in weir.yaml.
+    pub at: Pos,
+}
+
+/// A schema registry that speaks Confluent's API.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    pub url: Opaque,
+    /// Name and password.
+    pub credentials: Option<(Opaque, Opaque)>,
+}
+
+/// weir.yaml.
+#[derive(Debug, Default)]
+pub(crate) struct Root {
+    pub(crate) project: Option<String>,
+    pub(crate) connections: BTreeMap<String, Connection>,
+    pub(crate) defaults: Defaults,
+    /// The names of all connections, those with a mistake inside too.
+    pub(crate) names: Vec<String>,
+}
+
+pub(crate) fn read(sheet: &mut Sheet<'_>, node: &Node) -> Option<Root> {
+    let mut fields = Fields::new(sheet, "weir.yaml", node)?;
+    let mut root = Root::default();
+    if let Some(text) = fields.text("project") {
+        if value::is_project_name(text.as_str()) {
+            root.project = Some(text.as_str().to_owned());
+        } else {
+            let message =
+                format!("{} can't name a project: use letters, digits, \"_\", \"-\" and \".\"", text.shown());
+            fields.sheet.problem(text.at, Code::BadName, message);
+        }
+    }
+    for (key, node) in fields.map("connections") {
+        fields.sheet.name("connection", &key.name, key.at);
+        root.names.push(key.name.clone());
+        if let Some(connection) = connection(fields.sheet, key.at, node) {
+            root.connections.insert(key.name.clone(), connection);
+        }
+    }
+    if let Some(node) = fields.node("pipelines")
+        && let Some(mut settings) = Fields::new(fields.sheet, "\"pipelines\"", node)
+    {
+        root.defaults = Defaults::read(&mut settings);
+        settings.finish();
+    }
+    fields.finish();
+    Some(root)
+}
+
+fn connection(sheet: &mut Sheet<'_>, at: Pos, node: &Node) -> Option<Connection> {
+    let mut fields = Fields::new(sheet, "a connection", node)?;
+    let mut redactor = Redactor::default();
+    fields.require("type");
+    let kind = fields.choice("type", &[("kafka", ())]);
+    let servers = fields.required_text("bootstrap_servers");
+    fields.require("schema_registry");
+    let registry =
+        fields.node("schema_registry").and_then(|node| registry(fields.sheet, node, &mut redactor));
+    let properties = fields.map("properties");
+    let properties =
+        properties.iter().map(|(key, node)| property(fields.sheet, key, node, &mut redactor)).collect();
+    fields.finish();
+    kind?;
+    let servers = servers?;
+    redactor.add(&servers);
+    let properties: Option<Vec<_>> = properties;
+    let bootstrap_servers = opaque(&servers);
+    Some(Connection { bootstrap_servers, registry: registry?, properties: properties?, redactor, at })
+}
+
+fn registry(sheet: &mut Sheet<'_>, node: &Node, redactor: &mut Redactor) -> Option<Registry> {
+    let mut fields = Fields::new(sheet, "\"schema_registry\"", node)?;
+    let url = fields.required_text("url");
+    let (username, password) = (fields.text("username"), fields.text("password"));
+    let missing = match (&username, &password) {
+        (Some(_), None) => fields.node("password").is_none().then_some("password"),
+        (None, Some(_)) => fields.node("username").is_none().then_some("username"),
+        _ => None,
+    };
+    if let Some(key) = missing {
+        fields.require(key);
+    }
+    fields.finish();
+    for text in [&url, &username, &password].into_iter().flatten() {
+        redactor.add(text);
+    }
+    let url = url?;
+    if !["http://", "https://"].iter().any(|scheme| url.as_str().starts_with(scheme)) {
+        sheet.bad_value("\"url\"", &url, "it begins with http:// or https://");
+        return None;
+    }
+    let credentials = username.zip(password).map(|(name, password)| (opaque(&name), opaque(&password)));
+    Some(Registry { url: opaque(&url), credentials })
+}
+
+fn property(
+    sheet: &mut Sheet<'_>,
+    key: &Key,
+    node: &Node,
+    redactor: &mut Redactor,
+) -> Option<(String, Opaque)> {
+    let text = sheet.text(&format!("property \"{}\"", key.name), node)?;
+    redactor.add(&text);
+    Some((key.name.clone(), opaque(&text)))
+}
+
+fn opaque(text: &Text) -> Opaque {
+    Opaque::new(text.as_str())
+}

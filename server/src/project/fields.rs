@@ -1,0 +1,226 @@
+//! Reads the keys of a map: each once, with its type, and at the end nothing is left over.
+//!
+//! Invariants:
+//! 1. A key that nobody asked for is an unknown key ([`Fields::finish`]).
+//! 2. A wrong value is reported and reads as absent, so that reading goes on and finds the next.
+
+use super::codes::Code;
+use super::problem::Problems;
+use super::suggest::did_you_mean;
+use super::text::{Env, Text};
+use super::value;
+use super::yaml::{Key, Node, Pos, Value};
+
+/// The file that is being read: where mistakes are noted, and where variables come from.
+pub(crate) struct Sheet<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) env: Env<'a>,
+    pub(crate) problems: &'a mut Problems,
+}
+
+impl Sheet<'_> {
+    pub(crate) fn problem(&mut self, at: Pos, code: Code, message: impl Into<String>) {
+        self.problems.push(self.file, at, code, message);
+    }
+
+    /// A scalar with its variables put in.
+    pub(crate) fn text(&mut self, what: &str, node: &Node) -> Option<Text> {
+        let Value::Scalar(raw) = &node.value else {
+            self.wrong_type(what, "a single value", node);
+            return None;
+        };
+        match Text::new(node.at, raw.clone(), self.env) {
+            Ok(text) if text.is_null() => {
+                self.problem(node.at, Code::WrongType, format!("{what} has no value"));
+                None
+            }
+            Ok(text) => Some(text),
+            Err(errors) => {
+                for error in errors {
+                    let at = raw.layout.position(&raw.text, error.index);
+                    self.problem(at, Code::Variable, error.message);
+                }
+                None
+            }
+        }
+    }
+
+    pub(crate) fn wrong_type(&mut self, what: &str, expected: &str, node: &Node) {
+        let found = match &node.value {
+            Value::Scalar(_) => "a single value",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a map",
+        };
+        self.problem(node.at, Code::WrongType, format!("{what} has to be {expected}, not {found}"));
+    }
+
+    /// Notes that `text` is not what `what` takes.
+    pub(crate) fn bad_value(&mut self, what: &str, text: &Text, expected: &str) {
+        let message = format!("{what} can't be {}: {expected}", text.shown());
+        self.problem(text.at, Code::BadValue, message);
+    }
+
+    /// Notes it if `text` is not one of the `known` names; `message` comes before it.
+    pub(crate) fn reference(&mut self, message: &str, text: &Text, known: &[String]) {
+        if !known.iter().any(|name| name == text.as_str()) {
+            let hint = did_you_mean(text.as_str(), known.iter().map(String::as_str));
+            self.problem(text.at, Code::UnknownReference, format!("{message} {}{hint}", text.shown()));
+        }
+    }
+
+    /// Checks a thing's name.
+    pub(crate) fn name(&mut self, kind: &str, name: &str, at: Pos) {
+        if !value::is_name(name) {
+            let message = format!(
+                "\"{name}\" can't name a {kind}: use small letters, digits and \"_\", beginning with a letter"
+            );
+            self.problem(at, Code::BadName, message);
+        }
+    }
+}
+
+/// The keys of one map.
+pub(crate) struct Fields<'s, 'a> {
+    pub(crate) sheet: &'s mut Sheet<'a>,
+    /// Where the map begins, for keys that are missing.
+    pub(crate) at: Pos,
+    /// Such as `a source`.
+    what: &'static str,
+    entries: &'s [(Key, Node)],
+    asked: Vec<&'static str>,
+}
+
+impl<'s, 'a> Fields<'s, 'a> {
+    /// The keys of `node`, if it is a map.
+    pub(crate) fn new(sheet: &'s mut Sheet<'a>, what: &'static str, node: &'s Node) -> Option<Self> {
+        let Value::Map(entries) = &node.value else {
+            sheet.wrong_type(what, "a map of keys", node);
+            return None;
+        };
+        for (i, (key, _)) in entries.iter().enumerate() {
+            if let Some((first, _)) = entries[..i].iter().find(|(first, _)| first.name == key.name) {
+                let message = format!("key \"{}\" is already on line {}", key.name, first.at.line);
+                sheet.problem(key.at, Code::DuplicateKey, message);
+            }
+        }
+        Some(Self { sheet, at: node.at, what, entries, asked: Vec::new() })
+    }
+
+    /// The value of a key, whatever it is.
+    pub(crate) fn node(&mut self, key: &'static str) -> Option<&'s Node> {
+        self.asked.push(key);
+        self.entries.iter().find(|(entry, _)| entry.name == key).map(|(_, node)| node)
+    }
+
+    /// Where a key stands; else where its map begins.
+    pub(crate) fn position(&self, key: &str) -> Pos {
+        let found = self.entries.iter().find(|(entry, _)| entry.name == key);
+        found.map_or(self.at, |(entry, _)| entry.at)
+    }
+
+    pub(crate) fn text(&mut self, key: &'static str) -> Option<Text> {
+        let node = self.node(key)?;
+        self.sheet.text(&quoted(key), node)
+    }
+
+    pub(crate) fn required_text(&mut self, key: &'static str) -> Option<Text> {
+        self.require(key);
+        self.text(key)
+    }
+
+    /// Whether the key is there, with any value.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|(entry, _)| entry.name == key)
+    }
+
+    /// Notes it if the key is missing.
+    pub(crate) fn require(&mut self, key: &'static str) {
+        if !self.has(key) {
+            let message = format!("{} needs the key \"{key}\"", self.what);
+            self.sheet.problem(self.at, Code::MissingKey, message);
+        }
+    }
+
+    /// A duration in milliseconds, within `min` and `max`.
+    pub(crate) fn duration(&mut self, key: &'static str, min: i64, max: i64) -> Option<i64> {
+        let text = self.text(key)?;
+        match value::duration_ms(text.as_str()) {
+            None => {
+                let expected = "write a whole number and ms, s, m, h or d, such as 250ms or 10s";
+                self.sheet.bad_value(&quoted(key), &text, expected);
+                None
+            }
+            Some(ms) if ms < min || max < ms => {
+                let (min, max) = (value::show_ms(min), value::show_ms(max));
+                self.sheet.bad_value(&quoted(key), &text, &format!("from {min} to {max}"));
+                None
+            }
+            Some(ms) => Some(ms),
+        }
+    }
+
+    /// One of the words of `choices`.
+    pub(crate) fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
+        let text = self.text(key)?;
+        let found = choices.iter().find(|(word, _)| *word == text.as_str());
+        if found.is_none() {
+            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+            self.sheet.bad_value(&quoted(key), &text, &value::one_of(&words));
+        }
+        found.map(|(_, choice)| *choice)
+    }
+
+    pub(crate) fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        self.choice(key, &[("true", true), ("false", false)])
+    }
+
+    /// A whole number within `min` and `max`.
+    pub(crate) fn integer(&mut self, key: &'static str, min: u64, max: u64) -> Option<u64> {
+        let text = self.text(key)?;
+        let number = text.as_str().parse().ok().filter(|number| (min..=max).contains(number));
+        if number.is_none() {
+            let expected = format!("a whole number from {min} to {max}");
+            self.sheet.bad_value(&quoted(key), &text, &expected);
+        }
+        number
+    }
+
+    /// The items of a list; none if the key is absent.
+    pub(crate) fn list(&mut self, key: &'static str) -> &'s [Node] {
+        let Some(node) = self.node(key) else { return &[] };
+        match &node.value {
+            Value::List(items) => items,
+            _ => {
+                self.sheet.wrong_type(&quoted(key), "a list", node);
+                &[]
+            }
+        }
+    }
+
+    /// The entries of a map with free keys; none if the key is absent.
+    pub(crate) fn map(&mut self, key: &'static str) -> &'s [(Key, Node)] {
+        let Some(node) = self.node(key) else { return &[] };
+        match &node.value {
+            Value::Map(entries) => entries,
+            _ => {
+                self.sheet.wrong_type(&quoted(key), "a map", node);
+                &[]
+            }
+        }
+    }
+
+    /// Notes every key that nobody asked for.
+    pub(crate) fn finish(self) {
+        for (key, _) in self.entries {
+            if !self.asked.contains(&key.name.as_str()) {
+                let hint = did_you_mean(&key.name, self.asked.iter().copied());
+                let message = format!("unknown key \"{}\"{hint}", key.name);
+                self.sheet.problem(key.at, Code::UnknownKey, message);
+            }
+        }
+    }
+}
+
+pub(crate) fn quoted(key: &str) -> String {
+    format!("\"{key}\"")
+}

@@ -1,0 +1,113 @@
+//! pipelines/*.yaml: SQL kept up to date, and its settings.
+
+use weir_engine::pipeline::PipelineOptions;
+
+use super::fields::{Fields, Sheet};
+use super::source::MAX_DURATION_MS;
+use super::text::{Redactor, Text};
+use super::yaml::{Node, Pos};
+
+/// Shorter epochs would cost more in synced writes than they show; longer ones are no live view.
+const EPOCH_MS: (i64, i64) = (10, 600_000);
+/// More subtasks than any machine has cores; each costs a thread and a Kafka client.
+const MAX_PARALLELISM: u64 = 256;
+const DAY_MS: i64 = 24 * 3_600 * 1_000;
+
+/// A pipeline file.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    sql: Text,
+    pub settings: Settings,
+    /// Takes what came from the environment out of messages.
+    pub redactor: Redactor,
+}
+
+/// A pipeline's settings, defaults filled in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    pub epoch_ms: i64,
+    pub lateness_ms: i64,
+    pub provisional: bool,
+    pub retention_ms: i64,
+    /// `None`: the smaller of cores and partitions.
+    pub parallelism: Option<usize>,
+}
+
+/// The settings that are given, in weir.yaml for all pipelines or in a pipeline's own file.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Defaults {
+    epoch_ms: Option<i64>,
+    lateness_ms: Option<i64>,
+    provisional: Option<bool>,
+    retention_ms: Option<i64>,
+    parallelism: Option<usize>,
+}
+
+impl Defaults {
+    pub(crate) fn read(fields: &mut Fields<'_, '_>) -> Self {
+        let parallelism = fields.integer("parallelism", 1, MAX_PARALLELISM);
+        Self {
+            epoch_ms: fields.duration("epoch", EPOCH_MS.0, EPOCH_MS.1),
+            lateness_ms: fields.duration("lateness", 0, MAX_DURATION_MS),
+            provisional: fields.boolean("provisional"),
+            retention_ms: fields.duration("retention", 0, MAX_DURATION_MS),
+            parallelism: parallelism.and_then(|n| usize::try_from(n).ok()),
+        }
+    }
+
+    fn settings(self, all: Self) -> Settings {
+        Settings {
+            epoch_ms: self.epoch_ms.or(all.epoch_ms).unwrap_or(250),
+            lateness_ms: self.lateness_ms.or(all.lateness_ms).unwrap_or(0),
+            provisional: self.provisional.or(all.provisional).unwrap_or(true),
+            retention_ms: self.retention_ms.or(all.retention_ms).unwrap_or(7 * DAY_MS),
+            parallelism: self.parallelism.or(all.parallelism),
+        }
+    }
+}
+
+impl Pipeline {
+    /// The query, environment variables put in. Not to be shown: see [`Self::shown_sql`].
+    #[must_use]
+    pub fn sql(&self) -> &str {
+        self.sql.as_str()
+    }
+
+    /// The query as it stands in the file.
+    #[must_use]
+    pub fn shown_sql(&self) -> &str {
+        self.sql.written()
+    }
+
+    /// The place in the file of a line and column (1-based) of the query.
+    #[must_use]
+    pub fn position(&self, line: usize, column: usize) -> Pos {
+        self.sql.position(line, column)
+    }
+
+    /// What the engine wants to know. `default_parallelism` is used where the file says nothing.
+    #[must_use]
+    pub fn options(&self, name: &str, default_parallelism: usize, bounded: bool) -> PipelineOptions {
+        let Settings { epoch_ms, lateness_ms, provisional, retention_ms, parallelism } = self.settings;
+        PipelineOptions {
+            name: name.to_owned(),
+            epoch_ms: epoch_ms.unsigned_abs(),
+            lateness_ms,
+            provisional,
+            retention_ms,
+            parallelism: parallelism.unwrap_or(default_parallelism),
+            bounded,
+        }
+    }
+}
+
+pub(crate) fn read(sheet: &mut Sheet<'_>, node: &Node, defaults: Defaults) -> Option<Pipeline> {
+    let mut fields = Fields::new(sheet, "a pipeline", node)?;
+    let sql = fields.required_text("sql");
+    let settings = Defaults::read(&mut fields).settings(defaults);
+    fields.finish();
+    let sql = sql?;
+    let mut redactor = Redactor::default();
+    redactor.add(&sql);
+    Some(Pipeline { sql, settings, redactor })
+}

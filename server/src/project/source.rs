@@ -1,0 +1,225 @@
+//! sources/*.yaml: a Kafka topic as a table.
+
+use std::path::Path;
+
+use weir_engine::connector::{Start, WatermarkOptions};
+
+use super::codes::Code;
+use super::fields::{Fields, Sheet};
+use super::read_file;
+use super::text::Redactor;
+use super::value;
+use super::yaml::{Node, Pos, Value};
+
+const SECOND_MS: i64 = 1_000;
+const HOUR_MS: i64 = 3_600 * SECOND_MS;
+/// A hundred years: longer durations are mistakes, and sums with event times must not overflow.
+pub(crate) const MAX_DURATION_MS: i64 = 36_500 * 24 * HOUR_MS;
+
+/// A source file.
+#[derive(Debug, Clone)]
+pub struct Source {
+    pub connection: String,
+    pub topic: String,
+    pub schema: Schema,
+    pub start: Start,
+    /// A column of the reader schema; `None`: the Kafka timestamp.
+    pub event_time: Option<String>,
+    pub watermark: WatermarkOptions,
+    /// In the order of the file.
+    pub metadata: Vec<Metadata>,
+    /// Takes what came from the environment out of messages.
+    pub redactor: Redactor,
+    pub spots: Spots,
+}
+
+/// Where things stand in the file, for mistakes that only the registry brings to light.
+#[derive(Debug, Clone, Copy)]
+pub struct Spots {
+    pub schema: Pos,
+    pub event_time: Pos,
+}
+
+/// Where the reader schema is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Schema {
+    /// Of a registry's subject; no version: the latest.
+    Subject { subject: String, version: Option<u32> },
+    /// The text of an `.avsc` file.
+    Text(String),
+}
+
+/// A column that is added: a property of the record itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metadata {
+    Timestamp,
+    Partition,
+    Offset,
+    Key,
+}
+
+/// Reads a source file. `dir` is the folder it is in, `connections` are those that exist; `None`:
+/// weir.yaml could not be read.
+pub(crate) fn read(
+    sheet: &mut Sheet<'_>,
+    node: &Node,
+    dir: &Path,
+    connections: Option<&[String]>,
+) -> Option<Source> {
+    let mut fields = Fields::new(sheet, "a source", node)?;
+    let mut redactor = Redactor::default();
+    let connection = fields.required_text("connection");
+    let topic = fields.required_text("topic");
+    let format = fields.node("format").map(|_| fields.choice("format", &[("avro", ())]));
+    let event_time = fields.text("event_time");
+    for text in [&connection, &topic, &event_time].into_iter().flatten() {
+        redactor.add(text);
+    }
+    if let (Some(connection), Some(known)) = (&connection, connections) {
+        fields.sheet.reference("weir.yaml has no connection", connection, known);
+    }
+    let topic = topic.filter(|topic| {
+        let fits = is_topic(topic.as_str());
+        if !fits {
+            fields.sheet.bad_value(
+                "\"topic\"",
+                topic,
+                "Kafka takes at most 249 letters, digits, \".\", \"_\" and \"-\"",
+            );
+        }
+        fits
+    });
+    let schema = schema(&mut fields, topic.as_ref().map(|topic| topic.as_str()), dir);
+    let start = start(&mut fields);
+    let watermark = watermark(&mut fields);
+    let metadata = metadata(&mut fields);
+    let spots = Spots {
+        schema: fields.position("schema"),
+        event_time: event_time.as_ref().map_or(fields.at, |text| text.at),
+    };
+    fields.finish();
+    if format == Some(None) {
+        return None;
+    }
+    Some(Source {
+        connection: connection?.as_str().to_owned(),
+        topic: topic?.as_str().to_owned(),
+        schema: schema?,
+        start: start?,
+        event_time: event_time.map(|text| text.as_str().to_owned()),
+        watermark: watermark?,
+        metadata: metadata?,
+        redactor,
+        spots,
+    })
+}
+
+fn is_topic(name: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.is_empty() && name.len() <= 249 && name != "." && name != ".." && name.chars().all(legal)
+}
+
+/// `latest`, `{ subject, version }` or `{ file }`. `None` is a mistake, or the topic is missing.
+fn schema(fields: &mut Fields<'_, '_>, topic: Option<&str>, dir: &Path) -> Option<Schema> {
+    let latest = || topic.map(|topic| Schema::Subject { subject: format!("{topic}-value"), version: None });
+    let Some(node) = fields.node("schema") else { return latest() };
+    match &node.value {
+        Value::Map(_) => schema_map(fields.sheet, node, dir),
+        _ => fields.choice("schema", &[("latest", ())]).and_then(|()| latest()),
+    }
+}
+
+fn schema_map(sheet: &mut Sheet<'_>, node: &Node, dir: &Path) -> Option<Schema> {
+    let mut fields = Fields::new(sheet, "\"schema\"", node)?;
+    let (subject, file) = (fields.text("subject"), fields.text("file"));
+    let version = fields.node("version").map(|_| fields.integer("version", 1, u64::from(u32::MAX)));
+    let schema = match (&subject, &file) {
+        (Some(subject), None) => version.unwrap_or(Some(0)).map(|version| {
+            let version = u32::try_from(version).ok().filter(|version| *version != 0);
+            Schema::Subject { subject: subject.as_str().to_owned(), version }
+        }),
+        (None, Some(file)) if version.is_none() => match read_file(&dir.join(file.as_str())) {
+            Ok(text) => Some(Schema::Text(text)),
+            Err(error) => {
+                let message = format!("could not read schema file {}: {error}", file.shown());
+                fields.sheet.problem(file.at, Code::Unreadable, message);
+                None
+            }
+        },
+        (None, None) if fields.node("subject").is_some() || fields.node("file").is_some() => None,
+        _ => {
+            let message = "\"schema\" is latest, { subject: s, version: 3 } or { file: orders.avsc }";
+            fields.sheet.problem(fields.at, Code::WrongType, message);
+            None
+        }
+    };
+    fields.finish();
+    schema
+}
+
+fn start(fields: &mut Fields<'_, '_>) -> Option<Start> {
+    if fields.node("start").is_none() {
+        return Some(Start::Earliest);
+    }
+    let text = fields.text("start")?;
+    match text.as_str() {
+        "earliest" => Some(Start::Earliest),
+        "latest" => Some(Start::Latest),
+        instant => {
+            let at = value::instant_ms(instant).map(Start::At);
+            if at.is_none() {
+                let expected = "earliest, latest or an instant such as 2026-11-22T00:00:00Z";
+                fields.sheet.bad_value("\"start\"", &text, expected);
+            }
+            at
+        }
+    }
+}
+
+fn watermark(fields: &mut Fields<'_, '_>) -> Option<WatermarkOptions> {
+    let defaults = WatermarkOptions {
+        delay_ms: 5 * SECOND_MS,
+        idle_timeout_ms: 30 * SECOND_MS,
+        max_ahead_ms: 24 * HOUR_MS,
+        max_drift_ms: HOUR_MS,
+    };
+    let Some(node) = fields.node("watermark") else { return Some(defaults) };
+    let mut fields = Fields::new(fields.sheet, "\"watermark\"", node)?;
+    let mut duration = |key, min, default| match fields.node(key) {
+        Some(_) => fields.duration(key, min, MAX_DURATION_MS),
+        None => Some(default),
+    };
+    let delay_ms = duration("delay", 0, defaults.delay_ms);
+    let idle_timeout_ms = duration("idle_timeout", 1, defaults.idle_timeout_ms);
+    let max_ahead_ms = duration("max_ahead", 0, defaults.max_ahead_ms);
+    let max_drift_ms = duration("max_drift", SECOND_MS, defaults.max_drift_ms);
+    fields.finish();
+    Some(WatermarkOptions {
+        delay_ms: delay_ms?,
+        idle_timeout_ms: idle_timeout_ms?,
+        max_ahead_ms: max_ahead_ms?,
+        max_drift_ms: max_drift_ms?,
+    })
+}
+
+fn metadata(fields: &mut Fields<'_, '_>) -> Option<Vec<Metadata>> {
+    const COLUMNS: [(&str, Metadata); 4] = [
+        ("timestamp", Metadata::Timestamp),
+        ("partition", Metadata::Partition),
+        ("offset", Metadata::Offset),
+        ("key", Metadata::Key),
+    ];
+    let items = fields.list("metadata");
+    let mut read = |item| {
+        let what = "an item of \"metadata\"";
+        let text = fields.sheet.text(what, item)?;
+        let column = COLUMNS.iter().find(|(word, _)| *word == text.as_str()).map(|(_, column)| *column);
+        if column.is_none() {
+            let words = COLUMNS.map(|(word, _)| word);
+            fields.sheet.bad_value(what, &text, &value::one_of(&words));
+        }
+        column
+    };
+    let columns: Vec<_> = items.iter().map(&mut read).collect();
+    columns.into_iter().collect()
+}

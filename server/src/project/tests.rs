@@ -1,0 +1,214 @@
+//! Projects in, typed settings or messages out.
+
+use expect_test::{Expect, expect};
+use weir_engine::connector::Start;
+
+use super::*;
+
+const ROOT: (&str, &str) = (
+    "weir.yaml",
+    "project: shop\nconnections:\n  shop:\n    type: kafka\n    bootstrap_servers: ${KAFKA:-localhost:9092}\n    schema_registry: { url: http://localhost:8081, username: weir, password: \"${PASSWORD}\" }\n",
+);
+const ORDERS: (&str, &str) =
+    ("sources/orders.yaml", "connection: shop\ntopic: shop.orders\nevent_time: ordered_at\n");
+const REVENUE: (&str, &str) = ("pipelines/revenue.yaml", "sql: |\n  SELECT * FROM orders\n");
+
+fn env(name: &str) -> Option<String> {
+    match name {
+        "PASSWORD" => Some("hunter2".to_owned()),
+        "SECRET" => Some("s3cr3t".to_owned()),
+        _ => None,
+    }
+}
+
+fn write(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = dir.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    dir
+}
+
+fn load(files: &[(&str, &str)]) -> Result<Project, Problems> {
+    Project::load(write(files).path(), &env)
+}
+
+/// Loads the files over the three good ones and compares all messages.
+fn check(files: &[(&str, &str)], expected: Expect) {
+    let good =
+        [ROOT, ORDERS, REVENUE].into_iter().filter(|(path, _)| files.iter().all(|(other, _)| path != other));
+    let all: Vec<(&str, &str)> = good.chain(files.iter().copied()).collect();
+    let messages = match load(&all) {
+        Ok(_) => String::new(),
+        Err(problems) => problems.to_string(),
+    };
+    assert!(!messages.contains("hunter2") && !messages.contains("s3cr3t"), "{messages}");
+    expected.assert_eq(&messages);
+}
+
+#[test]
+fn a_project_has_the_defaults_that_are_documented() {
+    let project = load(&[ROOT, ORDERS, REVENUE]).unwrap();
+    assert_eq!(project.name, "shop");
+    let orders = &project.sources["orders"];
+    assert_eq!(orders.schema, Schema::Subject { subject: "shop.orders-value".to_owned(), version: None });
+    assert_eq!(orders.start, Start::Earliest);
+    let watermark = orders.watermark;
+    assert_eq!((watermark.delay_ms, watermark.idle_timeout_ms), (5_000, 30_000));
+    assert_eq!((watermark.max_ahead_ms, watermark.max_drift_ms), (86_400_000, 3_600_000));
+    let options = project.pipelines["revenue"].options("revenue", 3, false);
+    assert_eq!((options.epoch_ms, options.lateness_ms, options.retention_ms), (250, 0, 604_800_000));
+    assert_eq!((options.provisional, options.parallelism), (true, 3));
+    assert!(!format!("{project:?}").contains("hunter2"));
+}
+
+#[test]
+fn every_setting_is_read() {
+    let root = format!("{}pipelines: {{ epoch: 1s, lateness: 2s, parallelism: 4 }}\n", ROOT.1);
+    let orders = "connection: shop\ntopic: t\nformat: avro\nschema: { subject: s, version: 3 }\nstart: 2026-11-22T00:00:00Z\nmetadata: [key, offset]\nwatermark: { delay: 1s, idle_timeout: 2s, max_ahead: 3s, max_drift: 4s }\n";
+    let clicks = "connection: shop\ntopic: c\nschema: { file: ../clicks.avsc }\nstart: latest\n";
+    let revenue = "sql: SELECT 1\nlateness: 3s\nprovisional: false\nretention: 0s\n";
+    let dashboard = "title: Shop\npanels:\n  - { title: A, pipeline: revenue, chart: stat, y: orders, aggregate: sum, last: 30m }\n";
+    let project = load(&[
+        ("weir.yaml", &root),
+        ("sources/orders.yaml", orders),
+        ("sources/clicks.yaml", clicks),
+        ("clicks.avsc", "{}"),
+        ("pipelines/revenue.yaml", revenue),
+        ("dashboards/shop.yaml", dashboard),
+        ("README.md", "not ours"),
+    ])
+    .unwrap();
+    let orders = &project.sources["orders"];
+    assert_eq!(orders.schema, Schema::Subject { subject: "s".to_owned(), version: Some(3) });
+    assert_eq!(orders.start, Start::At(1_795_305_600_000));
+    assert_eq!(orders.metadata, [Metadata::Key, Metadata::Offset]);
+    assert_eq!((orders.watermark.delay_ms, orders.watermark.max_drift_ms), (1_000, 4_000));
+    assert_eq!(project.sources["clicks"].schema, Schema::Text("{}".to_owned()));
+    let options = project.pipelines["revenue"].options("revenue", 1, true);
+    assert_eq!((options.epoch_ms, options.lateness_ms, options.retention_ms), (1_000, 3_000, 0));
+    assert_eq!((options.provisional, options.parallelism), (false, 4));
+    let dashboard = &project.dashboards["shop"].dashboard;
+    assert_eq!(dashboard.panels[0].last.as_deref(), Some("30m"));
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_in_order() {
+    check(
+        &[
+            ("sources/orders.yaml", "connection: shp\n\ntopc: shop.orders\nwatermark: { delay: 5 }\n"),
+            ("pipelines/revenue.yaml", "sql: [1]\nparallelism: 0\nepoch: 1ms\n"),
+            ("pipelines/Bad.yaml", "epoch: ${SECRET}\nsql: SELECT ${NONE}\n"),
+            ("sinks/out.yaml", "from: revenue\n"),
+            (
+                "dashboards/d.yaml",
+                "title: D\npanels:\n- {title: P, pipeline: revenu, chart: line, x: a}\n- {title: P, pipeline: revenue, chart: pie}\n",
+            ),
+        ],
+        expect![[r#"
+            dashboards/d.yaml:3:3: error: a line panel needs the key "y" [E0103]
+            dashboards/d.yaml:3:24: error: there is no pipeline "revenu", did you mean "revenue"? [E0108]
+            dashboards/d.yaml:4:40: error: "chart" can't be "pie": one of "line", "area", "bar", "stat", "table", "top" [E0105]
+            pipelines/Bad.yaml:1:1: error: "Bad" can't name a pipeline: use small letters, digits and "_", beginning with a letter [E0107]
+            pipelines/Bad.yaml:1:8: error: "epoch" can't be "${SECRET}": write a whole number and ms, s, m, h or d, such as 250ms or 10s [E0105]
+            pipelines/Bad.yaml:2:13: error: environment variable "NONE" is not set; "${NONE:-…}" would give it a default [E0106]
+            pipelines/revenue.yaml:1:6: error: "sql" has to be a single value, not a list [E0104]
+            pipelines/revenue.yaml:2:14: error: "parallelism" can't be "0": a whole number from 1 to 256 [E0105]
+            pipelines/revenue.yaml:3:8: error: "epoch" can't be "1ms": from 10ms to 10m [E0105]
+            sinks/out.yaml:1:1: error: sinks are not supported yet [E0110]
+            sources/orders.yaml:1:1: error: a source needs the key "topic" [E0103]
+            sources/orders.yaml:1:13: error: weir.yaml has no connection "shp", did you mean "shop"? [E0108]
+            sources/orders.yaml:3:1: error: unknown key "topc", did you mean "topic"? [E0102]
+            sources/orders.yaml:4:21: error: "delay" can't be "5": write a whole number and ms, s, m, h or d, such as 250ms or 10s [E0105]
+        "#]],
+    );
+}
+
+#[test]
+fn a_file_that_is_no_yaml_is_told_where() {
+    check(
+        &[("pipelines/revenue.yaml", "sql: |\n  SELECT 1\n epoch: 1s\n")],
+        expect![[r#"
+        pipelines/revenue.yaml:3:2: error: while parsing a block mapping, did not find expected key [E0101]
+    "#]],
+    );
+    check(
+        &[("weir.yaml", "connections: {\n")],
+        expect![[r#"
+            weir.yaml:2:1: error: while parsing a node, did not find expected node content [E0101]
+        "#]],
+    );
+}
+
+#[test]
+fn keys_twice_and_values_of_the_wrong_shape_are_refused() {
+    check(
+        &[(
+            "sources/orders.yaml",
+            "connection: shop\ntopic: a\ntopic: a b\nmetadata: [key, header]\nschema: { file: no.avsc, subject: s }\nstart: 2026-11-22\nformat: json\n",
+        )],
+        expect![[r#"
+            sources/orders.yaml:3:1: error: key "topic" is already on line 2 [E0109]
+            sources/orders.yaml:4:17: error: an item of "metadata" can't be "header": one of "timestamp", "partition", "offset", "key" [E0105]
+            sources/orders.yaml:5:9: error: "schema" is latest, { subject: s, version: 3 } or { file: orders.avsc } [E0104]
+            sources/orders.yaml:6:8: error: "start" can't be "2026-11-22": earliest, latest or an instant such as 2026-11-22T00:00:00Z [E0105]
+            sources/orders.yaml:7:9: error: "format" can't be "json": "avro" is the only choice [E0105]
+        "#]],
+    );
+    check(
+        &[(
+            "sources/orders.yaml",
+            "connection: shop\ntopic:\nmetadata: key\nschema: { file: no.avsc }\nwatermark: 5s\n",
+        )],
+        expect![[r#"
+            sources/orders.yaml:2:6: error: "topic" has no value [E0104]
+            sources/orders.yaml:3:11: error: "metadata" has to be a list, not a single value [E0104]
+            sources/orders.yaml:4:17: error: could not read schema file "no.avsc": No such file or directory (os error 2) [E0111]
+            sources/orders.yaml:5:12: error: "watermark" has to be a map of keys, not a single value [E0104]
+        "#]],
+    );
+}
+
+#[test]
+fn connections_are_whole() {
+    check(
+        &[(
+            "weir.yaml",
+            "project: my shop\nconnections:\n  Shop: { type: kafka }\n  shop: { type: pulsar, bootstrap_servers: a, schema_registry: { url: '${SECRET}', username: u } }\nsink: 1\n",
+        )],
+        expect![[r#"
+            weir.yaml:1:10: error: "my shop" can't name a project: use letters, digits, "_", "-" and "." [E0107]
+            weir.yaml:3:3: error: "Shop" can't name a connection: use small letters, digits and "_", beginning with a letter [E0107]
+            weir.yaml:3:9: error: a connection needs the key "bootstrap_servers" [E0103]
+            weir.yaml:3:9: error: a connection needs the key "schema_registry" [E0103]
+            weir.yaml:4:17: error: "type" can't be "pulsar": "kafka" is the only choice [E0105]
+            weir.yaml:4:64: error: "schema_registry" needs the key "password" [E0103]
+            weir.yaml:4:71: error: "url" can't be "${SECRET}": it begins with http:// or https:// [E0105]
+            weir.yaml:5:1: error: unknown key "sink" [E0102]
+        "#]],
+    );
+}
+
+#[test]
+fn files_that_would_not_be_read_are_refused() {
+    check(
+        &[("source/x.yaml", ""), ("pipelines/b.yml", "")],
+        expect![[r#"
+        pipelines/b.yml:1:1: error: name it b.yaml: other files are not read [E0107]
+        source:1:1: error: unknown folder "source", did you mean "sources"? [E0107]
+    "#]],
+    );
+}
+
+#[test]
+fn a_place_in_the_sql_is_a_place_in_the_file() {
+    let revenue = "# c\nsql: |\n  SELECT\n    ${SECRET} nope\n";
+    let project = load(&[ROOT, ORDERS, ("pipelines/revenue.yaml", revenue)]).unwrap();
+    let pipeline = &project.pipelines["revenue"];
+    assert_eq!(pipeline.sql(), "SELECT\n  s3cr3t nope\n");
+    assert_eq!(pipeline.shown_sql(), "SELECT\n  ${SECRET} nope\n");
+    assert_eq!(pipeline.position(2, 10), Pos { line: 4, column: 15 });
+    assert_eq!(pipeline.redactor.apply("no column s3cr3t"), "no column ${SECRET}");
+}
