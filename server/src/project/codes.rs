@@ -20,7 +20,7 @@ pub enum Code {
     DuplicateKey,
     NotSupportedYet,
     Unreadable,
-    ReservedProperty,
+    RefusedProperty,
     Source,
     EventTime,
     PanelColumn,
@@ -41,7 +41,7 @@ impl Code {
         Self::DuplicateKey,
         Self::NotSupportedYet,
         Self::Unreadable,
-        Self::ReservedProperty,
+        Self::RefusedProperty,
         Self::Source,
         Self::EventTime,
         Self::PanelColumn,
@@ -124,11 +124,11 @@ impl Code {
                 "It does not exist, is not a file, is larger than 1 MiB, is not UTF-8, or may not be read by this user. \
                  A project needs at least weir.yaml and one pipeline.",
             ),
-            Self::ReservedProperty => (
+            Self::RefusedProperty => (
                 "E0112",
-                "a Kafka property that Weir sets itself",
-                "Offsets, group and brokers are Weir's own business: exactly-once results depend on them. Other \
-                 properties of librdkafka are passed on.",
+                "a Kafka property that can't be set",
+                "Offsets, groups and brokers are Weir's own business: exactly-once results depend on them; and \
+                 properties about producing do nothing for a source. Others of librdkafka's are passed on.",
             ),
             Self::Source => (
                 "E0113",

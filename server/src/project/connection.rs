@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use weir_connectors::PropertyError;
+use weir_connectors::kafka::check_property;
+
 use super::codes::Code;
 use super::fields::{Fields, Sheet};
 use super::pipeline::Defaults;
@@ -123,6 +126,15 @@ fn property(
 ) -> Option<(String, Opaque)> {
     let text = sheet.text(&format!("property \"{}\"", key.name), node)?;
     redactor.add(&text);
+    if let Err(error) = check_property(&key.name, text.as_str()) {
+        let (at, code) = match error {
+            PropertyError::Unknown { .. } => (key.at, Code::UnknownKey),
+            PropertyError::Invalid { .. } => (text.at, Code::BadValue),
+            _ => (key.at, Code::RefusedProperty),
+        };
+        sheet.problem(at, code, error.to_string());
+        return None;
+    }
     Some((key.name.clone(), opaque(&text)))
 }
 

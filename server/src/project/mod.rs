@@ -32,7 +32,7 @@ pub use connection::{Connection, Registry};
 pub use dashboard::{Dashboard, Use};
 pub use pipeline::{Pipeline, Settings};
 pub use problem::{Problem, Problems};
-pub use source::{Metadata, Schema, Source, Spots};
+pub use source::{Source, Spots};
 pub use text::{Env, Opaque, Redactor};
 pub use value::{duration_ms, show_ms};
 pub use yaml::{MAX_FILE_BYTES, Pos};

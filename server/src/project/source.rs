@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use weir_connectors::kafka::{Metadata, SchemaChoice};
 use weir_engine::connector::{Start, WatermarkOptions};
 
 use super::codes::Code;
@@ -21,7 +22,7 @@ pub(crate) const MAX_DURATION_MS: i64 = 36_500 * 24 * HOUR_MS;
 pub struct Source {
     pub connection: String,
     pub topic: String,
-    pub schema: Schema,
+    pub schema: SchemaChoice,
     pub start: Start,
     /// A column of the reader schema; `None`: the Kafka timestamp.
     pub event_time: Option<String>,
@@ -38,24 +39,6 @@ pub struct Source {
 pub struct Spots {
     pub schema: Pos,
     pub event_time: Pos,
-}
-
-/// Where the reader schema is from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Schema {
-    /// Of a registry's subject; no version: the latest.
-    Subject { subject: String, version: Option<u32> },
-    /// The text of an `.avsc` file.
-    Text(String),
-}
-
-/// A column that is added: a property of the record itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Metadata {
-    Timestamp,
-    Partition,
-    Offset,
-    Key,
 }
 
 /// Reads a source file. `dir` is the folder it is in, `connections` are those that exist; `None`:
@@ -120,8 +103,8 @@ fn is_topic(name: &str) -> bool {
 }
 
 /// `latest`, `{ subject, version }` or `{ file }`. `None` is a mistake, or the topic is missing.
-fn schema(fields: &mut Fields<'_, '_>, topic: Option<&str>, dir: &Path) -> Option<Schema> {
-    let latest = || topic.map(|topic| Schema::Subject { subject: format!("{topic}-value"), version: None });
+fn schema(fields: &mut Fields<'_, '_>, topic: Option<&str>, dir: &Path) -> Option<SchemaChoice> {
+    let latest = || topic.map(|topic| SchemaChoice::Latest { subject: format!("{topic}-value") });
     let Some(node) = fields.node("schema") else { return latest() };
     match &node.value {
         Value::Map(_) => schema_map(fields.sheet, node, dir),
@@ -129,17 +112,20 @@ fn schema(fields: &mut Fields<'_, '_>, topic: Option<&str>, dir: &Path) -> Optio
     }
 }
 
-fn schema_map(sheet: &mut Sheet<'_>, node: &Node, dir: &Path) -> Option<Schema> {
+fn schema_map(sheet: &mut Sheet<'_>, node: &Node, dir: &Path) -> Option<SchemaChoice> {
     let mut fields = Fields::new(sheet, "\"schema\"", node)?;
     let (subject, file) = (fields.text("subject"), fields.text("file"));
     let version = fields.node("version").map(|_| fields.integer("version", 1, u64::from(u32::MAX)));
     let schema = match (&subject, &file) {
         (Some(subject), None) => version.unwrap_or(Some(0)).map(|version| {
-            let version = u32::try_from(version).ok().filter(|version| *version != 0);
-            Schema::Subject { subject: subject.as_str().to_owned(), version }
+            let subject = subject.as_str().to_owned();
+            match u32::try_from(version) {
+                Ok(0) | Err(_) => SchemaChoice::Latest { subject },
+                Ok(version) => SchemaChoice::Version { subject, version },
+            }
         }),
         (None, Some(file)) if version.is_none() => match read_file(&dir.join(file.as_str())) {
-            Ok(text) => Some(Schema::Text(text)),
+            Ok(text) => Some(SchemaChoice::File(text)),
             Err(error) => {
                 let message = format!("could not read schema file {}: {error}", file.shown());
                 fields.sheet.problem(file.at, Code::Unreadable, message);

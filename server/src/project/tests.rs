@@ -1,6 +1,7 @@
 //! Projects in, typed settings or messages out.
 
 use expect_test::{Expect, expect};
+use weir_connectors::kafka::{Metadata, SchemaChoice};
 use weir_engine::connector::Start;
 
 use super::*;
@@ -53,7 +54,7 @@ fn a_project_has_the_defaults_that_are_documented() {
     let project = load(&[ROOT, ORDERS, REVENUE]).unwrap();
     assert_eq!(project.name, "shop");
     let orders = &project.sources["orders"];
-    assert_eq!(orders.schema, Schema::Subject { subject: "shop.orders-value".to_owned(), version: None });
+    assert_eq!(orders.schema, SchemaChoice::Latest { subject: "shop.orders-value".to_owned() });
     assert_eq!(orders.start, Start::Earliest);
     let watermark = orders.watermark;
     assert_eq!((watermark.delay_ms, watermark.idle_timeout_ms), (5_000, 30_000));
@@ -82,11 +83,11 @@ fn every_setting_is_read() {
     ])
     .unwrap();
     let orders = &project.sources["orders"];
-    assert_eq!(orders.schema, Schema::Subject { subject: "s".to_owned(), version: Some(3) });
+    assert_eq!(orders.schema, SchemaChoice::Version { subject: "s".to_owned(), version: 3 });
     assert_eq!(orders.start, Start::At(1_795_305_600_000));
     assert_eq!(orders.metadata, [Metadata::Key, Metadata::Offset]);
     assert_eq!((orders.watermark.delay_ms, orders.watermark.max_drift_ms), (1_000, 4_000));
-    assert_eq!(project.sources["clicks"].schema, Schema::Text("{}".to_owned()));
+    assert_eq!(project.sources["clicks"].schema, SchemaChoice::File("{}".to_owned()));
     let options = project.pipelines["revenue"].options("revenue", 1, true);
     assert_eq!((options.epoch_ms, options.lateness_ms, options.retention_ms), (1_000, 3_000, 0));
     assert_eq!((options.provisional, options.parallelism), (false, 4));
@@ -176,7 +177,7 @@ fn connections_are_whole() {
     check(
         &[(
             "weir.yaml",
-            "project: my shop\nconnections:\n  Shop: { type: kafka }\n  shop: { type: pulsar, bootstrap_servers: a, schema_registry: { url: '${SECRET}', username: u } }\nsink: 1\n",
+            "project: my shop\nconnections:\n  Shop: { type: kafka }\n  shop: { type: pulsar, bootstrap_servers: a, schema_registry: { url: '${SECRET}', username: u }, properties: { group.id: \"${SECRET}\", fetch.min.byte: 1, fetch.min.bytes: \"${SECRET}\" } }\nsink: 1\n",
         )],
         expect![[r#"
             weir.yaml:1:10: error: "my shop" can't name a project: use letters, digits, "_", "-" and "." [E0107]
@@ -186,6 +187,7 @@ fn connections_are_whole() {
             weir.yaml:4:17: error: "type" can't be "pulsar": "kafka" is the only choice [E0105]
             weir.yaml:4:64: error: "schema_registry" needs the key "password" [E0103]
             weir.yaml:4:71: error: "url" can't be "${SECRET}": it begins with http:// or https:// [E0105]
+            weir.yaml:4:113: error: property "group.id" can't be set: Weir assigns partitions itself and joins no consumer group [E0112]
             weir.yaml:5:1: error: unknown key "sink" [E0102]
         "#]],
     );
