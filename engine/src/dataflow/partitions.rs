@@ -31,9 +31,8 @@ impl PartitionState {
         self.bounded_end.is_some_and(|end| end <= self.next_offset)
     }
 
-    /// The broker says that `next_offset` is the partition's end.
-    pub fn reached_end(&mut self, next_offset: i64, now_ns: u64) {
-        self.next_offset = self.next_offset.max(next_offset);
+    /// The broker says that the next offset is the partition's end.
+    pub fn reached_end(&mut self, now_ns: u64) {
         if !self.at_end {
             (self.at_end, self.quiet_since_ns) = (true, now_ns);
         }
@@ -167,7 +166,7 @@ mod tests {
     fn a_partition_that_wakes_gets_a_floor_once() {
         let mut partitions = Partitions::new(None);
         partitions.assign(&fact(0), 0, 0);
-        partitions.get(0).unwrap().reached_end(0, 0);
+        partitions.get(0).unwrap().reached_end(0);
         assert!(!partitions.fall_idle(10, 9_000_000, 0), "not yet");
         assert!(partitions.fall_idle(10, 10_000_000, 0));
         partitions.close(Some(70));
@@ -182,7 +181,7 @@ mod tests {
     fn silence_of_a_broker_in_trouble_is_not_idleness() {
         let mut partitions = Partitions::new(None);
         partitions.assign(&fact(0), 0, 0);
-        partitions.get(0).unwrap().reached_end(0, 0);
+        partitions.get(0).unwrap().reached_end(0);
         assert!(!partitions.fall_idle(10, 20_000_000, 15_000_000));
         assert!(partitions.fall_idle(10, 25_000_000, 15_000_000));
     }

@@ -79,8 +79,8 @@ pub struct SourceTask {
 /// What changes while a source subtask runs.
 #[derive(Default)]
 pub struct SourceState {
-    /// Taken from the reader, not yet dealt with; the number is the first record not yet decoded.
-    blocks: VecDeque<(RecordBlock, usize)>,
+    /// Taken from the reader, not yet dealt with, in order.
+    queue: VecDeque<Work>,
     report: Report,
     epoch_bytes: usize,
     /// The coordinator knows that this epoch is full.
@@ -89,6 +89,14 @@ pub struct SourceState {
     unassigned: VecDeque<(i32, Start)>,
     trouble_until_ns: u64,
     ready: Vec<Batch>,
+}
+
+/// Something to do for a partition. In one queue, so that a partition's end is noted behind its records.
+enum Work {
+    /// The number is the first record not yet decoded.
+    Block(RecordBlock, usize),
+    /// What lies before `next_offset` has been taken: the partition's end, or the end of a bounded run.
+    Reached { partition: i32, next_offset: i64, at_end: bool },
 }
 
 /// Why a source subtask ended.
@@ -196,8 +204,13 @@ impl SourceTask {
             }
             return self.wait(POLL_WAIT);
         }
-        if let Some((block, from)) = self.state.blocks.pop_front() {
-            return self.process(block, from);
+        match self.state.queue.pop_front() {
+            Some(Work::Block(block, from)) => return self.process(block, from),
+            Some(Work::Reached { partition, next_offset, at_end }) => {
+                self.reached(partition, next_offset, at_end);
+                return Ok(());
+            }
+            None => {}
         }
         if let Some((partition, start)) = self.state.unassigned.pop_front() {
             return self.assign(partition, start);
@@ -245,26 +258,23 @@ impl SourceTask {
     fn take(&mut self, event: ReaderEvent, now_ns: u64) {
         match event {
             ReaderEvent::Block(mut block) => {
-                let Some(state) = self.partitions.get(block.partition) else { return };
-                if let Some(end) = state.bounded_end {
+                let partition = block.partition;
+                let bounded_end = self.partitions.get(partition).and_then(|state| state.bounded_end);
+                let n_taken = block.len();
+                if let Some(end) = bounded_end {
                     block.truncate_at(end);
-                    if block.is_empty() {
-                        state.advance(state.next_offset.max(end));
-                        self.activity.store(true, Ordering::Relaxed);
-                    }
                 }
+                let cut = bounded_end.filter(|_| block.len() < n_taken);
                 if !block.is_empty() {
-                    self.state.blocks.push_back((block, 0));
+                    self.state.queue.push_back(Work::Block(block, 0));
+                }
+                if let Some(next_offset) = cut {
+                    self.state.queue.push_back(Work::Reached { partition, next_offset, at_end: false });
                 }
             }
             ReaderEvent::End { partition, next_offset } => {
                 self.shared.set_end_offset(partition, next_offset);
-                if let Some(state) = self.partitions.get(partition) {
-                    if state.next_offset < next_offset {
-                        self.activity.store(true, Ordering::Relaxed);
-                    }
-                    state.reached_end(next_offset, now_ns);
-                }
+                self.state.queue.push_back(Work::Reached { partition, next_offset, at_end: true });
             }
             ReaderEvent::HighWatermark { partition, end_offset } => {
                 self.shared.set_end_offset(partition, end_offset);
@@ -277,6 +287,18 @@ impl SourceTask {
                 self.state.trouble_until_ns = now_ns;
                 self.shared.set_trouble("source", None);
             }
+        }
+    }
+
+    fn reached(&mut self, partition: i32, next_offset: i64, at_end: bool) {
+        let now_ns = self.clock.monotonic_ns();
+        let Some(state) = self.partitions.get(partition) else { return };
+        if state.next_offset < next_offset {
+            self.activity.store(true, Ordering::Relaxed);
+            state.advance(next_offset);
+        }
+        if at_end {
+            state.reached_end(now_ns);
         }
     }
 
@@ -296,7 +318,7 @@ impl SourceTask {
         self.shared.sources[self.subtask].busy_ns.fetch_add(spent, Ordering::Relaxed);
         if let Some(detail) = decoded.blocked {
             self.shared.set_trouble("registry", Some(detail));
-            self.state.blocks.push_front((block, next));
+            self.state.queue.push_front(Work::Block(block, next));
             return self.wait(BLOCKED_WAIT);
         }
         self.shared.set_trouble("registry", None);
