@@ -157,43 +157,52 @@ impl Decoder {
         from: usize,
     ) -> Result<DecodedBatch, FatalError> {
         let mut outcome = Outcome::default();
-        let mut current: Option<Arc<Writer>> = None;
         let mut next = from;
         for value in values.into_iter().skip(from) {
             let record = u32::try_from(next).expect("a batch has fewer than 2^32 records");
-            let Some(value) = value else {
-                outcome.tombstones += 1;
-                next += 1;
-                continue;
-            };
-            match wire::parse(value) {
-                Err(error) => outcome.reject(record, RejectReason::BadFraming, error.to_string()),
-                Ok((id, body)) => {
-                    if current.as_ref().is_none_or(|writer| writer.id != id) {
-                        current = match self.writers.find(id) {
-                            Found::Writer(writer) => Some(writer),
-                            Found::New(writer) => {
-                                outcome.schemas.push(writer.seen(record));
-                                Some(writer)
-                            }
-                            Found::Unknown(detail) => {
-                                outcome.reject(record, RejectReason::UnknownSchema, detail);
-                                None
-                            }
-                            Found::Away(detail) => {
-                                outcome.blocked = Some(detail);
-                                break;
-                            }
-                        };
-                    }
-                    if let Some(writer) = &current {
-                        self.record(writer, body, record, &mut outcome)?;
-                    }
-                }
+            self.value(value, record, &mut outcome)?;
+            if outcome.blocked.is_some() {
+                break;
             }
             next += 1;
         }
         self.finish(outcome, next)
+    }
+
+    /// Deals with one value, unless `outcome` is `blocked` afterwards.
+    fn value(&mut self, value: Option<&[u8]>, record: u32, outcome: &mut Outcome) -> Result<(), FatalError> {
+        let Some(value) = value else {
+            outcome.tombstones += 1;
+            return Ok(());
+        };
+        let (id, body) = match wire::parse(value) {
+            Ok(parts) => parts,
+            Err(error) => {
+                outcome.reject(record, RejectReason::BadFraming, error.to_string());
+                return Ok(());
+            }
+        };
+        let writer = match outcome.writer.take().filter(|writer| writer.id == id) {
+            Some(writer) => writer,
+            None => match self.writers.find(id) {
+                Found::Writer(writer) => writer,
+                Found::New(writer) => {
+                    outcome.schemas.push(writer.seen(record));
+                    writer
+                }
+                Found::Unknown(detail) => {
+                    outcome.reject(record, RejectReason::UnknownSchema, detail);
+                    return Ok(());
+                }
+                Found::Away(detail) => {
+                    outcome.blocked = Some(detail);
+                    return Ok(());
+                }
+            },
+        };
+        self.record(&writer, body, record, outcome)?;
+        outcome.writer = Some(writer);
+        Ok(())
     }
 
     /// Reads one record, or leaves the columns as they were.
@@ -250,6 +259,8 @@ struct Outcome {
     tombstones: u64,
     blocked: Option<String>,
     schemas: Vec<SeenSchema>,
+    /// Of the last record: mostly that of the next one, too.
+    writer: Option<Arc<Writer>>,
 }
 
 impl Outcome {
