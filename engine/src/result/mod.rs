@@ -28,6 +28,11 @@ mod snapshot;
 mod tables;
 mod tier;
 
+#[cfg(test)]
+mod model_test;
+#[cfg(test)]
+mod query_test;
+
 pub use dead_letter::{DeadLetter, dead_letter_schema};
 pub use provider::dead_letters_provider;
 pub use scan::Scan;

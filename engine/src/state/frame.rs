@@ -53,7 +53,7 @@ pub(crate) fn seal(mut frame: Vec<u8>) -> Vec<u8> {
 }
 
 /// The payload of a frame of this kind. `what` names it in errors.
-pub(crate) fn open<'a>(kind: Kind, frame: &'a [u8], what: impl Fn() -> String) -> Result<&'a [u8], Error> {
+pub(crate) fn open(kind: Kind, frame: &[u8], what: impl Fn() -> String) -> Result<&[u8], Error> {
     let damaged = |detail: String| Error::Damaged { what: what(), detail };
     match frame.first() {
         None => return Err(damaged("it is empty".to_owned())),

@@ -43,11 +43,13 @@ pub(crate) fn raw_bytes(batch: &RecordBatch) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::Arc;
 
-    use arrow::array::{Int64Array, StringArray};
+    use arrow::array::{BooleanArray, Decimal128Array, Int64Array, StringArray, TimestampMillisecondArray};
 
     use super::*;
+    use crate::state::frame::{self, Kind};
 
     fn batch(n_rows: i64) -> RecordBatch {
         let names: StringArray = (0..n_rows).map(|i| (i % 3 != 0).then(|| format!("n{i}"))).collect();
@@ -78,6 +80,35 @@ mod tests {
         let mut compressed = Vec::new();
         write(&zeros, &mut compressed).expect("written");
         assert!(compressed.len() * 10 < raw_bytes(&zeros), "{} bytes", compressed.len());
+    }
+
+    /// Files that this version of Weir wrote once. A batch that is written today may have other bytes
+    /// (another release of Arrow or LZ4), but these must be read for ever. `UPDATE_EXPECT=1` writes
+    /// them anew, for another format version.
+    #[test]
+    fn batches_written_by_format_version_1_are_read() {
+        let amounts = (0..1_000).map(|i| (i % 7 != 0).then_some(i));
+        let amounts: Decimal128Array = amounts.collect();
+        let amounts = amounts.with_precision_and_scale(18, 2).expect("fits");
+        let times = TimestampMillisecondArray::from_iter_values(-500..500).with_timezone("UTC");
+        let flags: BooleanArray = (0..1_000).map(|i| Some(i % 2 == 0)).collect();
+        let long = RecordBatch::try_from_iter([
+            ("amount", Arc::new(amounts) as Arc<dyn Array>),
+            ("time", Arc::new(times) as Arc<dyn Array>),
+            ("_final", Arc::new(flags) as Arc<dyn Array>),
+        ])
+        .expect("equal lengths");
+        for (file, batch) in [("plain_v1.frame", batch(4)), ("lz4_v1.frame", long)] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/state/testdata").join(file);
+            if std::env::var_os("UPDATE_EXPECT").is_some() {
+                let mut bytes = frame::begin(Kind::Rows);
+                write(&batch, &mut bytes).expect("written");
+                std::fs::write(&path, frame::seal(bytes)).expect("written");
+            }
+            let bytes = std::fs::read(&path).expect("in the repository");
+            let payload = frame::open(Kind::Rows, &bytes, || file.to_owned()).expect("intact");
+            assert_eq!(read(payload, None).expect("read"), batch, "{file}");
+        }
     }
 
     #[test]
