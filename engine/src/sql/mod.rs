@@ -1,1 +1,133 @@
-//! SQL text to dataflow: dialect, window table functions, checks, lowering.
+//! SQL text to dataflow: what a pipeline's query means, or why it can't run.
+//!
+//! ```text
+//! text ─► parse ─► check ────────────► DataFusion: plan, coerce, simplify, prune ─► chain ─► lower ─► Plan
+//!         dialect  refusals,           (catalog: the sources as tables;                      physical,
+//!                  windows taken out    checked: arithmetic that fails)                      aggregates
+//! ```
+//!
+//! Invariants:
+//! 1. No SQL text makes the planner panic, overflow the stack or use unbounded memory: the text is
+//!    bounded, and planning has a thread with a stack of its own.
+//! 2. What a plan can't run is refused with a code, a position and the nearest form that can.
+//! 3. A plan depends on the text and the tables only: no clock, no configuration, no files.
+
+mod aggregates;
+mod calls;
+mod catalog;
+mod chain;
+mod check;
+mod checked;
+mod dialect;
+mod error;
+mod explain;
+mod fingerprint;
+mod lower;
+mod outputs;
+mod parse;
+mod physical;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod tvf;
+mod type_name;
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::datatypes::SchemaRef;
+use datafusion::common::Result as DfResult;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
+use datafusion::optimizer::optimize_projections::OptimizeProjections;
+use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
+use datafusion::optimizer::{Analyzer, Optimizer, OptimizerContext};
+use datafusion::sql::planner::{ParserOptions, SqlToRel};
+use datafusion::sql::sqlparser::ast::{Query, Statement};
+use datafusion::sql::sqlparser::tokenizer::Span;
+
+use crate::dataflow::plan::Plan;
+use catalog::{Catalog, Functions};
+use error::{INTERNAL, Sites, from_datafusion};
+use lower::Context;
+
+pub use error::{CODES, Refusal};
+pub use explain::explain;
+pub use type_name::type_name;
+
+/// Stack of the planning thread. Only what is used of it costs memory.
+const PLANNER_STACK_BYTES: usize = 64 * 1024 * 1024;
+
+/// The functions never change, and making them takes longer than planning.
+static FUNCTIONS: LazyLock<Functions> = LazyLock::new(Functions::new);
+
+/// A source as a table that SQL may read.
+#[derive(Debug, Clone)]
+pub struct TableDef {
+    /// The source file's name.
+    pub name: String,
+    /// The reader schema's columns, then the metadata columns.
+    pub schema: SchemaRef,
+    /// Position in `schema` of the event time: a timestamp column.
+    pub event_time: usize,
+    /// Text that, with the SQL, decides what state means: topic, event time and reader schema.
+    pub identity: String,
+}
+
+/// Plans a pipeline's SQL. Blocks for some milliseconds; needs no runtime.
+///
+/// # Errors
+/// All refusals that could be found at once, in the order of the checks; at least one.
+pub fn plan(sql: &str, tables: &[TableDef]) -> Result<Plan, Vec<Refusal>> {
+    let failed = |message: String| vec![Refusal::new(INTERNAL, Span::empty(), message)];
+    std::thread::scope(|scope| {
+        let planner = std::thread::Builder::new()
+            .name("weir-planner".to_owned())
+            .stack_size(PLANNER_STACK_BYTES)
+            .spawn_scoped(scope, || plan_here(sql, tables));
+        match planner {
+            Ok(planner) => planner.join().unwrap_or_else(|_| {
+                // DataFusion has planning bugs that panic; they must not end the process.
+                Err(failed("the planner panicked: please report this SQL".to_owned()))
+            }),
+            Err(error) => Err(failed(format!("could not start the planner's thread: {error}"))),
+        }
+    })
+}
+
+fn plan_here(sql: &str, tables: &[TableDef]) -> Result<Plan, Vec<Refusal>> {
+    let functions = &*FUNCTIONS;
+    let (tokens, mut query) = parse::parse(sql).map_err(|refusal| vec![refusal])?;
+    let checked = check::check(&mut query, &tokens, tables, functions);
+    let outputs = outputs::check(&query, &tokens);
+    let (checked, outputs) = match (checked, outputs) {
+        (Ok(checked), Ok(outputs)) => (checked, outputs),
+        (checked, outputs) => {
+            let refusals = checked.err().into_iter().chain(outputs.err());
+            return Err(refusals.flatten().collect());
+        }
+    };
+    let sites = Sites { first: tokens.first(), wildcard: outputs.wildcard, calls: &checked.calls };
+    let catalog = Catalog { tables, windows: &checked.windows, functions };
+    let optimised = optimise(*query, &catalog).map_err(|error| from_datafusion(&error, &sites))?;
+    let context = Context { sql, tables, functions, checked: &checked, outputs: &outputs, sites: &sites };
+    lower::lower(&context, optimised)
+}
+
+/// Plans and optimises with DataFusion. Only rules that keep the chain's order: no filter moves, no
+/// expression is computed once for two places, no aggregation becomes two.
+fn optimise(query: Query, catalog: &Catalog<'_>) -> DfResult<LogicalPlan> {
+    let config = &catalog.functions.config;
+    let options = ParserOptions::from(&config.sql_parser);
+    let plan = SqlToRel::new_with_options(catalog, options)
+        .sql_statement_to_plan(Statement::Query(Box::new(query)))?;
+    let plan = Analyzer::with_rules(vec![Arc::new(TypeCoercion::new())]).execute_and_check(
+        plan,
+        config,
+        |_, _| {},
+    )?;
+    let plan = checked::protect(plan)?;
+    let context =
+        OptimizerContext::new_with_config_options(Arc::clone(config)).without_query_execution_start_time();
+    Optimizer::with_rules(vec![Arc::new(SimplifyExpressions::new()), Arc::new(OptimizeProjections::new())])
+        .optimize(plan, &context, |_, _| {})
+}

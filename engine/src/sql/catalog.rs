@@ -1,0 +1,169 @@
+//! What DataFusion's planner may know: the sources as tables, and its own functions.
+//!
+//! Invariant: names resolve to the tables of this call and to built-in functions, nothing else: no
+//! files, no variables, no table functions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::{Result, TableReference, plan_err};
+use datafusion::config::ConfigOptions;
+use datafusion::execution::SessionStateDefaults;
+use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
+use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
+
+use super::TableDef;
+use super::tvf::{WINDOW_COLUMNS, WindowCall};
+
+/// A source as a table: its columns, and the window columns where a window table function is
+/// around it.
+#[derive(Debug)]
+pub(super) struct StreamTable {
+    /// Position in the tables.
+    pub(super) table: usize,
+    /// Position in the window calls.
+    pub(super) window: Option<usize>,
+    schema: SchemaRef,
+}
+
+impl TableSource for StreamTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+}
+
+/// The functions and settings of every query.
+pub(super) struct Functions {
+    pub(super) scalar: BTreeMap<String, Arc<ScalarUDF>>,
+    pub(super) aggregate: BTreeMap<String, Arc<AggregateUDF>>,
+    pub(super) window: BTreeMap<String, Arc<WindowUDF>>,
+    expr_planners: Vec<Arc<dyn ExprPlanner>>,
+    pub(super) config: Arc<ConfigOptions>,
+}
+
+impl Functions {
+    pub(super) fn new() -> Self {
+        let mut config = ConfigOptions::new();
+        config.execution.time_zone = Some("+00:00".to_owned());
+        config.sql_parser.collect_spans = true;
+        // Result tables and sinks know one string type.
+        config.sql_parser.map_string_types_to_utf8view = false;
+        let mut functions = Self {
+            scalar: BTreeMap::new(),
+            aggregate: BTreeMap::new(),
+            window: BTreeMap::new(),
+            expr_planners: SessionStateDefaults::default_expr_planners(),
+            config: Arc::new(config),
+        };
+        for udf in SessionStateDefaults::default_scalar_functions() {
+            for name in names(udf.name(), udf.aliases()) {
+                functions.scalar.insert(name, Arc::clone(&udf));
+            }
+        }
+        for udf in SessionStateDefaults::default_aggregate_functions() {
+            for name in names(udf.name(), udf.aliases()) {
+                functions.aggregate.insert(name, Arc::clone(&udf));
+            }
+        }
+        for udf in SessionStateDefaults::default_window_functions() {
+            for name in names(udf.name(), udf.aliases()) {
+                functions.window.insert(name, Arc::clone(&udf));
+            }
+        }
+        functions
+    }
+}
+
+fn names(name: &str, aliases: &[String]) -> impl Iterator<Item = String> {
+    std::iter::once(name.to_owned()).chain(aliases.iter().cloned()).collect::<Vec<_>>().into_iter()
+}
+
+/// The answer to DataFusion's questions while it plans one query.
+pub(super) struct Catalog<'a> {
+    pub(super) tables: &'a [TableDef],
+    pub(super) windows: &'a [WindowCall],
+    pub(super) functions: &'a Functions,
+}
+
+/// The name under which the window call at `position` is a table.
+pub(super) fn window_table_name(position: usize) -> String {
+    format!("window {position}")
+}
+
+impl Catalog<'_> {
+    fn stream_table(&self, table: usize, window: Option<usize>) -> StreamTable {
+        let source = &self.tables[table].schema;
+        let schema = match window {
+            None => Arc::clone(source),
+            Some(_) => {
+                let event_time = source.field(self.tables[table].event_time).data_type();
+                let added = WINDOW_COLUMNS.map(|name| Arc::new(Field::new(name, event_time.clone(), false)));
+                let fields = source.fields().iter().cloned().chain(added);
+                Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+            }
+        };
+        StreamTable { table, window, schema }
+    }
+}
+
+impl ContextProvider for Catalog<'_> {
+    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        let TableReference::Bare { table: name } = &name else {
+            return plan_err!("unknown table \"{name}\"");
+        };
+        let window = (0..self.windows.len()).find(|i| window_table_name(*i) == **name);
+        let table = match window {
+            Some(window) => Some(self.windows[window].table),
+            None => self.tables.iter().position(|table| table.name == **name),
+        };
+        match table {
+            Some(table) => Ok(Arc::new(self.stream_table(table, window))),
+            None => plan_err!("unknown table \"{name}\""),
+        }
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        &self.functions.expr_planners
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.functions.scalar.get(name).cloned()
+    }
+
+    fn get_higher_order_meta(&self, _name: &str) -> Option<Arc<HigherOrderUDF>> {
+        None
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.functions.aggregate.get(name).cloned()
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.functions.window.get(name).cloned()
+    }
+
+    fn get_variable_type(&self, _names: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        &self.functions.config
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        self.functions.scalar.keys().cloned().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        self.functions.aggregate.keys().cloned().collect()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        self.functions.window.keys().cloned().collect()
+    }
+}

@@ -1,0 +1,171 @@
+//! A plan as text: what `weir explain` prints.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{Column, Literal};
+use datafusion::physical_expr_common::physical_expr::fmt_sql;
+
+use super::type_name;
+use crate::dataflow::plan::{Call, Function, Key, Plan, Step, Window};
+
+/// The dataflow of a plan, in the order in which data flows, one line per step.
+///
+/// Lines of one subtask are indented below its station; the text ends with a line break.
+#[must_use]
+pub fn explain(plan: &Plan, parallelism: usize) -> String {
+    let mut text = Text(String::new());
+    text.station(&format!("source {}", plan.source), parallelism);
+    for (i, field) in plan.scan_schema.fields().iter().enumerate() {
+        let label = if i == 0 { "decode" } else { "" };
+        let event_time = if i == plan.event_time { ", event time" } else { "" };
+        text.line(label, &format!("{} {}{event_time}", field.name(), type_name(field.data_type())));
+    }
+    if let Some(window) = &plan.window {
+        text.line("window", &window_text(window));
+    }
+    text.steps(&plan.before, None);
+    if let Some(aggregate) = &plan.aggregate {
+        let calls = aggregate.calls.iter().map(call_text).collect::<Vec<_>>().join(", ");
+        text.line("partial", if calls.is_empty() { "nothing but the keys" } else { &calls });
+        let keys = aggregate.keys.iter().map(key_text).collect::<Vec<_>>().join(", ");
+        text.line("exchange", &format!("by hash of {keys}"));
+        text.station("window", parallelism);
+        text.line("merge", &format!("by {keys}"));
+        // DataFusion's names of the columns say nothing to a reader.
+        let labels = aggregate.keys.iter().map(key_text).chain(aggregate.calls.iter().map(call_text));
+        text.steps(&plan.after, Some(labels.collect()));
+    }
+    text.result(plan);
+    text.0
+}
+
+struct Text(String);
+
+impl Text {
+    fn station(&mut self, name: &str, parallelism: usize) {
+        let subtasks = if parallelism == 1 { "subtask" } else { "subtasks" };
+        self.push(&format!("{name}, {parallelism} {subtasks}"));
+    }
+
+    fn line(&mut self, label: &str, text: &str) {
+        self.push(&format!("  {label:<9} {text}"));
+    }
+
+    fn push(&mut self, line: &str) {
+        // Literals in expressions may hold line breaks.
+        let line = line.replace('\n', "\\n");
+        writeln!(self.0, "{}", line.trim_end()).expect("writing to a String cannot fail");
+    }
+
+    /// `labels`: other names for the columns that the first step sees.
+    fn steps(&mut self, steps: &[Step], mut labels: Option<Vec<String>>) {
+        for step in steps {
+            match step {
+                Step::Filter(predicate) => self.line("filter", &sql_of(predicate, labels.as_deref())),
+                Step::Project { exprs, schema } => {
+                    let columns = exprs.iter().zip(schema.fields()).map(|(expr, field)| {
+                        let text = sql_of(expr, labels.as_deref());
+                        if text == *field.name() { text } else { format!("{text} AS {}", field.name()) }
+                    });
+                    let columns: Vec<String> = columns.collect();
+                    self.line("project", &columns.join(", "));
+                    labels = None;
+                }
+            }
+        }
+    }
+
+    fn result(&mut self, plan: &Plan) {
+        self.push(if plan.aggregate.is_some() { "result table" } else { "result table, appended to" });
+        for (i, field) in plan.output.fields().iter().enumerate() {
+            let not_null = if field.is_nullable() { "" } else { " NOT NULL" };
+            let key = match plan.key.iter().position(|position| *position == i) {
+                Some(n) => format!(", key {}", n + 1),
+                None => String::new(),
+            };
+            self.line("column", &format!("{} {}{not_null}{key}", field.name(), type_name(field.data_type())));
+        }
+    }
+}
+
+/// An expression as SQL: texts in quotes, columns by their labels.
+fn sql_of(expr: &Arc<dyn PhysicalExpr>, labels: Option<&[String]>) -> String {
+    let readable = Arc::clone(expr).transform_up(|e| {
+        if let Some(column) = e.downcast_ref::<Column>()
+            && let Some(label) = labels.and_then(|labels| labels.get(column.index()))
+        {
+            return Ok(Transformed::yes(Arc::new(Column::new(label, column.index())) as _));
+        }
+        match e.downcast_ref::<Literal>().map(Literal::value) {
+            Some(ScalarValue::Utf8(Some(text))) => {
+                let quoted = format!("'{}'", text.replace('\'', "''"));
+                Ok(Transformed::yes(Arc::new(Column::new(&quoted, 0)) as _))
+            }
+            _ => Ok(Transformed::no(e)),
+        }
+    });
+    // Some expressions refuse columns in place of literals; they print as they are.
+    let readable = readable.map_or_else(|_| Arc::clone(expr), |transformed| transformed.data);
+    fmt_sql(readable.as_ref()).to_string()
+}
+
+fn window_text(window: &Window) -> String {
+    let mut text = if window.size_ms == window.slide_ms {
+        format!("TUMBLE, size {}", duration(window.size_ms))
+    } else {
+        format!("HOP, slide {}, size {}", duration(window.slide_ms), duration(window.size_ms))
+    };
+    if window.offset_ms != 0 {
+        text.push_str(&format!(", offset {}", duration(window.offset_ms)));
+    }
+    for column in &window.columns {
+        text.push_str(&format!(", adds window_{}", format!("{column:?}").to_lowercase()));
+    }
+    text
+}
+
+fn key_text(key: &Key) -> String {
+    match key {
+        Key::WindowStart => "window_start".to_owned(),
+        Key::WindowEnd => "window_end".to_owned(),
+        Key::Expr(expr) => sql_of(expr, None),
+    }
+}
+
+fn call_text(call: &Call) -> String {
+    let name = match &call.function {
+        Function::Count => "count",
+        Function::Sum => "sum",
+        Function::Avg => "avg",
+        Function::Min => "min",
+        Function::Max => "max",
+        Function::Moments { sample: true, root: false } => "var_samp",
+        Function::Moments { sample: false, root: false } => "var_pop",
+        Function::Moments { sample: true, root: true } => "stddev_samp",
+        Function::Moments { sample: false, root: true } => "stddev_pop",
+        Function::BoolAnd => "bool_and",
+        Function::BoolOr => "bool_or",
+        Function::Other { udf, .. } => udf.name(),
+    };
+    let args = match call.args.as_slice() {
+        [] => "*".to_owned(),
+        args => args.iter().map(|arg| sql_of(arg, None)).collect::<Vec<_>>().join(", "),
+    };
+    let distinct =
+        if matches!(call.function, Function::Other { distinct: true, .. }) { "DISTINCT " } else { "" };
+    let filter = call.filter.as_ref().map(|f| format!(" FILTER (WHERE {})", sql_of(f, None)));
+    format!("{name}({distinct}{args}){}", filter.unwrap_or_default())
+}
+
+/// A duration as project files write it, in the largest unit that divides it.
+fn duration(ms: i64) -> String {
+    const UNITS: [(i64, &str); 4] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    match UNITS.iter().find(|(unit, _)| ms % unit == 0) {
+        Some((unit, name)) => format!("{}{name}", ms / unit),
+        None => format!("{ms}ms"),
+    }
+}

@@ -1,0 +1,167 @@
+//! Lowered steps on a real batch.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
+use arrow::compute::filter_record_batch;
+use arrow::util::pretty::pretty_format_batches;
+use expect_test::{Expect, expect};
+
+use super::planned;
+use crate::dataflow::plan::{Plan, Step};
+
+/// The columns of the plan's scan out of a batch of four orders.
+fn rows(plan: &Plan) -> RecordBatch {
+    let columns = plan.scan_schema.fields().iter().map(|field| -> ArrayRef {
+        match field.name().as_str() {
+            "id" => Arc::new(Int64Array::from(vec![1, 2, 3, 4])),
+            "amount" => Arc::new(Int64Array::from(vec![Some(10), None, Some(0), Some(i64::MAX)])),
+            "country" => Arc::new(StringArray::from(vec![Some("de"), Some("fr"), None, Some("it")])),
+            "paid" => Arc::new(BooleanArray::from(vec![Some(true), Some(false), None, Some(true)])),
+            "ordered_at" => {
+                let times = Int64Array::from(vec![0, 1_000, 2_000, 3_000]);
+                arrow::compute::cast(&times, field.data_type()).unwrap()
+            }
+            other => panic!("no column {other}"),
+        }
+    });
+    RecordBatch::try_new(Arc::clone(&plan.scan_schema), columns.collect()).unwrap()
+}
+
+fn run(steps: &[Step], mut batch: RecordBatch) -> Result<RecordBatch, datafusion::error::DataFusionError> {
+    for step in steps {
+        batch = match step {
+            Step::Filter(predicate) => {
+                let kept = predicate.evaluate(&batch)?.into_array(batch.num_rows())?;
+                filter_record_batch(&batch, kept.as_any().downcast_ref::<BooleanArray>().unwrap())?
+            }
+            Step::Project { exprs, schema } => {
+                let columns = exprs
+                    .iter()
+                    .map(|expr| expr.evaluate(&batch)?.into_array(batch.num_rows()))
+                    .collect::<Result<Vec<_>, _>>()?;
+                let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+                RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?
+            }
+        };
+    }
+    Ok(batch)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as expect! gives it")]
+fn check(sql: &str, expected: Expect) {
+    let plan = planned(sql);
+    let text = match run(&plan.before, rows(&plan)) {
+        Ok(batch) => {
+            assert_eq!(batch.schema(), plan.output);
+            pretty_format_batches(&[batch]).unwrap().to_string()
+        }
+        Err(error) => error.strip_backtrace(),
+    };
+    expected.assert_eq(&text);
+}
+
+#[test]
+fn steps_compute_what_the_query_says() {
+    check(
+        "SELECT upper(country) AS c, id * 2 AS twice, coalesce(amount, -1) AS a, ordered_at + INTERVAL '1' DAY AS t
+         FROM orders WHERE paid IS NOT FALSE AND id < 4",
+        expect![[r#"
+            +----+-------+----+----------------------+
+            | c  | twice | a  | t                    |
+            +----+-------+----+----------------------+
+            | DE | 2     | 10 | 1970-01-02T00:00:00Z |
+            |    | 6     | 0  | 1970-01-02T00:00:02Z |
+            +----+-------+----+----------------------+"#]],
+    );
+}
+
+#[test]
+fn event_time_is_dropped_where_it_is_not_selected() {
+    check(
+        "SELECT id, amount FROM orders WHERE id > 2",
+        expect![[r#"
+        +----+---------------------+
+        | id | amount              |
+        +----+---------------------+
+        | 3  | 0                   |
+        | 4  | 9223372036854775807 |
+        +----+---------------------+"#]],
+    );
+}
+
+#[test]
+fn all_columns_come_in_the_order_of_the_select() {
+    check(
+        "SELECT paid, id AS x, country, ordered_at, id FROM orders WHERE id = 1",
+        expect![[r#"
+        +------+---+---------+----------------------+----+
+        | paid | x | country | ordered_at           | id |
+        +------+---+---------+----------------------+----+
+        | true | 1 | de      | 1970-01-01T00:00:00Z | 1  |
+        +------+---+---------+----------------------+----+"#]],
+    );
+}
+
+#[test]
+fn addition_does_not_wrap() {
+    check(
+        "SELECT amount + 1 AS more FROM orders",
+        expect!["Arrow error: Arithmetic overflow: Overflow happened on: 9223372036854775807 + 1"],
+    );
+}
+
+#[test]
+fn multiplication_and_subtraction_in_a_filter_do_not_wrap() {
+    check(
+        "SELECT id FROM orders WHERE amount * 3 - 1 > 0",
+        expect!["Arrow error: Arithmetic overflow: Overflow happened on: 9223372036854775807 * 3"],
+    );
+}
+
+#[test]
+fn negation_does_not_wrap() {
+    check(
+        "SELECT -(-9223372036854775808 + amount) AS x FROM orders WHERE id = 3",
+        expect!["Arrow error: Arithmetic overflow: Overflow happened on: 0 - -9223372036854775808"],
+    );
+}
+
+#[test]
+fn folded_constants_do_not_wrap() {
+    check(
+        "SELECT 9223372036854775807 + 1 AS x FROM orders",
+        expect!["Arrow error: Arithmetic overflow: Overflow happened on: 9223372036854775807 + 1"],
+    );
+    check(
+        "SELECT CASE WHEN true THEN 9223372036854775807 ELSE id END * 2 AS x FROM orders",
+        expect!["Arrow error: Arithmetic overflow: Overflow happened on: 9223372036854775807 * 2"],
+    );
+}
+
+#[test]
+fn division_by_zero_fails() {
+    check("SELECT id / amount AS x FROM orders", expect!["Arrow error: Divide by zero error"]);
+}
+
+#[test]
+fn constants_are_folded_before_the_run() {
+    let plan = planned("SELECT id FROM orders WHERE id < 1 + 2 * 3");
+    let [Step::Filter(predicate), Step::Project { .. }] = plan.before.as_slice() else {
+        panic!("two steps expected")
+    };
+    assert_eq!(predicate.to_string(), "id@0 < 7");
+}
+
+#[test]
+fn key_positions_are_those_of_the_output() {
+    let plan = planned(
+        "SELECT count(*) AS n, upper(country) AS c, window_end AS e, window_start, upper(country) AS again
+         FROM TUMBLE(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '10' SECOND)
+         GROUP BY window_start, upper(country), window_end",
+    );
+    assert_eq!(plan.key, [3, 1, 2]);
+    assert_eq!((plan.window_start, plan.window_end), (Some(3), Some(2)));
+    assert_eq!(plan.scan, [1, 7]);
+    assert_eq!(plan.event_time, 1);
+}

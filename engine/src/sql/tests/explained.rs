@@ -1,0 +1,266 @@
+//! Plans as `weir explain` prints them.
+
+use expect_test::{Expect, expect};
+
+use super::planned;
+use crate::sql::explain;
+
+#[expect(clippy::needless_pass_by_value, reason = "as expect! gives it")]
+fn check(sql: &str, expected: Expect) {
+    expected.assert_eq(&explain(&planned(sql), 2));
+}
+
+#[test]
+fn windowed_aggregation_computes_no_window_column_per_row() {
+    check(
+        "SELECT window_start, window_end, country, count(*) AS orders, sum(amount) AS revenue
+         FROM TUMBLE(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '10' SECOND)
+         GROUP BY window_start, window_end, country",
+        expect![[r#"
+            source orders, 2 subtasks
+              decode    country VARCHAR
+                        amount BIGINT
+                        ordered_at TIMESTAMP(3) WITH TIME ZONE, event time
+              window    TUMBLE, size 10s
+              partial   count(*), sum(amount)
+              exchange  by hash of window_start, window_end, country
+            window, 2 subtasks
+              merge     by window_start, window_end, country
+              project   window_start, window_end, country, count(*) AS orders, sum(amount) AS revenue
+            result table
+              column    window_start TIMESTAMP(3) WITH TIME ZONE NOT NULL, key 1
+              column    window_end TIMESTAMP(3) WITH TIME ZONE NOT NULL, key 2
+              column    country VARCHAR, key 3
+              column    orders BIGINT NOT NULL
+              column    revenue BIGINT
+        "#]],
+    );
+}
+
+#[test]
+fn filters_stand_before_and_after_the_aggregation() {
+    check(
+        "SELECT country AS c, window_end AS until, sum(amount * 2) AS doubled, avg(quantity) FILTER (WHERE paid) AS q
+         FROM TUMBLE(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '1 minute', INTERVAL '-15' SECOND) AS w
+         WHERE w.amount > 0 AND country <> 'DE'
+         GROUP BY window_end, country
+         HAVING count(*) > 10",
+        expect![[r#"
+            source orders, 2 subtasks
+              decode    country VARCHAR
+                        amount BIGINT
+                        quantity INT
+                        paid BOOLEAN
+                        ordered_at TIMESTAMP(3) WITH TIME ZONE, event time
+              window    TUMBLE, size 1m, offset 45s
+              filter    amount > 0 AND country != 'DE'
+              partial   sum(amount * 2), avg(CAST(quantity AS Float64)) FILTER (WHERE paid), count(*)
+              exchange  by hash of window_end, country
+            window, 2 subtasks
+              merge     by window_end, country
+              filter    count(*) > 10
+              project   country AS c, window_end AS until, sum(amount * 2) AS doubled, avg(CAST(quantity AS Float64)) FILTER (WHERE paid) AS q
+            result table
+              column    c VARCHAR, key 2
+              column    until TIMESTAMP(3) WITH TIME ZONE NOT NULL, key 1
+              column    doubled BIGINT
+              column    q DOUBLE
+        "#]],
+    );
+}
+
+#[test]
+fn count_of_all_rows_decodes_the_event_time_only() {
+    check(
+        "SELECT window_start, count(*) AS n FROM TUMBLE(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '1' HOUR) GROUP BY window_start",
+        expect![[r#"
+            source orders, 2 subtasks
+              decode    ordered_at TIMESTAMP(3) WITH TIME ZONE, event time
+              window    TUMBLE, size 1h
+              partial   count(*)
+              exchange  by hash of window_start
+            window, 2 subtasks
+              merge     by window_start
+              project   window_start, count(*) AS n
+            result table
+              column    window_start TIMESTAMP(3) WITH TIME ZONE NOT NULL, key 1
+              column    n BIGINT NOT NULL
+        "#]],
+    );
+}
+
+#[test]
+fn with_queries_and_subqueries_join_the_chain() {
+    check(
+        "WITH paid AS (
+           SELECT window_start AS ws, window_end, upper(country) AS country, amount / quantity AS each
+           FROM TUMBLE(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '10' SECOND) WHERE paid
+         ), sums AS (
+           SELECT ws, window_end AS we, country, max(each) AS most, count(*) AS n FROM paid GROUP BY ws, window_end, country
+         )
+         SELECT ws, we, country, most + 1 AS more FROM (SELECT * FROM sums WHERE n > 1) AS s WHERE most < 100",
+        expect![[r#"
+            source orders, 2 subtasks
+              decode    country VARCHAR
+                        amount BIGINT
+                        quantity INT
+                        paid BOOLEAN
+                        ordered_at TIMESTAMP(3) WITH TIME ZONE, event time
+              window    TUMBLE, size 10s
+              filter    paid
+              project   upper(country) AS country, amount / CAST(quantity AS Int64) AS each
+              partial   max(each), count(*)
+              exchange  by hash of window_start, window_end, country
+            window, 2 subtasks
+              merge     by window_start, window_end, country
+              project   window_start AS ws, window_end AS we, country, max(each) AS most, count(*) AS n
+              filter    n > 1
+              project   ws, we, country, most
+              filter    most < 100
+              project   ws, we, country, most + 1 AS more
+            result table
+              column    ws TIMESTAMP(3) WITH TIME ZONE NOT NULL, key 1
+              column    we TIMESTAMP(3) WITH TIME ZONE NOT NULL, key 2
+              column    country VARCHAR, key 3
+              column    more BIGINT
+        "#]],
+    );
+}
+
+#[test]
+fn bare_table_is_appended_row_by_row() {
+    check(
+        "SELECT id, amount + 1 AS more FROM orders WHERE country IN ('DE', 'FR', 'IT', 'AT')",
+        expect![[r#"
+            source orders, 2 subtasks
+              decode    id BIGINT
+                        country VARCHAR
+                        amount BIGINT
+                        ordered_at TIMESTAMP(3) WITH TIME ZONE, event time
+              filter    country IN ('DE', 'FR', 'IT', 'AT')
+              project   id, amount + 1 AS more
+            result table, appended to
+              column    id BIGINT NOT NULL
+              column    more BIGINT
+        "#]],
+    );
+}
+
+#[test]
+fn rows_of_a_window_may_be_appended_with_its_columns() {
+    check(
+        "SELECT window_start, window_time, id FROM TUMBLE(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '1' DAY)",
+        expect![[r#"
+            source orders, 2 subtasks
+              decode    id BIGINT
+                        ordered_at TIMESTAMP(3) WITH TIME ZONE, event time
+              window    TUMBLE, size 1d, adds window_start, adds window_time
+              project   window_start, window_time, id
+            result table, appended to
+              column    window_start TIMESTAMP(3) WITH TIME ZONE NOT NULL
+              column    window_time TIMESTAMP(3) WITH TIME ZONE NOT NULL
+              column    id BIGINT NOT NULL
+        "#]],
+    );
+}
+
+#[test]
+fn key_may_be_an_expression_also_over_the_window() {
+    check(
+        "SELECT window_end, date_trunc('hour', window_end) AS hour, address['city'] AS city, paid IS NULL AS unknown, min(weight) AS lightest
+         FROM TUMBLE(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '5' MINUTE)
+         GROUP BY 1, 2, 3, paid IS NULL",
+        expect![[r#"
+            source orders, 2 subtasks
+              decode    weight DOUBLE
+                        paid BOOLEAN
+                        ordered_at TIMESTAMP(3) WITH TIME ZONE, event time
+                        address STRUCT<city VARCHAR, zip VARCHAR>
+              window    TUMBLE, size 5m, adds window_end
+              partial   min(weight)
+              exchange  by hash of window_end, date_trunc('hour', window_end), get_field(address, 'city'), paid IS NULL
+            window, 2 subtasks
+              merge     by window_end, date_trunc('hour', window_end), get_field(address, 'city'), paid IS NULL
+              project   window_end, date_trunc('hour', window_end) AS hour, get_field(address, 'city') AS city, paid IS NULL AS unknown, min(weight) AS lightest
+            result table
+              column    window_end TIMESTAMP(3) WITH TIME ZONE NOT NULL, key 1
+              column    hour TIMESTAMP(3) WITH TIME ZONE NOT NULL, key 2
+              column    city VARCHAR, key 3
+              column    unknown BOOLEAN NOT NULL, key 4
+              column    lightest DOUBLE
+        "#]],
+    );
+}
+
+#[test]
+fn every_supported_aggregate_is_planned() {
+    check(
+        "SELECT window_start, window_end,
+           count(amount) AS a, sum(price) AS b, sum(quantity) AS c, avg(price) AS d, min(country) AS e, max(shipped_at) AS f,
+           var(amount) AS g, var_samp(weight) AS h, var_pop(weight) AS i, stddev(quantity) AS j, stddev_samp(weight) AS k,
+           stddev_pop(weight) AS l, bool_and(paid) AS m, bool_or(paid) AS n, count(DISTINCT country) AS o,
+           approx_distinct(id) AS p, count(DISTINCT id) FILTER (WHERE paid) AS q
+         FROM TUMBLE(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '0.5' SECOND)
+         GROUP BY window_start, window_end",
+        expect![[r#"
+            source orders, 2 subtasks
+              decode    id BIGINT
+                        country VARCHAR
+                        amount BIGINT
+                        price DECIMAL(18,2)
+                        weight DOUBLE
+                        quantity INT
+                        paid BOOLEAN
+                        ordered_at TIMESTAMP(3) WITH TIME ZONE, event time
+                        shipped_at TIMESTAMP(3) WITH TIME ZONE
+              window    TUMBLE, size 500ms
+              partial   count(amount), sum(price), sum(CAST(quantity AS Int64)), avg(price), min(country), max(shipped_at), var_samp(CAST(amount AS Float64)), var_samp(weight), var_pop(weight), stddev_samp(CAST(quantity AS Float64)), stddev_samp(weight), stddev_pop(weight), bool_and(paid), bool_or(paid), count(DISTINCT country), approx_distinct(id), count(DISTINCT id) FILTER (WHERE paid)
+              exchange  by hash of window_start, window_end
+            window, 2 subtasks
+              merge     by window_start, window_end
+              project   window_start, window_end, count(amount) AS a, sum(price) AS b, sum(CAST(quantity AS Int64)) AS c, avg(price) AS d, min(country) AS e, max(shipped_at) AS f, var_samp(CAST(amount AS Float64)) AS g, var_samp(weight) AS h, var_pop(weight) AS i, stddev_samp(CAST(quantity AS Float64)) AS j, stddev_samp(weight) AS k, stddev_pop(weight) AS l, bool_and(paid) AS m, bool_or(paid) AS n, count(DISTINCT country) AS o, approx_distinct(id) AS p, count(DISTINCT id) FILTER (WHERE paid) AS q
+            result table
+              column    window_start TIMESTAMP(3) WITH TIME ZONE NOT NULL, key 1
+              column    window_end TIMESTAMP(3) WITH TIME ZONE NOT NULL, key 2
+              column    a BIGINT NOT NULL
+              column    b DECIMAL(28,2)
+              column    c BIGINT
+              column    d DECIMAL(22,6)
+              column    e VARCHAR
+              column    f TIMESTAMP(3) WITH TIME ZONE
+              column    g DOUBLE
+              column    h DOUBLE
+              column    i DOUBLE
+              column    j DOUBLE
+              column    k DOUBLE
+              column    l DOUBLE
+              column    m BOOLEAN
+              column    n BOOLEAN
+              column    o BIGINT NOT NULL
+              column    p BIGINT UNSIGNED NOT NULL
+              column    q BIGINT NOT NULL
+        "#]],
+    );
+}
+
+#[test]
+fn distinct_rows_of_a_window_are_an_aggregation_without_calls() {
+    check(
+        "SELECT window_start, \"userId\" AS user_id FROM TUMBLE(TABLE clicks, DESCRIPTOR(\"clickedAt\"), INTERVAL '1' MINUTE)
+         GROUP BY window_start, \"userId\"",
+        expect![[r#"
+            source clicks, 2 subtasks
+              decode    userId VARCHAR
+                        clickedAt TIMESTAMP(3) WITH TIME ZONE, event time
+              window    TUMBLE, size 1m
+              partial   nothing but the keys
+              exchange  by hash of window_start, userId
+            window, 2 subtasks
+              merge     by window_start, userId
+              project   window_start, userId AS user_id
+            result table
+              column    window_start TIMESTAMP(3) WITH TIME ZONE NOT NULL, key 1
+              column    user_id VARCHAR NOT NULL, key 2
+        "#]],
+    );
+}

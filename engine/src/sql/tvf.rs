@@ -1,0 +1,275 @@
+//! Window table functions in FROM: `TUMBLE(TABLE t, DESCRIPTOR(c), size [, offset])`.
+//!
+//! ```text
+//! FROM TUMBLE(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '1' MINUTE) AS w
+//!      ───────────────────────────────┬──────────────────────────────────
+//!                                     ▼
+//! FROM "window 0" AS w                a table whose columns are those of `orders`, then window_start …
+//! ```
+//!
+//! The call is taken out of the syntax tree before DataFusion sees it; what it said is kept in a
+//! [`WindowCall`].
+
+use arrow::compute::kernels::cast_utils::{
+    IntervalParseConfig, IntervalUnit, parse_interval_month_day_nano_config,
+};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Interval, ObjectName, Spanned,
+    UnaryOperator, Value, ValueWithSpan,
+};
+use datafusion::sql::sqlparser::tokenizer::Span;
+
+use super::TableDef;
+use super::dialect::TABLE;
+use super::error::{NOT_EVENT_TIME, Refusal, UNKNOWN_TABLE, WINDOW_ARGUMENTS, WINDOW_FUNCTION};
+use super::parse::Tokens;
+use super::suggest::{did_you_mean, listed};
+
+/// Names of window table functions, and whether they are built.
+const FUNCTIONS: [(&str, bool); 4] =
+    [("tumble", true), ("hop", false), ("session", false), ("cumulate", false)];
+
+/// The columns that a window table function adds, in this order.
+pub(super) const WINDOW_COLUMNS: [&str; 3] = ["window_start", "window_end", "window_time"];
+
+const MS_PER_DAY: i64 = 86_400_000;
+const NS_PER_MS: i64 = 1_000_000;
+
+/// A window table function as written: which table, which windows.
+#[derive(Debug, Clone)]
+pub(super) struct WindowCall {
+    /// Position in the tables.
+    pub(super) table: usize,
+    /// The table's name where the call names it.
+    pub(super) name: Ident,
+    pub(super) size_ms: i64,
+    /// In `[0, size_ms)`: offsets that differ by whole windows mean the same.
+    pub(super) offset_ms: i64,
+}
+
+/// Whether a function of this name is a window table function.
+pub(super) fn is_window_function(name: &str) -> bool {
+    FUNCTIONS.iter().any(|(known, _)| name.eq_ignore_ascii_case(known))
+}
+
+/// Reads the arguments of the call `name(args)` in FROM.
+pub(super) fn read(
+    name: &ObjectName,
+    args: &[FunctionArg],
+    tables: &[TableDef],
+    tokens: &Tokens,
+) -> Result<WindowCall, Refusal> {
+    let at = tokens.head(name.span());
+    let text = name.to_string();
+    match FUNCTIONS.iter().find(|(known, _)| text.eq_ignore_ascii_case(known)) {
+        Some((_, true)) => {}
+        Some((_, false)) => {
+            let message = format!("{} is not supported yet", text.to_uppercase());
+            let hint = format!("the nearest is {}", example(args, tables));
+            return Err(Refusal::new(WINDOW_FUNCTION, at, message).hint(hint));
+        }
+        None => {
+            let message = format!("\"{text}\" is not a window table function");
+            let refusal = Refusal::new(WINDOW_FUNCTION, at, message);
+            return Err(refusal.hint(format!("there is {}", example(args, tables))));
+        }
+    }
+    if !(3..=4).contains(&args.len()) {
+        let message = format!("TUMBLE takes 3 or 4 arguments, not {}", args.len());
+        let hint = format!("write {}", example(args, tables));
+        return Err(Refusal::new(WINDOW_ARGUMENTS, at, message).hint(hint));
+    }
+    let positional =
+        args.iter().map(|arg| positional(arg, at, args, tables)).collect::<Result<Vec<_>, _>>()?;
+    let (table, name) = table_argument(positional[0], at, tables)?;
+    descriptor(positional[1], at, &tables[table])?;
+    let size_ms = fixed_duration(positional[2], at, "the window's size")?;
+    if size_ms <= 0 {
+        let message = format!("the window's size is {size_ms} ms: it must be positive");
+        return Err(Refusal::new(WINDOW_ARGUMENTS, span_or(positional[2], at), message));
+    }
+    let offset_ms = match positional.get(3) {
+        Some(offset) => fixed_duration(offset, at, "the window's offset")?.rem_euclid(size_ms),
+        None => 0,
+    };
+    Ok(WindowCall { table, name, size_ms, offset_ms })
+}
+
+fn positional<'a>(
+    arg: &'a FunctionArg,
+    call: Span,
+    args: &[FunctionArg],
+    tables: &[TableDef],
+) -> Result<&'a Expr, Refusal> {
+    match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(expr),
+        other => {
+            let at = if other.span() == Span::empty() { call } else { other.span() };
+            let message = format!("TUMBLE takes its arguments by position, not \"{other}\"");
+            Err(Refusal::new(WINDOW_ARGUMENTS, at, message).hint(format!("write {}", example(args, tables))))
+        }
+    }
+}
+
+fn table_argument(arg: &Expr, call: Span, tables: &[TableDef]) -> Result<(usize, Ident), Refusal> {
+    let refused = |at, message: &str| Refusal::new(WINDOW_ARGUMENTS, at, message);
+    let value = match arg {
+        Expr::Prefixed { prefix, value } if prefix.value == TABLE => value.as_ref(),
+        other => {
+            let hint = format!("write TABLE {other}");
+            return Err(
+                refused(span_or(other, call), "the first argument is TABLE and a source's name").hint(hint)
+            );
+        }
+    };
+    match value {
+        Expr::CompoundIdentifier(names) if names.len() == 1 => {
+            let table = find_table(&names[0], tables)?;
+            Ok((table, names[0].clone()))
+        }
+        other => Err(refused(span_or(other, call), "a window table function takes a source itself")
+            .hint("filter and project around it: SELECT … FROM TUMBLE(TABLE t, …) WHERE …")),
+    }
+}
+
+/// The position of the table called `name`.
+pub(super) fn find_table(name: &Ident, tables: &[TableDef]) -> Result<usize, Refusal> {
+    let wanted = normalised(name);
+    if let Some(found) = tables.iter().position(|table| table.name == wanted) {
+        return Ok(found);
+    }
+    let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+    let refusal = Refusal::new(UNKNOWN_TABLE, name.span, format!("unknown table \"{wanted}\""));
+    Err(match did_you_mean(&wanted, &names) {
+        Some(hint) => refusal.hint(hint),
+        None if names.is_empty() => refusal.hint("the project has no sources"),
+        None => refusal.hint(format!("the project's sources are {}", listed(&names))),
+    })
+}
+
+fn descriptor(arg: &Expr, call: Span, table: &TableDef) -> Result<(), Refusal> {
+    let event_time = table.schema.field(table.event_time).name();
+    let hint = format!("write DESCRIPTOR({})", quoted_if_needed(event_time));
+    let Some(column) = descriptor_column(arg) else {
+        let message = "the second argument is DESCRIPTOR and the source's event time";
+        return Err(Refusal::new(WINDOW_ARGUMENTS, span_or(arg, call), message).hint(hint));
+    };
+    let wanted = normalised(column);
+    if wanted == *event_time {
+        return Ok(());
+    }
+    let message = match table.schema.column_with_name(&wanted) {
+        Some(_) => format!("\"{wanted}\" is not the event time of \"{}\", \"{event_time}\" is", table.name),
+        None => format!("\"{}\" has no column \"{wanted}\"", table.name),
+    };
+    Err(Refusal::new(NOT_EVENT_TIME, column.span, message).hint(hint))
+}
+
+fn descriptor_column(arg: &Expr) -> Option<&Ident> {
+    let Expr::Function(Function { name, args: FunctionArguments::List(list), .. }) = arg else {
+        return None;
+    };
+    if !name.to_string().eq_ignore_ascii_case("descriptor") {
+        return None;
+    }
+    match list.args.as_slice() {
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(column)))] => Some(column),
+        _ => None,
+    }
+}
+
+/// An interval literal in milliseconds.
+fn fixed_duration(arg: &Expr, call: Span, what: &str) -> Result<i64, Refusal> {
+    let refused =
+        |problem: &str| Refusal::new(WINDOW_ARGUMENTS, span_or(arg, call), format!("{what} {problem}"));
+    let Some((text, negative)) = interval_text(arg, false) else {
+        return Err(refused("is not an interval literal").hint("write INTERVAL '10' SECOND"));
+    };
+    let config = IntervalParseConfig::new(IntervalUnit::Second);
+    let interval = parse_interval_month_day_nano_config(&text, config)
+        .map_err(|_| refused("can't be read").hint("write INTERVAL '10' SECOND"))?;
+    if interval.months != 0 {
+        return Err(refused("is in months or years, which have no fixed length")
+            .hint("write it in days: INTERVAL '30' DAY"));
+    }
+    if interval.nanoseconds % NS_PER_MS != 0 {
+        return Err(refused("is finer than a millisecond").hint("the finest is INTERVAL '0.001' SECOND"));
+    }
+    let ms = i64::from(interval.days) * MS_PER_DAY + interval.nanoseconds / NS_PER_MS;
+    Ok(if negative { -ms } else { ms })
+}
+
+/// The literal's text with its unit, and whether a minus stands in front of it.
+fn interval_text(expr: &Expr, negative: bool) -> Option<(String, bool)> {
+    match expr {
+        Expr::Nested(inner) => interval_text(inner, negative),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => interval_text(expr, !negative),
+        Expr::UnaryOp { op: UnaryOperator::Plus, expr } => interval_text(expr, negative),
+        Expr::Interval(Interval {
+            value,
+            leading_field,
+            leading_precision: None,
+            last_field: None,
+            fractional_seconds_precision: None,
+        }) => {
+            let (number, negative) = interval_value(value, negative)?;
+            let unit = leading_field.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
+            Some((format!("{number}{unit}"), negative))
+        }
+        _ => None,
+    }
+}
+
+fn interval_value(value: &Expr, negative: bool) -> Option<(String, bool)> {
+    match value {
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => interval_value(expr, !negative),
+        Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) => {
+            Some((text.clone(), negative))
+        }
+        Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) => {
+            Some((digits.to_string(), negative))
+        }
+        _ => None,
+    }
+}
+
+/// A call that would work, with the table that was meant where it can be guessed.
+pub(super) fn example(args: &[FunctionArg], tables: &[TableDef]) -> String {
+    let named = args.first().and_then(|arg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Prefixed { value, .. })) => {
+            tables.iter().find(|table| table.name.eq_ignore_ascii_case(&value.to_string()))
+        }
+        _ => None,
+    });
+    match named.or_else(|| tables.first()) {
+        Some(table) => example_of(table),
+        None => "TUMBLE(TABLE source, DESCRIPTOR(event_time), INTERVAL '10' SECOND)".to_owned(),
+    }
+}
+
+/// `TUMBLE` over a table, with its event time.
+pub(super) fn example_of(table: &TableDef) -> String {
+    let event_time = quoted_if_needed(table.schema.field(table.event_time).name());
+    format!("TUMBLE(TABLE {}, DESCRIPTOR({event_time}), INTERVAL '10' SECOND)", table.name)
+}
+
+/// The name an identifier stands for: unquoted ones are lower-cased, as DataFusion does.
+pub(super) fn normalised(ident: &Ident) -> String {
+    match ident.quote_style {
+        Some(_) => ident.value.clone(),
+        None => ident.value.to_ascii_lowercase(),
+    }
+}
+
+fn quoted_if_needed(name: &str) -> String {
+    let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if plain { name.to_owned() } else { format!("\"{name}\"") }
+}
+
+fn span_or(expr: &Expr, fallback: Span) -> Span {
+    match expr.span() {
+        span if span == Span::empty() => fallback,
+        span => span,
+    }
+}
