@@ -168,9 +168,12 @@ impl Groups {
         changed.map(|(group, _)| group).collect()
     }
 
-    /// From here on no group has changed.
+    /// From here on no group has changed. Memory that only rows need is given back: most panes get
+    /// none for long.
     pub fn clear_changed(&mut self) {
         self.flags.fill(0);
+        self.row_groups = Vec::new();
+        self.interner.release_scratch();
     }
 
     /// All groups, ascending.

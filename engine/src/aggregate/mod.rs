@@ -15,8 +15,8 @@
 //! 2. `state` followed by `replace`, or by `merge` into an empty pane, restores a group exactly.
 //! 3. Keys and results are those of DataFusion's GROUP BY over the same rows: null is a key of its
 //!    own, `-0.0` is `0.0`, NaNs are the same where their bits are. Floating-point results differ
-//!    by rounding only. `min` and `max` order floats totally (as DataFusion does without GROUP BY;
-//!    with it, its result depends on the order of the rows once there is a NaN).
+//!    by rounding only. `min` and `max` order floats totally, as DataFusion does without GROUP BY
+//!    (with it, the order of the rows decides once there is a NaN or a zero of each sign).
 //! 4. A result that does not fit its type is reported, never wrapped around.
 //! 5. All memory is counted by [`Groups::memory_bytes`].
 //!

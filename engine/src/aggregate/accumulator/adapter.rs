@@ -9,6 +9,7 @@ use arrow::array::{ArrayRef, UInt32Array};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use datafusion::common::utils::normalize_float_zero;
 use datafusion::logical_expr::{Accumulator as RowAccumulator, AggregateUDF};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::{AggregateExprBuilder, AggregateFunctionExpr};
@@ -16,6 +17,7 @@ use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::scalar::ScalarValue;
 
 use super::{Accumulator, Input};
+use crate::aggregate::column::cast_to;
 use crate::aggregate::{CallSpec, Error};
 
 pub(super) struct Adapter {
@@ -26,8 +28,6 @@ pub(super) struct Adapter {
     groups: Vec<Box<dyn RowAccumulator>>,
     /// Sizes of the accumulators, as of their last change.
     heap_bytes: usize,
-    /// Scratch: rows in the order of their groups.
-    sorted: Vec<(u32, u32)>,
 }
 
 impl Adapter {
@@ -56,7 +56,7 @@ impl Adapter {
         state_fields: Vec<FieldRef>,
         result_type: DataType,
     ) -> Self {
-        Self { function, state_fields, result_type, groups: Vec::new(), heap_bytes: 0, sorted: Vec::new() }
+        Self { function, state_fields, result_type, groups: Vec::new(), heap_bytes: 0 }
     }
 
     /// Gives each group its rows of `columns`, as one call each.
@@ -67,19 +67,16 @@ impl Adapter {
         columns: &[ArrayRef],
         add: impl Fn(&mut dyn RowAccumulator, &[ArrayRef]) -> datafusion::error::Result<()>,
     ) -> Result<(), Error> {
-        self.sorted.clear();
-        match selected {
-            None => self.sorted.extend((0_u32..).zip(groups).map(|(row, group)| (*group, row))),
-            Some(selected) => {
-                self.sorted.extend(selected.set_indices_u32().map(|row| (groups[row as usize], row)));
-            }
-        }
-        self.sorted.sort_unstable();
-        let rows = UInt32Array::from_iter_values(self.sorted.iter().map(|(_, row)| *row));
+        let mut sorted: Vec<(u32, u32)> = match selected {
+            None => (0_u32..).zip(groups).map(|(row, group)| (*group, row)).collect(),
+            Some(selected) => selected.set_indices_u32().map(|row| (groups[row as usize], row)).collect(),
+        };
+        sorted.sort_unstable();
+        let rows = UInt32Array::from_iter_values(sorted.iter().map(|(_, row)| *row));
         let columns: Vec<_> =
             columns.iter().map(|column| take(column, &rows, None)).collect::<Result<_, _>>()?;
         let mut start = 0;
-        for rows in self.sorted.chunk_by(|a, b| a.0 == b.0) {
+        for rows in sorted.chunk_by(|a, b| a.0 == b.0) {
             let group = &mut self.groups[rows[0].0 as usize];
             let slices: Vec<_> = columns.iter().map(|column| column.slice(start, rows.len())).collect();
             start += rows.len();
@@ -119,7 +116,12 @@ impl Accumulator for Adapter {
     }
 
     fn update(&mut self, input: &Input<'_>) -> Result<(), Error> {
-        self.for_each_group(input.groups, input.filter, input.args, |group, args| group.update_batch(args))
+        // DataFusion plans most DISTINCT as GROUP BY, where -0.0 is 0.0; its accumulators tell them apart.
+        let args: Vec<_> = match self.function.is_distinct() {
+            true => input.args.iter().map(normalize_float_zero).collect(),
+            false => input.args.to_vec(),
+        };
+        self.for_each_group(input.groups, input.filter, &args, |group, args| group.update_batch(args))
     }
 
     fn merge(&mut self, groups: &[u32], states: &[ArrayRef]) -> Result<(), Error> {
@@ -164,18 +166,13 @@ impl Accumulator for Adapter {
             fields.iter_mut().zip(state).for_each(|(values, value)| values.push(value));
         }
         for (values, field) in fields.into_iter().zip(&self.state_fields) {
-            columns.push(super::super::column::cast_to(
-                &Self::column(field.data_type(), values)?,
-                field.data_type(),
-            )?);
+            columns.push(cast_to(&Self::column(field.data_type(), values)?, field.data_type())?);
         }
         Ok(())
     }
 
     fn memory_bytes(&self) -> usize {
-        self.groups.capacity() * size_of::<Box<dyn RowAccumulator>>()
-            + self.heap_bytes
-            + self.sorted.capacity() * size_of::<(u32, u32)>()
+        self.groups.capacity() * size_of::<Box<dyn RowAccumulator>>() + self.heap_bytes
     }
 
     fn clear(&mut self) {

@@ -140,6 +140,10 @@ impl BytesInterner {
         self.table.memory_bytes() + self.scratch.capacity()
     }
 
+    pub(super) fn release_scratch(&mut self) {
+        self.scratch = Vec::new();
+    }
+
     pub(super) fn clear(&mut self) {
         self.table.clear();
         self.null_group = None;

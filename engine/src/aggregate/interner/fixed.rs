@@ -205,6 +205,11 @@ impl<W: Word> FixedInterner<W> {
             + 4 * (self.null_sets.capacity() + self.row_null_sets.capacity())
     }
 
+    pub(super) fn release_scratch(&mut self) {
+        self.row_words = Vec::new();
+        self.row_null_sets = Vec::new();
+    }
+
     pub(super) fn clear(&mut self) {
         self.table.clear();
         self.null_table.clear();

@@ -109,6 +109,16 @@ impl Interner {
         }
     }
 
+    /// Gives back the memory that only rows need.
+    pub(super) fn release_scratch(&mut self) {
+        match &mut self.0 {
+            Kind::Unit { .. } => {}
+            Kind::Narrow(interner) => interner.release_scratch(),
+            Kind::Wide(interner) => interner.release_scratch(),
+            Kind::Bytes(interner) => interner.release_scratch(),
+        }
+    }
+
     /// Forgets all groups, keeps the memory.
     pub(super) fn clear(&mut self) {
         match &mut self.0 {

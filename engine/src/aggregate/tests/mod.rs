@@ -1,0 +1,5 @@
+//! What groups promise: the results of batch SQL ([`batch`]), and what batch SQL can't tell
+//! ([`promises`]).
+
+mod batch;
+mod promises;
