@@ -1,7 +1,7 @@
 //! The reader schema of a table, and what stands between it and a writer's.
 //!
-//! [`ReaderSchema`] decides which columns a table has; [`compile`] turns a pair of schemas into a
-//! [`plan::Plan`], once per writer schema.
+//! [`ReaderSchema`] decides which columns a table has; `compile` turns a pair of schemas into a
+//! `Plan`, once per writer schema.
 
 mod arrow;
 pub(crate) mod compile;
