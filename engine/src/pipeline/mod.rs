@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub use crate::dataflow::commit::{Committed, Observer};
 pub use crate::dataflow::live::{Live, OperatorLive, State};
 pub use handle::PipelineHandle;
-pub use start::{StartError, start};
+pub use start::{StartError, open_stopped, start};
 
 use crate::connector::Source;
 use crate::dataflow::plan::Plan;
@@ -54,3 +54,6 @@ pub struct Pipeline {
     pub data_dir: PathBuf,
     pub observer: Arc<dyn Observer>,
 }
+
+#[cfg(test)]
+mod tests;

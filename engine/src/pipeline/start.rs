@@ -1,5 +1,6 @@
 //! From a plan and a data folder to running threads: open, check, recover, wire.
 
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -24,7 +25,7 @@ use crate::operator::partial::Partial;
 use crate::operator::stateless::{Stateless, result_schema};
 use crate::operator::window::{WindowOperator, layout_of};
 use crate::operator::{self, Operator};
-use crate::result::{TableSpec, Tables, TimedRows};
+use crate::result::{Snapshot, TableSpec, Tables, TimedRows};
 use crate::state::{Identity, Recovered, Settings, Store};
 use crate::time::watermark::Rules;
 
@@ -44,6 +45,9 @@ pub enum StartError {
     Source(#[from] SourceError),
     #[error("could not start a thread")]
     Thread(#[from] std::io::Error),
+    /// The kept query can't be planned by this version.
+    #[error("the kept query can't be planned: {0}")]
+    Plan(String),
 }
 
 /// Opens the state of a pipeline, checks that it fits, and runs it.
@@ -104,6 +108,42 @@ pub fn start(pipeline: Pipeline, environment: &Environment) -> Result<PipelineHa
     drop(wiring);
     let thread = run_coordinator(name.clone(), coordinator, threads, stop_discovery, Arc::clone(&shared))?;
     Ok(PipelineHandle::new(name, pipeline.plan, shared, latest, events, thread))
+}
+
+/// Reads the last committed epoch of a pipeline that is not running. Writes nothing.
+///
+/// # Errors
+/// [`StartError::State`] where the folder holds no pipeline, or one that is running.
+pub fn open_stopped(data_dir: &Path) -> Result<Arc<Snapshot>, StartError> {
+    let store = Store::open_read_only(data_dir)?;
+    let Some(identity) = store.identity()? else {
+        return Err(StartError::Plan("the folder holds no pipeline that was ever started".to_owned()));
+    };
+    let table = crate::sql::TableDef {
+        name: identity.source.clone(),
+        schema: identity.source_schema.clone(),
+        event_time: identity.event_time,
+        identity: identity.source_identity.clone(),
+    };
+    let plan = crate::sql::plan(&identity.sql, &[table]).map_err(|refusals| {
+        StartError::Plan(
+            refusals.iter().map(|refusal| refusal.message.clone()).collect::<Vec<_>>().join("; "),
+        )
+    })?;
+    let recovered = store.recovered();
+    let settings = recovered.as_ref().map(|recovered| recovered.settings).unwrap_or_default();
+    let options = PipelineOptions {
+        name: String::new(),
+        epoch_ms: 0,
+        lateness_ms: settings.lateness_ms,
+        provisional: settings.provisional,
+        retention_ms: settings.retention_ms,
+        parallelism: settings.parallelism.max(1),
+        bounded: false,
+    };
+    let restored = restore(&store, &Arc::new(plan), &options, recovered)?;
+    let mut tables = restored.tables;
+    Ok(tables.publish(restored.facts))
 }
 
 fn check_identity(store: &Store, pipeline: &Pipeline) -> Result<(), StartError> {

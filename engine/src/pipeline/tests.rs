@@ -1,0 +1,393 @@
+//! Whole pipelines over a log in memory: streaming equals a recomputation, whatever the parallelism,
+//! the sizes of batches, or how often it was stopped and started.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMillisecondArray};
+use arrow::buffer::Buffer;
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
+use proptest::prelude::*;
+
+use super::{
+    Committed, Environment, Observer, Pipeline, PipelineHandle, PipelineOptions, State, open_stopped, start,
+};
+use crate::connector::{
+    Decoded, Decoder, PartitionInfo, Reader, ReaderEvent, RecordBlock, Source, SourceError, Span, Start,
+    Topology, WatermarkOptions,
+};
+use crate::result::Snapshot;
+use crate::sql::{TableDef, plan};
+use crate::state::Memory;
+use crate::time::Clock;
+
+const SUM_BY_KEY: &str = "SELECT window_start, window_end, key, count(*) AS n, sum(amount) AS total \
+     FROM TUMBLE(TABLE log, DESCRIPTOR(at), INTERVAL '10' SECOND) GROUP BY window_start, window_end, key";
+const DELAY_MS: i64 = 3_000;
+
+/// A record: event time, key, amount.
+type Record = (i64, i64, i64);
+
+/// A topic in memory. Its records are three little-endian integers.
+#[derive(Clone)]
+struct Log {
+    partitions: Arc<Mutex<Vec<Vec<Record>>>>,
+    records_per_poll: usize,
+}
+
+impl Log {
+    fn new(partitions: Vec<Vec<Record>>, records_per_poll: usize) -> Self {
+        Self { partitions: Arc::new(Mutex::new(partitions)), records_per_poll }
+    }
+}
+
+impl Source for Log {
+    fn name(&self) -> &str {
+        "log"
+    }
+    fn topic(&self) -> &str {
+        "log"
+    }
+    fn schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(vec![
+            Field::new("at", DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())), false),
+            Field::new("key", DataType::Int64, false),
+            Field::new("amount", DataType::Int64, false),
+        ]))
+    }
+    fn event_time(&self) -> usize {
+        0
+    }
+    fn watermark(&self) -> WatermarkOptions {
+        WatermarkOptions {
+            delay_ms: DELAY_MS,
+            idle_timeout_ms: 60_000_000,
+            max_ahead_ms: i64::MAX,
+            max_drift_ms: 3_600_000,
+        }
+    }
+    fn start(&self) -> Start {
+        Start::Earliest
+    }
+    fn identity(&self) -> String {
+        "topic log".to_owned()
+    }
+    fn discover(&self) -> Result<Topology, SourceError> {
+        let partitions = self.partitions.lock().unwrap();
+        let info = |(i, records): (usize, &Vec<Record>)| PartitionInfo {
+            partition: i as i32,
+            begin_offset: 0,
+            end_offset: records.len() as i64,
+        };
+        Ok(Topology {
+            topic_id: Some("id".into()),
+            partitions: partitions.iter().enumerate().map(info).collect(),
+        })
+    }
+    fn reader(&self) -> Result<Box<dyn Reader>, SourceError> {
+        Ok(Box::new(LogReader { log: self.clone(), positions: BTreeMap::new() }))
+    }
+    fn decoder(&self, columns: &[usize]) -> Result<Box<dyn Decoder>, SourceError> {
+        let schema = Arc::new(self.schema().project(columns).unwrap());
+        Ok(Box::new(LogDecoder { columns: columns.to_vec(), schema }))
+    }
+}
+
+struct LogReader {
+    log: Log,
+    /// Position and whether the end was reported at it.
+    positions: BTreeMap<i32, (usize, bool)>,
+}
+
+impl Reader for LogReader {
+    fn assign(&mut self, partition: i32, start: Start) -> Result<i64, SourceError> {
+        let position = match start {
+            Start::Offset(offset) => offset,
+            _ => 0,
+        };
+        self.positions.insert(partition, (position as usize, false));
+        Ok(position)
+    }
+    fn set_paused(&mut self, _partition: i32, _paused: bool) {}
+    fn poll(
+        &mut self,
+        _max: usize,
+        wait: Duration,
+        events: &mut Vec<ReaderEvent>,
+    ) -> Result<(), SourceError> {
+        let partitions = self.log.partitions.lock().unwrap();
+        for (partition, (position, at_end)) in &mut self.positions {
+            let records = &partitions[*partition as usize];
+            let until = records.len().min(*position + self.log.records_per_poll);
+            if until == *position {
+                if !std::mem::replace(at_end, true) {
+                    events.push(ReaderEvent::End { partition: *partition, next_offset: until as i64 });
+                }
+                continue;
+            }
+            *at_end = false;
+            let data: Vec<u8> = records[*position..until]
+                .iter()
+                .flat_map(|(at, key, amount)| [at, key, amount].map(|v| v.to_le_bytes()).concat())
+                .collect();
+            let n = until - *position;
+            events.push(ReaderEvent::Block(RecordBlock {
+                partition: *partition,
+                data: Buffer::from(data),
+                offsets: (*position as i64..until as i64).collect(),
+                timestamps_ms: vec![0; n],
+                keys: vec![Span::NULL; n],
+                values: (0..n as u32).map(|i| Span::new(i * 24, 24)).collect(),
+            }));
+            *position = until;
+        }
+        drop(partitions);
+        if events.is_empty() {
+            std::thread::park_timeout(wait);
+        }
+        Ok(())
+    }
+}
+
+struct LogDecoder {
+    columns: Vec<usize>,
+    schema: SchemaRef,
+}
+
+impl Decoder for LogDecoder {
+    fn decode(&mut self, block: &RecordBlock, from: usize) -> Result<Decoded, SourceError> {
+        let field = |column: usize| -> Vec<i64> {
+            let bytes = |i| block.value(i).unwrap()[column * 8..column * 8 + 8].try_into().unwrap();
+            (from..block.len()).map(|i| i64::from_le_bytes(bytes(i))).collect()
+        };
+        let array = |column: &usize| -> ArrayRef {
+            if *column == 0 {
+                Arc::new(TimestampMillisecondArray::from(field(0)).with_timezone("UTC"))
+            } else {
+                Arc::new(Int64Array::from(field(*column)))
+            }
+        };
+        Ok(Decoded {
+            batch: RecordBatch::try_new(Arc::clone(&self.schema), self.columns.iter().map(array).collect())
+                .unwrap(),
+            records: (from as u32..block.len() as u32).collect(),
+            rejected: vec![],
+            tombstones: 0,
+            next: block.len(),
+            blocked: None,
+            schemas: vec![],
+        })
+    }
+    fn schema_id(&self, _value: &[u8]) -> Option<u32> {
+        None
+    }
+}
+
+/// Moves by 50 µs whenever it is looked at, so that idle waits and busy loops both make time pass.
+#[derive(Debug, Default)]
+struct LookedAtClock(AtomicU64);
+
+impl Clock for LookedAtClock {
+    fn wall_ms(&self) -> i64 {
+        1_800_000_000_000
+    }
+    fn monotonic_ns(&self) -> u64 {
+        self.0.fetch_add(50_000, Ordering::Relaxed)
+    }
+}
+
+#[derive(Default)]
+struct Recorder(Mutex<Vec<Arc<Committed>>>);
+
+impl Observer for Recorder {
+    fn committed(&self, epoch: &Arc<Committed>) {
+        self.0.lock().unwrap().push(Arc::clone(epoch));
+    }
+}
+
+fn run(
+    log: &Log,
+    sql: &str,
+    dir: &Path,
+    parallelism: usize,
+    bounded: bool,
+) -> (PipelineHandle, Arc<Recorder>) {
+    let table =
+        TableDef { name: "log".into(), schema: log.schema(), event_time: 0, identity: log.identity() };
+    let plan = plan(sql, &[table]).unwrap_or_else(|refusals| panic!("{refusals:?}"));
+    let recorder = Arc::new(Recorder::default());
+    let pipeline = Pipeline {
+        plan: Arc::new(plan),
+        source: Arc::new(log.clone()),
+        reader_schema: String::new(),
+        options: PipelineOptions {
+            name: "p".into(),
+            epoch_ms: 1,
+            lateness_ms: 0,
+            provisional: true,
+            retention_ms: i64::MAX,
+            parallelism,
+            bounded,
+        },
+        data_dir: dir.to_owned(),
+        observer: Arc::clone(&recorder) as Arc<dyn Observer>,
+    };
+    let environment =
+        Environment { clock: Arc::new(LookedAtClock::default()), memory: Memory::new(8 << 20, 8 << 20) };
+    (start(pipeline, &environment).unwrap(), recorder)
+}
+
+fn run_to_end(log: &Log, sql: &str, dir: &Path, parallelism: usize) -> Rows {
+    let (handle, _) = run(log, sql, dir, parallelism, true);
+    handle.join();
+    assert_eq!(handle.state(), (State::Stopped, None));
+    rows(&handle.snapshot())
+}
+
+/// `(window_start, key) → (n, total, final)`.
+type Rows = BTreeMap<(i64, i64), (i64, i64, bool)>;
+
+fn rows(snapshot: &Snapshot) -> Rows {
+    let mut rows = Rows::new();
+    for batch in snapshot.scan(None, None).unwrap() {
+        let batch = batch.unwrap();
+        let column = |i: usize| batch.column(i).as_primitive::<Int64Type>();
+        let starts = batch.column(0).as_primitive::<TimestampMillisecondType>();
+        let finals = batch.column(5).as_boolean();
+        for i in 0..batch.num_rows() {
+            let key = (starts.value(i), column(2).value(i));
+            let row = (column(3).value(i), column(4).value(i), finals.value(i));
+            assert_eq!(rows.insert(key, row), None, "a key has one row");
+        }
+    }
+    rows
+}
+
+/// What the rows must be: late ones by their own partition, each window over those that were not.
+fn recompute(partitions: &[Vec<Record>]) -> (Rows, u64) {
+    let (mut rows, mut n_late) = (Rows::new(), 0);
+    for records in partitions {
+        let mut watermark = i64::MIN;
+        for (at, key, amount) in records {
+            watermark = watermark.max(at - DELAY_MS);
+            let start = at - at.rem_euclid(10_000);
+            if start + 10_000 <= watermark {
+                n_late += 1;
+                continue;
+            }
+            let row = rows.entry((start, *key)).or_insert((0, 0, true));
+            (row.0, row.1) = (row.0 + 1, row.1 + amount);
+        }
+    }
+    (rows, n_late)
+}
+
+fn logs() -> impl Strategy<Value = Vec<Vec<Record>>> {
+    let record = (0i64..120_000, 0i64..5, -1_000i64..1_000);
+    let partition = prop::collection::vec(record, 0..200).prop_map(|mut records| {
+        // Mostly in order, with jitter: some rows late, most not.
+        records.sort_by_key(|(at, key, amount)| at + (key * 7 + amount).rem_euclid(9_000));
+        records
+    });
+    prop::collection::vec(partition, 1..4)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn streaming_equals_a_recomputation(
+        partitions in logs(),
+        records_per_poll in 1usize..64,
+        parallelism in 1usize..4,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Log::new(partitions.clone(), records_per_poll);
+        let (expected, n_late) = recompute(&partitions);
+        prop_assert_eq!(run_to_end(&log, SUM_BY_KEY, dir.path(), parallelism), expected);
+        let snapshot = open_stopped(dir.path()).unwrap();
+        let counters = snapshot.facts().counters;
+        prop_assert_eq!(counters.late_rows, n_late);
+        prop_assert_eq!(counters.dead_letters, n_late);
+        prop_assert_eq!(counters.rows_in, partitions.iter().map(|p| p.len() as u64).sum::<u64>());
+    }
+
+    #[test]
+    fn stops_and_other_parallelism_change_nothing(
+        partitions in logs(),
+        cuts in prop::collection::vec((0usize..200, 1usize..4), 1..4),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Log::new(partitions.iter().map(|_| Vec::new()).collect(), 16);
+        let mut last_epoch = 0;
+        for (cut, parallelism) in cuts {
+            for (part, whole) in log.partitions.lock().unwrap().iter_mut().zip(&partitions) {
+                let cut = cut.min(whole.len()).max(part.len());
+                part.extend_from_slice(&whole[part.len()..cut]);
+            }
+            let n_records: usize = log.partitions.lock().unwrap().iter().map(Vec::len).sum();
+            let (handle, recorder) = run(&log, SUM_BY_KEY, dir.path(), parallelism, false);
+            while handle.snapshot().facts().counters.rows_in < n_records as u64 {
+                std::thread::park_timeout(Duration::from_millis(1));
+                prop_assert_ne!(handle.state().0, State::Failed, "{:?}", handle.state().1);
+            }
+            handle.stop();
+            handle.join();
+            let seen = rows(&handle.snapshot());
+            drop(handle);
+            let epochs: Vec<u64> = recorder.0.lock().unwrap().iter().map(|c| c.epoch.0).collect();
+            prop_assert!(epochs.is_sorted() && epochs.first().is_none_or(|first| *first == last_epoch + 1));
+            last_epoch = epochs.last().copied().unwrap_or(last_epoch);
+            prop_assert_eq!(rows(&open_stopped(dir.path()).unwrap()), seen);
+        }
+        *log.partitions.lock().unwrap() = partitions.clone();
+        prop_assert_eq!(run_to_end(&log, SUM_BY_KEY, dir.path(), 2), recompute(&partitions).0);
+    }
+}
+
+#[test]
+fn state_of_another_query_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::new(vec![vec![(1, 1, 1)]], 10);
+    run_to_end(&log, SUM_BY_KEY, dir.path(), 1);
+    let table =
+        TableDef { name: "log".into(), schema: log.schema(), event_time: 0, identity: log.identity() };
+    let other = SUM_BY_KEY.replace("'10' SECOND", "'20' SECOND");
+    let pipeline = Pipeline {
+        plan: Arc::new(plan(&other, &[table]).unwrap()),
+        source: Arc::new(log),
+        reader_schema: String::new(),
+        options: PipelineOptions {
+            name: "p".into(),
+            epoch_ms: 1,
+            lateness_ms: 0,
+            provisional: true,
+            retention_ms: i64::MAX,
+            parallelism: 1,
+            bounded: true,
+        },
+        data_dir: dir.path().to_owned(),
+        observer: Arc::new(Recorder::default()),
+    };
+    let environment =
+        Environment { clock: Arc::new(LookedAtClock::default()), memory: Memory::new(8 << 20, 8 << 20) };
+    assert!(matches!(start(pipeline, &environment), Err(super::StartError::PlanChanged { .. })));
+}
+
+#[test]
+fn after_a_bounded_run_its_windows_stay_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::new(vec![vec![(1_000, 1, 1), (12_000, 1, 1)]], 10);
+    let first = run_to_end(&log, SUM_BY_KEY, dir.path(), 1);
+    assert_eq!(first, Rows::from([((0, 1), (1, 1, true)), ((10_000, 1), (1, 1, true))]));
+    log.partitions.lock().unwrap()[0].extend([(13_000, 1, 1), (25_000, 1, 1)]);
+    let second = run_to_end(&log, SUM_BY_KEY, dir.path(), 1);
+    assert_eq!(second.get(&(10_000, 1)), Some(&(1, 1, true)), "a final row never changes");
+    assert_eq!(second.get(&(20_000, 1)), Some(&(1, 1, true)));
+    let snapshot = open_stopped(dir.path()).unwrap();
+    assert_eq!(snapshot.facts().counters.late_rows, 1);
+    assert_eq!(snapshot.facts().floors.len(), 1);
+}
