@@ -1,6 +1,6 @@
 //! A Kafka topic as a source: settings in, [`KafkaSource`] out.
 //!
-//! One client per [`KafkaReader`](reader::KafkaReader) (a source subtask) and one for questions
+//! One client per [`KafkaReader`] (a source subtask) and one for questions
 //! about the topic. All of them only read: no consumer group is joined, nothing is committed.
 //!
 //! Invariants:

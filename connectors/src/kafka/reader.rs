@@ -40,6 +40,8 @@ pub(super) struct KafkaReader {
     /// For messages.
     bootstrap_servers: String,
 
+    /// Partitions that this client has heard of.
+    known: Vec<i32>,
     assigned: Vec<Assigned>,
     /// The one that is looked at first in the next poll.
     turn: usize,
@@ -71,6 +73,7 @@ impl KafkaReader {
         Ok(Self {
             topic: Arc::new(Topic::new(client, topic)?),
             bootstrap_servers: bootstrap_servers.to_owned(),
+            known: Vec::new(),
             assigned: Vec::new(),
             turn: 0,
             batch: Batch::default(),
@@ -84,18 +87,34 @@ impl KafkaReader {
         self.topic.name().to_string_lossy().into_owned()
     }
 
+    fn retry(&self, partition: i32, failure: Failure) -> SourceError {
+        SourceError::Retry(format!(
+            "could not ask the broker at \"{}\" about partition {partition} of topic \"{}\": {}",
+            self.bootstrap_servers,
+            self.topic_name(),
+            self.topic.client().take_trouble().unwrap_or(failure.detail)
+        ))
+    }
+
+    /// Makes sure that the client has heard of a partition: by itself it asks every few minutes only.
+    fn learn(&mut self, partition: i32) -> Result<(), SourceError> {
+        if self.known.contains(&partition) {
+            return Ok(());
+        }
+        let leaders = self.topic.leaders(BROKER_TIMEOUT).map_err(|failure| self.retry(partition, failure))?;
+        self.known = leaders.into_iter().map(|(partition, _)| partition).collect();
+        if self.known.contains(&partition) {
+            return Ok(());
+        }
+        let topic = self.topic_name();
+        Err(SourceError::Retry(format!("topic \"{topic}\" has no partition {partition} yet")))
+    }
+
     fn list_offset(&self, partition: i32, at: LogOffset, timeout: Duration) -> Result<i64, SourceError> {
         let client = self.topic.client();
         client.serve();
         let offsets = client.list_offsets(self.topic.name(), &[partition], at, timeout);
-        offsets.map(|offsets| offsets[0]).map_err(|failure| {
-            SourceError::Retry(format!(
-                "could not ask the broker at \"{}\" about partition {partition} of topic \"{}\": {}",
-                self.bootstrap_servers,
-                self.topic_name(),
-                client.take_trouble().unwrap_or(failure.detail)
-            ))
-        })
+        offsets.map(|offsets| offsets[0]).map_err(|failure| self.retry(partition, failure))
     }
 
     /// The absolute offset that `start` means now.
@@ -284,6 +303,7 @@ impl Reader for KafkaReader {
         if self.assigned.iter().any(|assigned| assigned.queue.number() == partition) {
             return Err(SourceError::Fatal(format!("partition {partition} is assigned already")));
         }
+        self.learn(partition)?;
         let next_offset = self.resolve(partition, start)?;
         let queue = Partition::start(Arc::clone(&self.topic), partition, next_offset)
             .map_err(|failure| SourceError::Retry(failure.detail))?;

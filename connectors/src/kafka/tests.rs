@@ -19,6 +19,9 @@ use crate::mock::MockKafka;
 
 const SCHEMA: &str = r#"{"type": "record", "name": "order", "fields": [{"name": "id", "type": "long"}]}"#;
 
+/// Key and value of a record to produce.
+type KeyValue<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
 struct Fixture {
     kafka: MockKafka,
     producer: BaseProducer,
@@ -67,7 +70,7 @@ impl Fixture {
     }
 
     /// Produces records with the timestamps 1000, 1001, … and waits until the cluster has them.
-    fn produce(&self, partition: i32, records: &[(Option<&[u8]>, Option<&[u8]>)]) {
+    fn produce(&self, partition: i32, records: &[KeyValue]) {
         for (timestamp_ms, (key, value)) in (1000..).zip(records) {
             let mut record = BaseRecord::to("orders").partition(partition).timestamp(timestamp_ms);
             record.key = *key;
@@ -139,7 +142,7 @@ fn produce_numbered(fixture: &Fixture, partition: i32, range: std::ops::Range<i6
 #[test]
 fn records_come_as_they_were_written_and_then_the_end() {
     let fixture = Fixture::new(1);
-    let records: [(Option<&[u8]>, Option<&[u8]>); 4] =
+    let records: [KeyValue; 4] =
         [(Some(b"k0"), Some(b"v0")), (None, Some(b"v1")), (Some(b"k2"), None), (Some(b""), Some(b""))];
     fixture.produce(0, &records);
     let mut reader = fixture.reader();

@@ -64,8 +64,8 @@ impl Topic {
         Ok(TopicDescription { topic_id, partitions })
     }
 
-    /// The leader of each partition, -1 where it has none now.
-    fn leaders(&self, timeout: Duration) -> Result<Vec<(i32, i32)>, Failure> {
+    /// Asks a broker for the leader of each partition, -1 where it has none now.
+    pub(in crate::kafka) fn leaders(&self, timeout: Duration) -> Result<Vec<(i32, i32)>, Failure> {
         let mut metadata: *const sys::rd_kafka_metadata = null();
         // SAFETY: client and topic are alive; the answer is ours until it is given back below.
         // Errors are read as numbers, since they may be ones that the enum does not have.
