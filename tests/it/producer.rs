@@ -1,0 +1,158 @@
+//! Topics, schemas and records for the tests.
+
+use std::time::Duration;
+
+use apache_avro::Schema;
+use apache_avro::types::Value;
+use apache_avro::writer::datum::GenericDatumWriter;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::{Offset, TopicPartitionList};
+
+/// How long a broker may take for anything; as long as a restart.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Makes, changes and deletes topics.
+pub(crate) struct Topics {
+    admin: AdminClient<DefaultClientContext>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Topics {
+    pub(crate) fn new(bootstrap: &str) -> Self {
+        let admin = ClientConfig::new().set("bootstrap.servers", bootstrap).create().expect("a client");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        Self { admin, runtime }
+    }
+
+    fn options() -> AdminOptions {
+        AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE))
+    }
+
+    pub(crate) fn create(&self, topic: &str, n_partitions: i32) {
+        let topic = NewTopic::new(topic, n_partitions, TopicReplication::Fixed(1));
+        let results = self.runtime.block_on(self.admin.create_topics([&topic], &Self::options()));
+        results.expect("the broker answers").remove(0).expect("the topic is new");
+    }
+
+    pub(crate) fn delete(&self, topic: &str) {
+        let results = self.runtime.block_on(self.admin.delete_topics(&[topic], &Self::options()));
+        results.expect("the broker answers").remove(0).expect("the topic is there");
+    }
+
+    /// Adds partitions until there are `n_partitions`.
+    pub(crate) fn grow(&self, topic: &str, n_partitions: usize) {
+        let partitions = NewPartitions::new(topic, n_partitions);
+        let results = self.runtime.block_on(self.admin.create_partitions([&partitions], &Self::options()));
+        results.expect("the broker answers").remove(0).expect("the topic is smaller");
+    }
+
+    /// Deletes the records of a partition before `offset`.
+    pub(crate) fn delete_records(&self, topic: &str, partition: i32, offset: i64) {
+        let mut before = TopicPartitionList::new();
+        before.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("a valid offset");
+        self.runtime
+            .block_on(self.admin.delete_records(&before, &Self::options()))
+            .expect("the broker answers");
+    }
+}
+
+/// A schema that a registry knows.
+#[derive(Debug, Clone)]
+pub(crate) struct Writer {
+    pub(crate) id: u32,
+    schema: Schema,
+}
+
+impl Writer {
+    /// Registers `schema` under `subject`.
+    pub(crate) fn register(registry_url: &str, subject: &str, schema: &str) -> Self {
+        let mut answer = ureq::post(format!("{registry_url}/subjects/{subject}/versions"))
+            .header("Content-Type", "application/vnd.schemaregistry.v1+json")
+            .send_json(serde_json::json!({ "schema": schema }))
+            .expect("the registry takes it");
+        let answer: serde_json::Value = answer.body_mut().read_json().expect("the registry answers JSON");
+        let id = answer["id"].as_u64().and_then(|id| u32::try_from(id).ok()).expect("an id");
+        Self { id, schema: Schema::parse_str(schema).expect("an Avro schema") }
+    }
+
+    /// A record value: magic byte, schema id, Avro.
+    pub(crate) fn encode(&self, fields: &[(&str, Value)]) -> Vec<u8> {
+        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let record = Value::Record(fields).resolve(&self.schema).expect("a value of the schema");
+        let body = GenericDatumWriter::builder(&self.schema)
+            .build()
+            .and_then(|writer| writer.write_value_to_vec(record));
+        let body = body.expect("a value of the schema");
+        [&[0][..], &self.id.to_be_bytes(), &body].concat()
+    }
+}
+
+/// Writes records.
+pub(crate) struct Producer {
+    producer: BaseProducer,
+}
+
+/// Where and when a record is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct To<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) partition: i32,
+    /// Kafka timestamp.
+    pub(crate) timestamp_ms: i64,
+}
+
+impl Producer {
+    pub(crate) fn new(bootstrap: &str) -> Self {
+        Self { producer: Self::config(bootstrap).create().expect("a client") }
+    }
+
+    /// One whose records count when their transaction is committed.
+    pub(crate) fn transactional(bootstrap: &str, id: &str) -> Self {
+        let producer: BaseProducer =
+            Self::config(bootstrap).set("transactional.id", id).create().expect("a client");
+        producer.init_transactions(PATIENCE).expect("the broker answers");
+        Self { producer }
+    }
+
+    fn config(bootstrap: &str) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", bootstrap).set("enable.idempotence", "true").set("linger.ms", "1");
+        config
+    }
+
+    /// Queues a record; `value: None` is a tombstone.
+    pub(crate) fn send(&self, to: To<'_>, key: Option<&[u8]>, value: Option<&[u8]>) {
+        let mut record = BaseRecord::to(to.topic).partition(to.partition).timestamp(to.timestamp_ms);
+        record.key = key;
+        record.payload = value;
+        while let Err((error, returned)) = self.producer.send(record) {
+            assert_eq!(
+                error.rdkafka_error_code(),
+                Some(rdkafka::types::RDKafkaErrorCode::QueueFull),
+                "could not send to {to:?}"
+            );
+            self.producer.poll(Duration::from_millis(100));
+            record = returned;
+        }
+    }
+
+    /// Waits until the broker has all that was sent.
+    pub(crate) fn flush(&self) {
+        self.producer.flush(PATIENCE).expect("the broker takes it");
+    }
+
+    pub(crate) fn begin(&self) {
+        self.producer.begin_transaction().expect("no transaction is open");
+    }
+
+    pub(crate) fn commit(&self) {
+        self.producer.commit_transaction(PATIENCE).expect("the broker answers");
+    }
+
+    pub(crate) fn abort(&self) {
+        self.producer.abort_transaction(PATIENCE).expect("the broker answers");
+    }
+}
