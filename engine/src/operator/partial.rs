@@ -81,7 +81,7 @@ impl Partial {
             self.bypass_rows = BYPASS_ROWS;
         }
         while let Some((pane_ms, mut groups)) = self.panes.pop_first() {
-            if 0 < groups.len() {
+            if !groups.is_empty() {
                 out.push(Batch::States { pane_ms, states: groups.state(&groups.all())? });
             }
             if self.spare.len() < SPARE_MAX {

@@ -228,8 +228,8 @@ fn restore_windows(
     store.load_panes(&mut |block| {
         let parts = split_states(&block.states, n_keys, options.parallelism);
         let restored = parts.and_then(|parts| {
-            let targets = windows.iter_mut().zip(parts).filter(|(_, part)| 0 < part.num_rows());
-            targets.map(|(window, part)| window.restore(block.pane_ms, &part)).collect::<Result<(), _>>()
+            let mut targets = windows.iter_mut().zip(parts).filter(|(_, part)| 0 < part.num_rows());
+            targets.try_for_each(|(window, part)| window.restore(block.pane_ms, &part))
         });
         if let Err(error) = restored {
             failure.get_or_insert(error);
