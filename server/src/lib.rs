@@ -1,4 +1,14 @@
 //! The one binary, `weir`: project files, command line, pipelines, SQL and streams over HTTP.
 
+pub mod catalog;
+pub mod encode;
+pub mod http;
+pub mod metrics;
 pub mod pipeline;
+pub mod problem;
 pub mod project;
+pub mod sql;
+pub mod stream;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,243 @@
+//! What those who read see of the running pipelines: one consistent look per request.
+//!
+//! Invariants:
+//! 1. A reader takes [`Catalog::pipelines`] once and answers from it: state, counters and rows of a
+//!    pipeline in one answer are of the same committed epoch.
+//! 2. A view blocks nobody: it holds reference-counted snapshots of committed epochs.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::catalog::TableProvider;
+use datafusion::common::DataFusionError;
+use weir_api::PipelineState;
+use weir_engine::dataflow::plan::Plan;
+use weir_engine::facts::Facts;
+use weir_engine::pipeline::{Live, State};
+use weir_engine::result::{Snapshot, dead_letters_provider};
+
+use crate::encode::instant;
+use crate::pipeline::{Entry, Pipelines};
+
+/// The pipelines of a project, as they are now.
+pub trait Catalog: Send + Sync {
+    /// The project's name.
+    fn project(&self) -> &str;
+    /// All pipelines, ascending by name.
+    fn pipelines(&self) -> Vec<PipelineView>;
+}
+
+/// The catalog of a running process.
+pub struct Project {
+    pub name: String,
+    pub pipelines: Arc<Pipelines>,
+}
+
+impl Catalog for Project {
+    fn project(&self) -> &str {
+        &self.name
+    }
+
+    fn pipelines(&self) -> Vec<PipelineView> {
+        self.pipelines.iter().map(|entry| PipelineView::of(entry)).collect()
+    }
+}
+
+/// A pipeline's result table and facts at one committed epoch: the engine's snapshot, or a test's
+/// stand-in. It never changes and blocks nobody.
+pub trait Committed: Send + Sync {
+    /// What the pipeline knew of itself at this epoch.
+    fn facts(&self) -> &Facts;
+    /// The columns of the SELECT, `_final` last.
+    fn schema(&self) -> SchemaRef;
+    /// Positions of the key's columns; empty for a table that is appended to.
+    fn key(&self) -> Vec<usize>;
+    /// The rows later than `after_ms` (of `window_end`, else the event time); all rows if `None`.
+    /// Provisional ones come first, then final ones, batch by batch from the newest back; within a
+    /// batch rows are in the order they were written.
+    ///
+    /// # Errors
+    /// The state could not be read.
+    fn scan_newest_first(&self, after_ms: Option<i64>) -> Result<RowIter<'_>, DataFusionError>;
+    /// The result table, for SQL.
+    fn provider(self: Arc<Self>) -> Arc<dyn TableProvider>;
+    /// The dead letters, for SQL: the columns of `weir.dead_letters`.
+    fn dead_letters(self: Arc<Self>, pipeline: &str) -> Arc<dyn TableProvider>;
+}
+
+/// Batches of a scan.
+pub type RowIter<'a> = Box<dyn Iterator<Item = Result<RecordBatch, DataFusionError>> + Send + 'a>;
+
+/// One pipeline at one moment.
+#[derive(Clone)]
+pub struct PipelineView {
+    pub name: String,
+    /// As it stands in the pipeline's file.
+    pub sql: String,
+    /// The source file's name, and the topic it names.
+    pub source: String,
+    pub topic: String,
+    pub state: State,
+    /// Why it failed, or what it waits for.
+    pub error: Option<String>,
+    /// Whether it keeps a result table: `retention` is not 0.
+    pub retained: bool,
+    /// `None` until its schema is known.
+    pub plan: Option<Arc<Plan>>,
+    /// The newest committed epoch; `None` until it has recovered.
+    pub snapshot: Option<Arc<dyn Committed>>,
+    pub live: Live,
+}
+
+impl PipelineView {
+    /// What an entry shows now.
+    #[must_use]
+    pub fn of(entry: &Entry) -> Self {
+        let spec = entry.spec();
+        let source = spec.sources.first();
+        let (state, error) = entry.state();
+        Self {
+            name: spec.name.clone(),
+            sql: spec.sql.clone(),
+            source: source.map(|source| source.name.clone()).unwrap_or_default(),
+            topic: source.map(|source| source.topic.clone()).unwrap_or_default(),
+            state,
+            error,
+            retained: spec.options.retention_ms != 0,
+            plan: entry.plan(),
+            snapshot: entry.snapshot().map(|snapshot| snapshot as Arc<dyn Committed>),
+            live: entry.live(),
+        }
+    }
+
+    /// The result table at the newest committed epoch: `None` without one, or before recovery.
+    #[must_use]
+    pub fn table(&self) -> Option<&Arc<dyn Committed>> {
+        self.snapshot.as_ref().filter(|_| self.retained)
+    }
+
+    /// What the pipeline knew of itself at the newest committed epoch.
+    #[must_use]
+    pub fn facts(&self) -> Option<&Facts> {
+        self.snapshot.as_ref().map(|snapshot| snapshot.facts())
+    }
+
+    /// Why it failed, what it waits for, or what its broker is being asked again for.
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref().or(self.live.trouble.as_deref())
+    }
+
+    /// The end offset of a partition, as far as the broker has said.
+    #[must_use]
+    pub fn end_offset(&self, partition: i32) -> Option<i64> {
+        let ends = &self.live.end_offsets;
+        ends.binary_search_by_key(&partition, |end| end.0).ok().map(|i| ends[i].1)
+    }
+
+    /// Records not yet read, over all partitions; `None` until the broker has said where each ends.
+    #[must_use]
+    pub fn lag_records(&self) -> Option<u64> {
+        let facts = self.facts()?;
+        if self.live.end_offsets.is_empty() {
+            return None;
+        }
+        let next = |partition: i32| {
+            let partitions = &facts.partitions;
+            partitions
+                .binary_search_by_key(&partition, |fact| fact.partition)
+                .ok()
+                .map(|i| partitions[i].next_offset)
+        };
+        let lag = |&(partition, end): &(i32, i64)| next(partition).map(|next| lag(next, end));
+        self.live.end_offsets.iter().map(lag).sum()
+    }
+
+    /// The row of `weir.pipelines`.
+    #[must_use]
+    pub fn summary(&self) -> weir_api::Pipeline {
+        let facts = self.facts();
+        let counters = facts.map(|facts| facts.counters).unwrap_or_default();
+        weir_api::Pipeline {
+            name: self.name.clone(),
+            state: api_state(self.state),
+            epoch: facts.map_or(0, |facts| facts.epoch.0),
+            committed_at: facts.and_then(|facts| facts.committed_at_ms).map(instant),
+            watermark: facts.and_then(|facts| facts.watermark_ms).map(instant),
+            rows_in: counters.rows_in,
+            rows_out: counters.rows_out,
+            late_rows: counters.late_rows,
+            tombstones: counters.tombstones,
+            dead_letters: counters.dead_letters,
+            error: self.error().map(str::to_owned),
+        }
+    }
+
+    /// The rows of `weir.partitions`.
+    #[must_use]
+    pub fn partitions(&self) -> Vec<weir_api::Partition> {
+        let partition = |fact: &weir_engine::facts::PartitionFact| {
+            let end_offset = self.end_offset(fact.partition);
+            weir_api::Partition {
+                pipeline: self.name.clone(),
+                source: self.source.clone(),
+                topic: self.topic.clone(),
+                partition: fact.partition,
+                next_offset: fact.next_offset,
+                end_offset,
+                lag_records: end_offset.map(|end| lag(fact.next_offset, end)),
+                watermark: fact.watermark_ms.map(instant),
+                idle: fact.idle,
+            }
+        };
+        self.facts().map(|facts| facts.partitions.iter().map(partition).collect()).unwrap_or_default()
+    }
+}
+
+/// Records in `[next, end)`; none where the end we know of is older than what was read.
+pub(crate) fn lag(next: i64, end: i64) -> u64 {
+    u64::try_from(end.saturating_sub(next)).unwrap_or(0)
+}
+
+/// The state's name on the wire.
+#[must_use]
+pub fn api_state(state: State) -> PipelineState {
+    match state {
+        State::Starting => PipelineState::Starting,
+        State::Running => PipelineState::Running,
+        State::Stopped => PipelineState::Stopped,
+        State::Failed => PipelineState::Failed,
+    }
+}
+
+impl Committed for Snapshot {
+    fn facts(&self) -> &Facts {
+        Self::facts(self)
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Self::schema(self).clone()
+    }
+
+    fn key(&self) -> Vec<usize> {
+        Self::key(self).to_vec()
+    }
+
+    fn scan_newest_first(&self, after_ms: Option<i64>) -> Result<RowIter<'_>, DataFusionError> {
+        let rows = Self::scan_newest_first(self, None, after_ms).map_err(external)?;
+        Ok(Box::new(rows.map(|batch| batch.map_err(external))))
+    }
+
+    fn provider(self: Arc<Self>) -> Arc<dyn TableProvider> {
+        Self::provider(&self)
+    }
+
+    fn dead_letters(self: Arc<Self>, pipeline: &str) -> Arc<dyn TableProvider> {
+        dead_letters_provider(vec![(pipeline.to_owned(), self)])
+    }
+}
+
+fn external(error: weir_engine::result::Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}

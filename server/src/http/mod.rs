@@ -1,0 +1,83 @@
+//! HTTP: the API under `/api/v1`, the page, probes and metrics.
+//!
+//! ```text
+//! socket ─► serve (limits) ─► guard (Host, Origin, sizes, panics, headers) ─► router ─► a handler
+//! ```
+//!
+//! Invariants:
+//! 1. Every error is RFC 9457 `application/problem+json`.
+//! 2. No web page of another origin reaches a handler, and every answer carries the security headers.
+//! 3. Nothing here computes for long: queries run on their own threads, streams when there is room.
+
+mod api;
+mod guard;
+mod page;
+mod params;
+mod probes;
+mod respond;
+mod serve;
+mod socket;
+mod sql;
+mod stream;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use weir_api::Dashboard;
+
+pub use serve::serve;
+
+use crate::catalog::Catalog;
+use crate::metrics::Metrics;
+use crate::problem::{Code, Fault};
+use crate::sql::Queries;
+use crate::stream::Hub;
+
+/// What the handlers answer from.
+pub struct AppState {
+    pub catalog: Arc<dyn Catalog>,
+    pub hub: Arc<Hub>,
+    pub queries: Queries,
+    pub metrics: Arc<Metrics>,
+    /// By name, ascending.
+    pub dashboards: Vec<(String, Dashboard)>,
+    pub access: Access,
+}
+
+/// Who may ask, apart from loopback and the same origin.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// `--allow-host`: names or addresses, with or without a port.
+    pub hosts: Vec<String>,
+    /// `--allow-origin`: such as `https://charts.example.com`.
+    pub origins: Vec<String>,
+}
+
+/// All routes with their guard.
+fn router(app: Arc<AppState>) -> Router {
+    Router::new()
+        .route("/api/v1/sql", post(sql::query))
+        .route("/api/v1/pipelines", get(api::pipelines))
+        .route("/api/v1/pipelines/{name}", get(api::pipeline))
+        .route("/api/v1/stream", get(stream::stream))
+        .route("/api/v1/poll", get(api::poll))
+        .route("/api/v1/dashboards", get(api::dashboards))
+        .route("/api/v1/dashboards/{name}", get(api::dashboard))
+        .route("/healthz", get(probes::healthz))
+        .route("/readyz", get(probes::readyz))
+        .route("/metrics", get(probes::metrics))
+        .route("/", get(page::index))
+        .route("/{*path}", get(page::asset))
+        .fallback(async || Fault::new(Code::NotFound, "there is nothing here"))
+        .method_not_allowed_fallback(async || {
+            Fault::new(Code::MethodNotAllowed, "this path does not take that method")
+                .hint("the Allow header names those it takes")
+        })
+        .layer(from_fn_with_state(app.clone(), guard::guard))
+        .with_state(app)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! `POST /api/v1/sql`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use futures::stream::unfold;
+use tokio::time::timeout;
+use weir_api::SqlRequest;
+
+use super::AppState;
+use super::params::{accepted, duration};
+use super::respond::with_type;
+use crate::problem::{Code, Fault};
+use crate::sql::{Answer, Format};
+
+/// Largest body.
+const BODY_BYTES_MAX: usize = 1 << 20;
+/// A body has to arrive within this.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+const FORMATS: [(&str, Format); 4] = [
+    ("application/json", Format::Json),
+    ("application/x-ndjson", Format::Ndjson),
+    ("text/csv", Format::Csv),
+    ("application/vnd.apache.arrow.stream", Format::Arrow),
+];
+
+/// One query, one answer.
+pub(super) async fn query(State(app): State<Arc<AppState>>, request: Request) -> Result<Response, Fault> {
+    let (parts, body) = request.into_parts();
+    check_type(&parts)?;
+    let format = format(&parts)?;
+    let body = read(&parts, body).await?;
+    let request: SqlRequest = serde_json::from_slice(&body).map_err(|e| {
+        Fault::new(Code::BadRequest, format!("the body is not a query: {e}"))
+            .hint(r#"send {"query": "SELECT …"}, and perhaps "timeout": "30s""#)
+    })?;
+    let timeout = request.timeout.as_deref().map(|text| duration("timeout", text)).transpose()?;
+    let longest = app.queries.limits().timeout_max;
+    if timeout.is_some_and(|timeout| longest < timeout) {
+        let detail = format!("timeout is longer than {} s, the longest allowed", longest.as_secs());
+        return Err(Fault::new(Code::BadRequest, detail));
+    }
+    let answer = app.queries.run(app.catalog.pipelines(), request.query, timeout, format).await?;
+    if format == Format::Json {
+        let body = whole(answer).await?;
+        return Ok(with_type(format.media_type(), Body::from(body)));
+    }
+    Ok(with_type(format.media_type(), Body::from_stream(streamed(answer))))
+}
+
+fn check_type(parts: &Parts) -> Result<(), Fault> {
+    let value = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = value.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Fault::new(Code::UnsupportedMediaType, format!("content type \"{media_type}\" is not taken"))
+        .hint("send Content-Type: application/json"))
+}
+
+fn format(parts: &Parts) -> Result<Format, Fault> {
+    let accept = parts.headers.get(ACCEPT).map(|value| value.to_str().unwrap_or_default());
+    let offered = FORMATS.map(|(media_type, _)| media_type);
+    let chosen = accepted(accept, &offered);
+    let format = FORMATS.iter().find(|(media_type, _)| Some(*media_type) == chosen);
+    format.map(|(_, format)| *format).ok_or_else(|| {
+        Fault::new(Code::NotAcceptable, "none of the accepted formats can be given")
+            .hint(format!("accept one of {}", offered.join(", ")))
+    })
+}
+
+async fn read(parts: &Parts, body: Body) -> Result<Bytes, Fault> {
+    let too_large = || {
+        Fault::new(
+            Code::BodyTooLarge,
+            format!("the body has more than the {BODY_BYTES_MAX} bytes that are allowed"),
+        )
+    };
+    let announced =
+        parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| (BODY_BYTES_MAX as u64) < bytes) {
+        return Err(too_large());
+    }
+    let reading = async {
+        let mut chunks = body.into_data_stream();
+        let mut whole = BytesMut::new();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|_| Fault::new(Code::BadRequest, "the body could not be read"))?;
+            if BODY_BYTES_MAX < whole.len() + chunk.len() {
+                return Err(too_large());
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole.freeze())
+    };
+    timeout(BODY_TIMEOUT, reading).await.unwrap_or_else(|_| {
+        let detail = format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs());
+        Err(Fault::new(Code::RequestTimeout, detail))
+    })
+}
+
+async fn whole(mut answer: Answer) -> Result<Bytes, Fault> {
+    let mut body = BytesMut::new();
+    while let Some(bytes) = answer.next().await? {
+        if body.is_empty() {
+            match bytes.try_into_mut() {
+                Ok(owned) => body = owned,
+                Err(shared) => body.extend_from_slice(&shared),
+            }
+        } else {
+            body.extend_from_slice(&bytes);
+        }
+    }
+    Ok(body.freeze())
+}
+
+/// The pieces as they are made. A failure on the way breaks the transfer off, so that no client
+/// takes a part for the whole.
+fn streamed(answer: Answer) -> impl futures::Stream<Item = Result<Bytes, Fault>> {
+    unfold(Some(answer), async |answer| {
+        let mut answer = answer?;
+        match answer.next().await {
+            Ok(Some(bytes)) => Some((Ok(bytes), Some(answer))),
+            Ok(None) => None,
+            Err(fault) => {
+                tracing::warn!(error = %fault, "query failed while its answer was being sent");
+                Some((Err(fault), None))
+            }
+        }
+    })
+}

@@ -1,0 +1,394 @@
+//! The server over real sockets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use weir_api::{Chart, Dashboard, Panel, Problem};
+use weir_engine::pipeline::State as PipelineState;
+
+use super::*;
+use crate::sql::Limits;
+use crate::testing::{FakeCatalog, RevenueRow, revenue, view};
+
+/// A server that runs as long as it is kept.
+struct Server {
+    address: String,
+    catalog: Arc<FakeCatalog>,
+    stop: Option<oneshot::Sender<()>>,
+    task: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+/// An answer, its body decoded from chunks.
+struct Answer {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+    /// Whether the body came to its end.
+    is_whole: bool,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
+    }
+
+    fn problem(&self) -> Problem {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.head);
+        let problem: Problem = serde_json::from_slice(&self.body).expect("a problem");
+        assert_eq!(problem.status, self.status);
+        assert!(problem.problem_type.starts_with("urn:weir:error:E0"));
+        problem
+    }
+}
+
+impl Server {
+    async fn start() -> Self {
+        let rows: Vec<RevenueRow> =
+            (0..3).map(|i| (1_795_348_800_000 + i, "DE".to_owned(), i, false)).collect();
+        let table = revenue(812, Some(1_795_348_800_000), true, &rows);
+        let catalog = FakeCatalog::new(vec![view("revenue", Some(table))]);
+        let metrics = Arc::new(Metrics::default());
+        let panel = Panel {
+            title: "Orders".to_owned(),
+            pipeline: "revenue".to_owned(),
+            chart: Chart::Stat,
+            x: None,
+            y: Some("orders".to_owned()),
+            series: None,
+            aggregate: None,
+            last: None,
+        };
+        let app = AppState {
+            catalog: catalog.clone(),
+            hub: Hub::new([("revenue".to_owned(), true)], metrics.clone()),
+            queries: Queries::new(Limits::default()).expect("threads"),
+            metrics,
+            dashboards: vec![(
+                "shop".to_owned(),
+                Dashboard { title: "Shop".to_owned(), panels: vec![panel] },
+            )],
+            access: Access {
+                hosts: vec!["weir.example.com".to_owned()],
+                origins: vec!["https://charts.example.com".to_owned()],
+            },
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound").to_string();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let shutdown = async {
+            stopped.await.ok();
+        };
+        let task = tokio::spawn(serve(listener, Arc::new(app), shutdown));
+        Self { address, catalog, stop: Some(stop), task }
+    }
+
+    async fn send(&self, request: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).await.expect("listening");
+        stream.write_all(request.as_bytes()).await.expect("taken");
+        stream
+    }
+
+    async fn raw(&self, request: &str) -> Answer {
+        let mut stream = self.send(request).await;
+        let mut bytes = Vec::new();
+        timeout(Duration::from_secs(30), stream.read_to_end(&mut bytes))
+            .await
+            .expect("an answer in time")
+            .ok();
+        parse(&bytes)
+    }
+
+    async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request.push_str(&format!("host: {}\r\n", self.address));
+        }
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !body.is_empty() {
+            request.push_str(&format!("content-length: {}\r\n", body.len()));
+        }
+        self.raw(&format!("{request}\r\n{body}")).await
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.request("GET", path, &[], "").await
+    }
+
+    async fn sql(&self, query: &str, accept: &str) -> Answer {
+        let body = serde_json::json!({ "query": query }).to_string();
+        let headers = [("content-type", "application/json"), ("accept", accept)];
+        self.request("POST", "/api/v1/sql", &headers, &body).await
+    }
+
+    async fn stop(mut self) {
+        self.stop.take().expect("stopped once").send(()).expect("running");
+        timeout(Duration::from_secs(10), self.task)
+            .await
+            .expect("in time")
+            .expect("no panic")
+            .expect("no error");
+    }
+}
+
+fn parse(bytes: &[u8]) -> Answer {
+    let end = bytes
+        .windows(4)
+        .position(|w| w == b"\r\n\r\n")
+        .unwrap_or_else(|| panic!("{:?}", String::from_utf8_lossy(bytes)));
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let status = head.split(' ').nth(1).expect("a status").parse().expect("digits");
+    let mut answer = Answer { status, head, body: bytes[end + 4..].to_vec(), is_whole: true };
+    if answer.header("transfer-encoding") == Some("chunked") {
+        (answer.body, answer.is_whole) = unchunk(&answer.body);
+    }
+    answer
+}
+
+fn unchunk(mut bytes: &[u8]) -> (Vec<u8>, bool) {
+    let mut body = Vec::new();
+    while let Some(end) = bytes.windows(2).position(|w| w == b"\r\n") {
+        let Ok(len) = usize::from_str_radix(&String::from_utf8_lossy(&bytes[..end]), 16) else { break };
+        if len == 0 {
+            return (body, true);
+        }
+        let chunk = &bytes[end + 2..];
+        if chunk.len() < len + 2 {
+            body.extend_from_slice(&chunk[..len.min(chunk.len())]);
+            break;
+        }
+        body.extend_from_slice(&chunk[..len]);
+        bytes = &chunk[len + 2..];
+    }
+    (body, false)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn api_answers_as_documented() {
+    let server = Server::start().await;
+    let list = server.get("/api/v1/pipelines").await;
+    assert_eq!(list.status, 200);
+    assert_eq!(list.header("cache-control"), Some("no-store"));
+    let pipelines: weir_api::PipelinesResponse =
+        serde_json::from_slice(&list.body).expect("the documented shape");
+    assert_eq!((pipelines.pipelines[0].epoch, pipelines.project.as_deref()), (812, Some("shop")));
+    let detail = server.get("/api/v1/pipelines/revenue").await;
+    let detail: weir_api::PipelineDetail =
+        serde_json::from_slice(&detail.body).expect("the documented shape");
+    assert_eq!(detail.partitions[0].lag_records, Some(10));
+    let nodes: Vec<(&str, Option<u32>)> =
+        detail.graph.nodes.iter().map(|node| (node.id.as_str(), node.subtasks)).collect();
+    assert_eq!(nodes, [("source", Some(2)), ("window", Some(1)), ("result", None)]);
+    assert_eq!((detail.graph.edges.len(), detail.graph.edges[0].rows), (2, Some(80)));
+    assert_eq!(
+        server.get("/api/v1/dashboards").await.text(),
+        r#"{"dashboards":[{"name":"shop","title":"Shop"}]}"#
+    );
+    assert_eq!(server.get("/api/v1/dashboards/shop").await.json()["panels"][0]["chart"], "stat");
+    assert_eq!(server.get("/healthz").await.status, 200);
+    assert_eq!(server.get("/readyz").await.status, 200);
+    let metrics = server.get("/metrics").await;
+    assert_eq!(
+        metrics.header("content-type"),
+        Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    );
+    let counted = r#"weir_http_requests_total{method="GET",path="/api/v1/pipelines/{name}",status="200"} 1"#;
+    assert!(metrics.text().contains(counted), "{}", metrics.text());
+    let page = server.get("/").await;
+    assert_eq!(page.status, 200);
+    assert!(page.header("content-type").is_some_and(|found| found.starts_with("text/html")));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sql_answers_in_the_accepted_format() {
+    let server = Server::start().await;
+    let json = server.sql("SELECT max(orders) AS most FROM revenue", "*/*").await;
+    assert_eq!((json.status, json.json()["rows"].to_string().as_str()), (200, "[[2]]"));
+    assert_eq!(json.json()["epochs"]["revenue"], 812);
+    let csv = server.sql("SELECT orders FROM revenue ORDER BY orders", "text/csv").await;
+    assert_eq!((csv.text().as_str(), csv.is_whole), ("orders\n0\n1\n2\n", true));
+    assert!(csv.header("content-type").is_some_and(|found| found.starts_with("text/csv")));
+    let ndjson = server.sql("SELECT orders FROM revenue WHERE orders = 1", "application/x-ndjson").await;
+    assert_eq!(ndjson.text(), "{\"orders\":1}\n");
+    let arrow = server.sql("SELECT orders FROM revenue", "application/vnd.apache.arrow.stream").await;
+    let batches =
+        arrow::ipc::reader::StreamReader::try_new(arrow.body.as_slice(), None).expect("an Arrow stream");
+    assert_eq!(batches.map(|batch| batch.expect("a batch").num_rows()).sum::<usize>(), 3);
+    let many = server.sql("SELECT value FROM generate_series(1, 200000)", "text/csv").await;
+    assert_eq!((many.text().lines().count(), many.is_whole), (200_001, true));
+    let broken = server
+        .sql("SELECT 1 / (value - 200000) FROM generate_series(1, 300000) ORDER BY 1 DESC", "text/csv")
+        .await;
+    assert_eq!(broken.problem().status, 422);
+    let torn = server.sql("SELECT 1 / (value - 200000) FROM generate_series(1, 300000)", "text/csv").await;
+    assert!(torn.status == 422 || !torn.is_whole, "a part must not look like the whole");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_refusal_is_a_problem() {
+    let server = Server::start().await;
+    let json = [("content-type", "application/json")];
+    let query = r#"{"query":"SELECT 1"}"#;
+    let large = format!(r#"{{"query":"{}"}}"#, "x".repeat(1 << 20));
+    let long = format!("/api/v1/pipelines/{}", "x".repeat(9_000));
+    let wide = "x".repeat(20_000);
+    let post = |headers: &'static [(&'static str, &'static str)], body: &str| {
+        let body = body.to_owned();
+        let server = &server;
+        async move { server.request("POST", "/api/v1/sql", headers, &body).await }
+    };
+    for (status, answer) in [
+        (404, server.get("/api/v1/nothing").await),
+        (404, server.get("/nothing.js").await),
+        (404, server.get("/index.html.br").await),
+        (404, server.get("/../Cargo.toml").await),
+        (404, server.get("/%2e%2e/Cargo.toml").await),
+        (404, server.get("/api/v1/pipelines/revenu").await),
+        (404, server.get("/api/v1/dashboards/x").await),
+        (404, server.get("/api/v1/poll?table=revenue").await),
+        (404, server.get("/api/v1/stream?table=x").await),
+        (400, server.get("/api/v1/stream?tabel=x").await),
+        (400, server.get("/api/v1/stream?table=revenue&last=soon").await),
+        (400, server.get("/api/v1/pipelines/%ff").await),
+        (405, server.request("DELETE", "/api/v1/pipelines", &[], "").await),
+        (405, server.get("/api/v1/sql").await),
+        (405, server.request("POST", "/", &json, "{}").await),
+        (406, server.request("GET", "/api/v1/stream", &[("accept", "text/html")], "").await),
+        (406, server.sql("SELECT 1", "image/png").await),
+        (413, server.request("POST", "/api/v1/sql", &json, &large).await),
+        (414, server.get(&long).await),
+        (431, server.request("GET", "/healthz", &[("x-wide", &wide)], "").await),
+        (400, post(&[], query).await),
+        (400, post(&[("content-type", "text/plain")], query).await),
+        (400, post(&[("content-type", "application/x-www-form-urlencoded")], query).await),
+        (400, post(&[("content-type", "application/json")], "{").await),
+        (400, post(&[("content-type", "application/json")], r#"{"query":"SELECT 1","timout":"1s"}"#).await),
+        (400, post(&[("content-type", "application/json")], r#"{"query":"SELECT 1","timeout":"6m"}"#).await),
+        (400, post(&[("content-type", "application/json")], r#"{"query":"SELECT 1","timeout":"0s"}"#).await),
+        (422, server.sql("SELECT 1 / 0", "*/*").await),
+    ] {
+        assert_eq!(answer.status, status, "{} {}", answer.head, answer.text());
+        answer.problem();
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert!(
+            answer
+                .header("content-security-policy")
+                .is_some_and(|csp| csp.contains("frame-ancestors 'none'"))
+        );
+    }
+    let wrong = server.sql("SELECT 1,\n contry FROM revenue", "*/*").await.problem();
+    assert_eq!(
+        (wrong.line, wrong.column, wrong.hint.as_deref()),
+        (Some(2), Some(2), Some("did you mean \"country\"?"))
+    );
+    let allow = server.request("PUT", "/api/v1/sql", &json, "{}").await;
+    assert_eq!(allow.header("allow"), Some("POST"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn foreign_hosts_and_origins_are_refused() {
+    let server = Server::start().await;
+    let own = format!("http://{}", server.address);
+    for (status, headers) in [
+        (200, vec![("host", "localhost:9")]),
+        (200, vec![("host", "[::1]")]),
+        (200, vec![("host", "weir.example.com")]),
+        (200, vec![("origin", own.as_str())]),
+        (200, vec![("origin", "https://charts.example.com")]),
+        (403, vec![("host", "evil.example")]),
+        (403, vec![("host", "127.0.0.1.evil.example")]),
+        (403, vec![("host", "localhost"), ("host", "evil.example")]),
+        (403, vec![("origin", "http://evil.example")]),
+        (403, vec![("origin", "http://localhost:1")]),
+        (403, vec![("origin", "null")]),
+    ] {
+        let answer = server.request("GET", "/api/v1/pipelines", &headers, "").await;
+        assert_eq!(answer.status, status, "{headers:?}");
+        if status == 403 {
+            answer.problem();
+            assert_eq!(answer.header("access-control-allow-origin"), None);
+        }
+    }
+    let bare = server.raw("GET /healthz HTTP/1.0\r\n\r\n").await;
+    assert_eq!(bare.problem().status, 403);
+    let preflight = [("origin", "https://charts.example.com"), ("access-control-request-method", "POST")];
+    let allowed = server.request("OPTIONS", "/api/v1/sql", &preflight, "").await;
+    assert_eq!(
+        (allowed.status, allowed.header("access-control-allow-origin")),
+        (204, Some("https://charts.example.com"))
+    );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readiness_names_what_is_not_reading() {
+    let server = Server::start().await;
+    {
+        let mut views = server.catalog.0.lock().expect("not poisoned");
+        views[0].state = PipelineState::Starting;
+        views[0].error = Some("waits for topic \"shop.orders\"".to_owned());
+    }
+    let answer = server.get("/readyz").await;
+    assert_eq!(answer.status, 503);
+    assert!(answer.problem().detail.contains("waits for topic \"shop.orders\""), "{}", answer.text());
+    server.stop().await;
+}
+
+/// Reads a stream until all of `found` are in its body; head and body.
+async fn read_until(stream: &mut TcpStream, found: &[&str]) -> (String, String) {
+    let mut bytes = Vec::new();
+    let mut buffer = vec![0; 4_096];
+    loop {
+        let n =
+            timeout(Duration::from_secs(20), stream.read(&mut buffer)).await.expect("in time").expect("open");
+        assert_ne!(n, 0, "the stream ended: {}", String::from_utf8_lossy(&bytes));
+        bytes.extend_from_slice(&buffer[..n]);
+        let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") else { continue };
+        let body = String::from_utf8_lossy(&unchunk(&bytes[end + 4..]).0).into_owned();
+        if found.iter().all(|found| body.contains(found)) {
+            return (String::from_utf8_lossy(&bytes[..end]).into_owned(), body);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stream_sends_snapshot_and_status_and_ends_at_shutdown() {
+    let server = Server::start().await;
+    let request =
+        format!("GET /api/v1/stream?table=revenue&last=30m HTTP/1.1\r\nhost: {}\r\n\r\n", server.address);
+    let mut stream = server.send(&request).await;
+    let (head, text) =
+        read_until(&mut stream, &["event: status\nid: ", "event: snapshot\nid: ", "]]}\n\n"]).await;
+    assert!(head.contains("content-type: text/event-stream"), "{head}");
+    assert!(text.contains(r#""key":["window_end","country"]"#), "{text}");
+    let bare = format!("GET /api/v1/stream HTTP/1.1\r\nhost: {}\r\n\r\n", server.address);
+    let mut statuses = server.send(&bare).await;
+    let (_, text) = read_until(&mut statuses, &["\"dead_letters\":3}\n\n"]).await;
+    assert!(text.contains(r#"{"pipeline":"revenue","state":"running","epoch":812,"#), "{text}");
+    assert!(!text.contains("event: snapshot"), "{text}");
+    let metrics = server.get("/metrics").await.text();
+    assert!(metrics.contains("weir_stream_clients 2\n"), "{metrics}");
+    server.stop().await;
+    let mut rest = Vec::new();
+    let ended = timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await.expect("in time");
+    assert!(ended.is_ok_and(|_| rest.ends_with(b"0\r\n\r\n")), "the stream ends in order");
+}

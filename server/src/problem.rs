@@ -1,0 +1,163 @@
+//! What goes wrong with a request, as clients see it: RFC 9457 problems with stable codes.
+//!
+//! Invariant: a [`Fault`] is safe to show. It holds what the client sent, names of tables and
+//! columns, and reasons; never a path of this machine, a credential or a panic's text.
+
+use std::fmt;
+
+use weir_api::Problem;
+
+/// The kinds of faults. The code is stable and has one page in `docs/errors/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// The SQL can't be parsed or planned.
+    WrongQuery,
+    /// The SQL asks for more than reading our tables.
+    RefusedQuery,
+    /// The query was planned and failed while it ran, on its data.
+    FailedQuery,
+    OutOfMemory,
+    TimedOut,
+    TooManyQueries,
+    /// The table exists, its pipeline has not recovered yet.
+    TableNotReady,
+    BadRequest,
+    Forbidden,
+    NotFound,
+    MethodNotAllowed,
+    NotAcceptable,
+    RequestTimeout,
+    BodyTooLarge,
+    UriTooLong,
+    UnsupportedMediaType,
+    HeadersTooLarge,
+    TooManyStreams,
+    Internal,
+    NotReady,
+}
+
+impl Code {
+    /// The code, HTTP status and title.
+    fn parts(self) -> (&'static str, u16, &'static str) {
+        match self {
+            Self::WrongQuery => ("E0301", 400, "the query is wrong"),
+            Self::RefusedQuery => ("E0302", 400, "the query is not allowed"),
+            Self::FailedQuery => ("E0303", 422, "the query failed"),
+            Self::OutOfMemory => ("E0304", 422, "the query needs too much memory"),
+            Self::TimedOut => ("E0305", 503, "the query timed out"),
+            Self::TooManyQueries => ("E0306", 429, "too many queries"),
+            Self::TableNotReady => ("E0307", 503, "the table is not ready"),
+            Self::BadRequest => ("E0400", 400, "the request is wrong"),
+            Self::Forbidden => ("E0403", 403, "the request is refused"),
+            Self::NotFound => ("E0404", 404, "not found"),
+            Self::MethodNotAllowed => ("E0405", 405, "method not allowed"),
+            Self::NotAcceptable => ("E0406", 406, "no such format"),
+            Self::RequestTimeout => ("E0408", 408, "the request took too long to arrive"),
+            Self::BodyTooLarge => ("E0413", 413, "the body is too large"),
+            Self::UriTooLong => ("E0414", 414, "the address is too long"),
+            Self::UnsupportedMediaType => ("E0415", 400, "wrong content type"),
+            Self::HeadersTooLarge => ("E0431", 431, "the headers are too large"),
+            Self::TooManyStreams => ("E0429", 429, "too many streams"),
+            Self::Internal => ("E0500", 500, "internal error"),
+            Self::NotReady => ("E0503", 503, "not ready"),
+        }
+    }
+}
+
+/// Why a request was refused or failed. Boxed, so that results stay small.
+#[derive(Debug, Clone)]
+pub struct Fault(Box<Problem>);
+
+impl Fault {
+    /// A fault of a kind; `detail` says what was wrong with this request.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        let (code, status, title) = code.parts();
+        Self(Box::new(Problem {
+            problem_type: format!("urn:weir:error:{code}"),
+            title: title.to_owned(),
+            status,
+            detail: detail.into(),
+            hint: None,
+            line: None,
+            column: None,
+        }))
+    }
+
+    /// Adds what the client can do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds where in the query the trouble starts: 1-based line and column.
+    #[must_use]
+    pub fn at(mut self, line: u64, column: u64) -> Self {
+        self.0.line = Some(line);
+        self.0.column = Some(column);
+        self
+    }
+
+    /// The body of the answer.
+    #[must_use]
+    pub fn problem(&self) -> &Problem {
+        &self.0
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        *fault.0
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// The one of `names` that `name` was probably meant to be: a third of its letters may differ.
+#[must_use]
+pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (name.chars().count() / 3).max(1);
+    names
+        .into_iter()
+        .map(|candidate| (distance(&name.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein distance in characters.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_name_is_found_and_far_ones_are_not() {
+        let names = ["revenue", "orders", "clicks"];
+        assert_eq!(nearest("revenu", names), Some("revenue"));
+        assert_eq!(nearest("Ordres", names), Some("orders"));
+        assert_eq!(nearest("customers", names), None);
+        assert_eq!(nearest("", names), None);
+    }
+}

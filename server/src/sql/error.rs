@@ -1,0 +1,228 @@
+//! What DataFusion and its parser complain about, as faults: what, where, and what was meant.
+
+use datafusion::common::{DataFusionError, Diagnostic, SchemaError};
+use datafusion::sql::sqlparser::parser::ParserError;
+
+use crate::problem::{Code, Fault, nearest};
+
+/// Longest text of an error that is passed on, in bytes.
+const DETAIL_MAX: usize = 2_000;
+
+/// A fault of parsing.
+pub(super) fn parse(error: &ParserError) -> Fault {
+    match error {
+        ParserError::RecursionLimitExceeded => {
+            Fault::new(Code::RefusedQuery, "the query is nested too deeply")
+        }
+        ParserError::TokenizerError(text) | ParserError::ParserError(text) => {
+            let (text, position) = split_position(text);
+            let fault = Fault::new(Code::WrongQuery, tidy(text));
+            match position {
+                Some((line, column)) => fault.at(line, column),
+                None => fault,
+            }
+        }
+    }
+}
+
+/// Takes `at Line: 1, Column: 8` off the end of a parser's message.
+fn split_position(text: &str) -> (&str, Option<(u64, u64)>) {
+    let Some((head, tail)) = text.rsplit_once(" at Line: ") else { return (text, None) };
+    let Some((line, column)) = tail.split_once(", Column: ") else { return (text, None) };
+    match (line.trim().parse(), column.trim().parse()) {
+        (Ok(line), Ok(column)) if line != 0 => (head, Some((line, column))),
+        _ => (head, None),
+    }
+}
+
+/// A fault of planning `sql`; `tables` are the names that could have been meant.
+pub(super) fn plan(error: &DataFusionError, sql: &str, tables: &[String]) -> Fault {
+    let (root, diagnostic) = unwrap(error);
+    let fault = match root {
+        DataFusionError::SQL(error, _) => return parse(error),
+        DataFusionError::SchemaError(error, _) => schema(error),
+        DataFusionError::Plan(text) | DataFusionError::Configuration(text) => match missing_table(text) {
+            Some(name) => no_table(name, tables),
+            None => not_grouped(text).unwrap_or_else(|| suggested(text)),
+        },
+        DataFusionError::NotImplemented(text) => {
+            Fault::new(Code::WrongQuery, format!("not supported: {}", tidy(text)))
+        }
+        _ => return execution(error),
+    };
+    match diagnostic.and_then(|diagnostic| diagnostic.span).map(|span| span.start) {
+        Some(start) if start.line != 0 => fault.at(start.line, start.column),
+        _ => match problem_word(fault.problem().detail.as_str()).and_then(|word| find_word(sql, word)) {
+            Some((line, column)) => fault.at(line, column),
+            None => fault,
+        },
+    }
+}
+
+/// A fault of running a query that was planned.
+pub(super) fn execution(error: &DataFusionError) -> Fault {
+    let (root, _) = unwrap(error);
+    match root {
+        DataFusionError::ResourcesExhausted(text) => Fault::new(Code::OutOfMemory, tidy(text))
+            .hint("group by fewer values, select fewer rows, or add a WHERE on the time column"),
+        DataFusionError::ArrowError(error, _) => Fault::new(Code::FailedQuery, tidy(&error.to_string())),
+        DataFusionError::Execution(text)
+        | DataFusionError::Internal(text)
+        | DataFusionError::Plan(text)
+        | DataFusionError::NotImplemented(text) => Fault::new(Code::FailedQuery, tidy(text)),
+        other => Fault::new(Code::FailedQuery, tidy(&other.strip_backtrace())),
+    }
+}
+
+/// The error inside its wrappings, and the first diagnostic on the way.
+fn unwrap(mut error: &DataFusionError) -> (&DataFusionError, Option<&Diagnostic>) {
+    let mut found = None;
+    loop {
+        error = match error {
+            DataFusionError::Context(_, inner) => inner,
+            DataFusionError::Diagnostic(diagnostic, inner) => {
+                found = found.or(Some(diagnostic.as_ref()));
+                inner
+            }
+            DataFusionError::Shared(inner) => inner,
+            DataFusionError::Collection(errors) if !errors.is_empty() => &errors[0],
+            DataFusionError::External(inner) => match inner.downcast_ref::<DataFusionError>() {
+                Some(inner) => inner,
+                None => return (error, found),
+            },
+            DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
+                arrow::error::ArrowError::ExternalError(external) => {
+                    match external.downcast_ref::<DataFusionError>() {
+                        Some(inner) => inner,
+                        None => return (error, found),
+                    }
+                }
+                _ => return (error, found),
+            },
+            _ => return (error, found),
+        }
+    }
+}
+
+fn schema(error: &SchemaError) -> Fault {
+    match error {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let fault = Fault::new(Code::WrongQuery, format!("no column \"{}\"", field.name));
+            let mut names: Vec<&str> = valid_fields.iter().map(|column| column.name.as_str()).collect();
+            names.dedup();
+            match nearest(&field.name, names.iter().copied()) {
+                Some(name) if name != name.to_lowercase() => {
+                    fault.hint(format!("did you mean \"{name}\"? in double quotes, for its capitals"))
+                }
+                Some(name) => fault.hint(format!("did you mean \"{name}\"?")),
+                None if names.is_empty() => fault,
+                None => {
+                    names.truncate(30);
+                    fault.hint(format!("columns: {}", names.join(", ")))
+                }
+            }
+        }
+        SchemaError::AmbiguousReference { field } => {
+            Fault::new(Code::WrongQuery, format!("column \"{}\" is in several tables", field.name))
+                .hint("write the table's name before it")
+        }
+        SchemaError::DuplicateQualifiedField { name, .. }
+        | SchemaError::DuplicateUnqualifiedField { name } => {
+            Fault::new(Code::WrongQuery, format!("column \"{name}\" appears twice"))
+                .hint("rename one with AS")
+        }
+    }
+}
+
+/// The name in `table 'weir.public.orders' not found`.
+fn missing_table(text: &str) -> Option<&str> {
+    text.strip_prefix("table '")?.split_once("' not found").map(|(name, _)| name)
+}
+
+/// A fault for a table that does not exist; `name` may be qualified.
+pub(super) fn no_table(name: &str, tables: &[String]) -> Fault {
+    let bare =
+        name.strip_prefix("weir.public.").or_else(|| name.strip_prefix("weir.weir.").map(|_| &name[5..]));
+    let bare = bare.unwrap_or(name);
+    let fault = Fault::new(Code::WrongQuery, format!("no table \"{bare}\""));
+    let qualified = |table: &&String| table.strip_prefix("weir.") == Some(bare);
+    let suggestion = tables
+        .iter()
+        .find(qualified)
+        .map(String::as_str)
+        .or_else(|| nearest(bare, tables.iter().map(String::as_str)));
+    match suggestion {
+        Some(table) => fault.hint(format!("did you mean \"{table}\"?")),
+        None => fault.hint("SHOW TABLES lists the tables; files and URLs can't be read"),
+    }
+}
+
+/// A fault for a column that is neither grouped by nor aggregated.
+fn not_grouped(text: &str) -> Option<Fault> {
+    let (before, _) = text.split_once(" must appear in the GROUP BY clause")?;
+    let column = before.rsplit_once("column \"")?.1.trim_end_matches('"');
+    let detail = format!("column \"{column}\" is neither in GROUP BY nor inside an aggregate function");
+    Some(
+        Fault::new(Code::WrongQuery, detail)
+            .hint("add it to GROUP BY, or take max() or another aggregate of it"),
+    )
+}
+
+/// DataFusion's own suggestions (of functions) come behind a line break.
+fn suggested(text: &str) -> Fault {
+    match text.split_once("\nDid you mean ") {
+        Some((what, meant)) => {
+            let meant = meant.trim_end_matches(['?', '.', '\n']);
+            Fault::new(Code::WrongQuery, tidy(what))
+                .hint(format!("did you mean {}?", meant.replace('\'', "\"")))
+        }
+        None => Fault::new(Code::WrongQuery, tidy(text)),
+    }
+}
+
+/// The quoted name in a detail, to find in the query where no span came with the error.
+fn problem_word(detail: &str) -> Option<&str> {
+    let quote = detail.find(['"', '\''])?;
+    let mark = &detail[quote..=quote];
+    detail[quote + 1..].split_once(mark).map(|(word, _)| word).filter(|word| !word.is_empty())
+}
+
+/// The 1-based line and column, in characters, of a word in the query: where it stands alone and
+/// just once.
+fn find_word(sql: &str, word: &str) -> Option<(u64, u64)> {
+    let inside = |c: char| c.is_alphanumeric() || c == '_';
+    let lower = sql.to_ascii_lowercase();
+    let word = word.to_ascii_lowercase();
+    let alone =
+        |at: &usize| !lower[..*at].ends_with(inside) && !lower[*at + word.len()..].starts_with(inside);
+    let mut places = lower.match_indices(&word).map(|(at, _)| at).filter(alone);
+    let at = places.next()?;
+    if places.next().is_some() {
+        return None;
+    }
+    let before = &sql[..at];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+    Some((line as u64, column as u64))
+}
+
+/// One line, lower case at the start unless it is an acronym, no full stop, of bounded length.
+fn tidy(text: &str) -> String {
+    let text = text.split("\n\nbacktrace:").next().unwrap_or(text);
+    let text = text.split("This issue was likely caused by a bug").next().unwrap_or(text);
+    let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut tidy = String::with_capacity(joined.len());
+    let mut chars = joined.trim_end_matches('.').chars().peekable();
+    if let Some(first) = chars.next() {
+        let is_word = chars.peek().is_some_and(|second| second.is_lowercase() || *second == ' ');
+        if is_word { tidy.extend(first.to_lowercase()) } else { tidy.push(first) }
+    }
+    for c in chars {
+        if DETAIL_MAX < tidy.len() {
+            tidy.push('…');
+            break;
+        }
+        tidy.push(c);
+    }
+    tidy
+}

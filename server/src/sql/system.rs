@@ -1,0 +1,219 @@
+//! The system tables of schema `weir`, from one look at the pipelines.
+//!
+//! Invariant: every table of a query is made from the same views, so their numbers agree.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray, TimestampMillisecondArray,
+};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::error::ArrowError;
+use arrow::record_batch::RecordBatch;
+
+use crate::catalog::{PipelineView, lag};
+
+/// The names of the system tables, in the order of the documentation.
+pub(super) const NAMES: [&str; 8] =
+    ["pipelines", "operators", "partitions", "epochs", "floors", "schemas", "dead_letters", "sinks"];
+
+/// The rows of a system table; `None` for a name that has none, and for `dead_letters`, which is
+/// not made from views but read from the pipelines' state.
+///
+/// # Errors
+/// None in practice: the columns of each table have the same length.
+pub(super) fn rows(name: &str, views: &[PipelineView]) -> Option<Result<RecordBatch, ArrowError>> {
+    Some(match name {
+        "pipelines" => pipelines(views),
+        "operators" => operators(views),
+        "partitions" => partitions(views),
+        "epochs" => epochs(views),
+        "floors" => floors(views),
+        "schemas" => schemas(views),
+        "sinks" => sinks(),
+        _ => return None,
+    })
+}
+
+/// A table under construction: columns of equal length, in order.
+#[derive(Default)]
+struct Table {
+    fields: Vec<Field>,
+    columns: Vec<ArrayRef>,
+}
+
+impl Table {
+    fn column(mut self, name: &str, nullable: bool, column: ArrayRef) -> Self {
+        self.fields.push(Field::new(name, column.data_type().clone(), nullable));
+        self.columns.push(column);
+        self
+    }
+
+    fn text<'a>(self, name: &str, values: impl Iterator<Item = &'a str>) -> Self {
+        self.column(name, false, Arc::new(StringArray::from(values.collect::<Vec<_>>())))
+    }
+
+    fn text_or_null<'a>(self, name: &str, values: impl Iterator<Item = Option<&'a str>>) -> Self {
+        self.column(name, true, Arc::new(StringArray::from_iter(values)))
+    }
+
+    /// Counters stay below 2^63: one a nanosecond takes 292 years.
+    fn count(self, name: &str, values: impl Iterator<Item = u64>) -> Self {
+        let values = values.map(|value| i64::try_from(value).unwrap_or(i64::MAX));
+        self.column(name, false, Arc::new(Int64Array::from_iter_values(values)))
+    }
+
+    fn bigint(self, name: &str, values: impl Iterator<Item = i64>) -> Self {
+        self.column(name, false, Arc::new(Int64Array::from_iter_values(values)))
+    }
+
+    fn bigint_or_null(self, name: &str, values: impl Iterator<Item = Option<i64>>) -> Self {
+        self.column(name, true, Arc::new(Int64Array::from_iter(values)))
+    }
+
+    fn int(self, name: &str, values: impl Iterator<Item = i32>) -> Self {
+        self.column(name, false, Arc::new(Int32Array::from_iter_values(values)))
+    }
+
+    fn double(self, name: &str, values: impl Iterator<Item = f64>) -> Self {
+        self.column(name, false, Arc::new(Float64Array::from_iter_values(values)))
+    }
+
+    fn flag(self, name: &str, values: impl Iterator<Item = bool>) -> Self {
+        self.column(name, false, Arc::new(BooleanArray::from(values.collect::<Vec<_>>())))
+    }
+
+    fn instant(self, name: &str, values: impl Iterator<Item = Option<i64>>) -> Self {
+        let values = TimestampMillisecondArray::from_iter(values).with_timezone("UTC");
+        self.column(name, true, Arc::new(values))
+    }
+
+    fn finish(self) -> Result<RecordBatch, ArrowError> {
+        RecordBatch::try_new(Arc::new(Schema::new(self.fields)), self.columns)
+    }
+}
+
+fn pipelines(views: &[PipelineView]) -> Result<RecordBatch, ArrowError> {
+    let facts = || views.iter().map(PipelineView::facts);
+    let counters = || facts().map(|facts| facts.map(|facts| facts.counters).unwrap_or_default());
+    Table::default()
+        .text("name", views.iter().map(|view| view.name.as_str()))
+        .text("state", views.iter().map(|view| view.state.as_str()))
+        .count("epoch", facts().map(|facts| facts.map_or(0, |facts| facts.epoch.0)))
+        .instant("committed_at", facts().map(|facts| facts.and_then(|facts| facts.committed_at_ms)))
+        .instant("watermark", facts().map(|facts| facts.and_then(|facts| facts.watermark_ms)))
+        .count("rows_in", counters().map(|counters| counters.rows_in))
+        .count("rows_out", counters().map(|counters| counters.rows_out))
+        .count("late_rows", counters().map(|counters| counters.late_rows))
+        .count("tombstones", counters().map(|counters| counters.tombstones))
+        .count("dead_letters", counters().map(|counters| counters.dead_letters))
+        .text_or_null("error", views.iter().map(PipelineView::error))
+        .finish()
+}
+
+fn operators(views: &[PipelineView]) -> Result<RecordBatch, ArrowError> {
+    let rows =
+        || views.iter().flat_map(|view| view.live.operators.iter().map(move |operator| (view, operator)));
+    Table::default()
+        .text("pipeline", rows().map(|(view, _)| view.name.as_str()))
+        .text("operator", rows().map(|(_, operator)| operator.operator.as_str()))
+        .text("kind", rows().map(|(_, operator)| operator.kind))
+        .int("subtask", rows().map(|(_, operator)| i32::try_from(operator.subtask).unwrap_or(i32::MAX)))
+        .count("rows_in", rows().map(|(_, operator)| operator.rows_in))
+        .count("rows_out", rows().map(|(_, operator)| operator.rows_out))
+        .double("busy_ratio", rows().map(|(_, operator)| operator.busy_ratio))
+        .double("blocked_ratio", rows().map(|(_, operator)| operator.blocked_ratio))
+        .count("state_bytes", rows().map(|(_, operator)| operator.state_bytes))
+        .finish()
+}
+
+fn partitions(views: &[PipelineView]) -> Result<RecordBatch, ArrowError> {
+    let of = |view| PipelineView::facts(view).map(|facts| facts.partitions.as_slice()).unwrap_or_default();
+    let rows = || views.iter().flat_map(|view| of(view).iter().map(move |fact| (view, fact)));
+    let end = |view: &PipelineView, partition| view.end_offset(partition);
+    let behind = |next, end: Option<i64>| end.map(|end| i64::try_from(lag(next, end)).unwrap_or(i64::MAX));
+    Table::default()
+        .text("pipeline", rows().map(|(view, _)| view.name.as_str()))
+        .text("source", rows().map(|(view, _)| view.source.as_str()))
+        .text("topic", rows().map(|(view, _)| view.topic.as_str()))
+        .int("partition", rows().map(|(_, fact)| fact.partition))
+        .bigint("next_offset", rows().map(|(_, fact)| fact.next_offset))
+        .bigint_or_null("end_offset", rows().map(|(view, fact)| end(view, fact.partition)))
+        .bigint_or_null(
+            "lag_records",
+            rows().map(|(view, fact)| behind(fact.next_offset, end(view, fact.partition))),
+        )
+        .instant("watermark", rows().map(|(_, fact)| fact.watermark_ms))
+        .flag("idle", rows().map(|(_, fact)| fact.idle))
+        .finish()
+}
+
+fn epochs(views: &[PipelineView]) -> Result<RecordBatch, ArrowError> {
+    let rows = || {
+        let kept =
+            |view: &'_ PipelineView| view.snapshot.as_ref().map(|snapshot| snapshot.facts().epochs.clone());
+        views.iter().filter_map(move |view| kept(view).map(|epochs| (view, epochs)))
+    };
+    let mut names = Vec::new();
+    let mut facts = Vec::new();
+    for (view, epochs) in rows() {
+        for fact in epochs.iter() {
+            names.push(view.name.as_str());
+            facts.push(fact.clone());
+        }
+    }
+    Table::default()
+        .text("pipeline", names.into_iter())
+        .count("epoch", facts.iter().map(|fact| fact.epoch.0))
+        .instant("committed_at", facts.iter().map(|fact| Some(fact.committed_at_ms)))
+        .double("duration_ms", facts.iter().map(|fact| fact.duration_ms))
+        .count("rows_in", facts.iter().map(|fact| fact.rows_in))
+        .count("bytes_written", facts.iter().map(|fact| fact.bytes_written))
+        .finish()
+}
+
+fn floors(views: &[PipelineView]) -> Result<RecordBatch, ArrowError> {
+    let of = |view| PipelineView::facts(view).map(|facts| facts.floors.as_slice()).unwrap_or_default();
+    let rows = || views.iter().flat_map(|view| of(view).iter().map(move |fact| (view, fact)));
+    Table::default()
+        .text("pipeline", rows().map(|(view, _)| view.name.as_str()))
+        .count("epoch", rows().map(|(_, fact)| fact.epoch.0))
+        .text("source", rows().map(|(view, _)| view.source.as_str()))
+        .text("topic", rows().map(|(view, _)| view.topic.as_str()))
+        .int("partition", rows().map(|(_, fact)| fact.partition))
+        .bigint("next_offset", rows().map(|(_, fact)| fact.next_offset))
+        .instant("floor", rows().map(|(_, fact)| Some(fact.floor_ms)))
+        .finish()
+}
+
+fn schemas(views: &[PipelineView]) -> Result<RecordBatch, ArrowError> {
+    let of = |view| PipelineView::facts(view).map(|facts| facts.schemas.as_slice()).unwrap_or_default();
+    let rows = || views.iter().flat_map(|view| of(view).iter().map(move |fact| (view, fact)));
+    Table::default()
+        .text("source", rows().map(|(view, _)| view.source.as_str()))
+        .bigint("schema_id", rows().map(|(_, fact)| fact.schema_id.into()))
+        .text_or_null("subject", rows().map(|(_, fact)| fact.subject.as_deref()))
+        .bigint_or_null("version", rows().map(|(_, fact)| fact.version.map(Into::into)))
+        .int("partition", rows().map(|(_, fact)| fact.partition))
+        .bigint("first_offset", rows().map(|(_, fact)| fact.first_offset))
+        .flag("compatible", rows().map(|(_, fact)| fact.compatible))
+        .text("detail", rows().map(|(_, fact)| fact.detail.as_str()))
+        .text("pipeline", rows().map(|(view, _)| view.name.as_str()))
+        .finish()
+}
+
+/// There are no sinks yet.
+fn sinks() -> Result<RecordBatch, ArrowError> {
+    let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
+    let count = |name: &str| Field::new(name, DataType::Int64, false);
+    let fields = vec![
+        text("sink", false),
+        text("pipeline", false),
+        text("state", false),
+        count("outbox_rows"),
+        count("outbox_bytes"),
+        count("delivered_epoch"),
+        text("error", true),
+    ];
+    Ok(RecordBatch::new_empty(Arc::new(Schema::new(fields))))
+}

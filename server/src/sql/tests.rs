@@ -1,0 +1,526 @@
+//! What queries answer, what they are refused, and what they cannot do.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use expect_test::{Expect, expect};
+use proptest::prelude::*;
+
+use super::*;
+use crate::catalog::PipelineView;
+use crate::testing::{RevenueRow, revenue, view};
+
+fn views() -> Vec<PipelineView> {
+    let rows: Vec<RevenueRow> = (0..4_i64)
+        .map(|i| {
+            (
+                1_795_348_800_000 + 10_000 * (i / 2),
+                ["DE", "FR"][usize::try_from(i % 2).expect("0 or 1")].into(),
+                10 + i,
+                i < 2,
+            )
+        })
+        .collect();
+    let mut unretained = view("audit", Some(revenue(1, None, true, &[])));
+    unretained.retained = false;
+    vec![
+        unretained,
+        view("revenue", Some(revenue(812, Some(1_795_348_805_000), true, &rows))),
+        view("starting", None),
+    ]
+}
+
+fn limits() -> Limits {
+    Limits { memory_query_bytes: 8 << 20, memory_total_bytes: 16 << 20, ..Limits::default() }
+}
+
+fn answer_within(limits: Limits, sql: &str, timeout: Duration, format: Format) -> Result<String, Fault> {
+    let queries = Queries::new(limits).expect("threads");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut answer = queries.run(views(), sql.to_owned(), Some(timeout), format).await?;
+        let mut text = Vec::new();
+        while let Some(bytes) = answer.next().await? {
+            text.extend_from_slice(&bytes);
+        }
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    })
+}
+
+fn answer(sql: &str, format: Format) -> Result<String, Fault> {
+    answer_within(limits(), sql, Duration::from_secs(30), format)
+}
+
+fn check(sql: &str, format: Format, expected: &Expect) {
+    let text = answer(sql, format).unwrap_or_else(|fault| fault.to_string());
+    let text = text.split(",\"elapsed_ms\"").next().unwrap_or_default();
+    expected.assert_eq(text);
+}
+
+/// The status and text of the fault.
+fn check_fault(sql: &str, expected: &Expect) {
+    let fault = answer(sql, Format::Json).expect_err(sql);
+    expected.assert_eq(&format!("{} {fault}", fault.problem().status));
+}
+
+#[test]
+fn json_answer_names_types_and_epochs() {
+    check(
+        "SELECT * FROM revenue ORDER BY orders LIMIT 1",
+        Format::Json,
+        &expect![[
+            r#"{"columns":[{"name":"window_end","type":"TIMESTAMP(3) WITH TIME ZONE","nullable":false},{"name":"country","type":"VARCHAR","nullable":false},{"name":"orders","type":"BIGINT","nullable":false},{"name":"_final","type":"BOOLEAN","nullable":false}],"rows":[["2026-11-22T12:00:00.000Z","DE",10,true]],"row_count":1,"truncated":false,"epochs":{"revenue":812}"#
+        ]],
+    );
+    check(
+        "SELECT name, state, lag FROM (SELECT p.name, p.state, sum(q.lag_records) AS lag FROM weir.pipelines p JOIN weir.partitions q ON p.name = q.pipeline GROUP BY p.name, p.state) x ORDER BY name",
+        Format::Json,
+        &expect![[r#"{"columns":[{"name":"name","type":"VARCHAR","nullable":false},{"name":"state","type":"VARCHAR","nullable":false},{"name":"lag","type":"BIGINT","nullable":true}],"rows":[["audit","running",10],["revenue","running",10]],"row_count":2,"truncated":false,"epochs":{}"#]],
+    );
+}
+
+#[test]
+fn other_formats_hold_the_same_rows() {
+    let sql =
+        "SELECT country, orders, CASE WHEN _final THEN '' END AS mark FROM revenue ORDER BY orders LIMIT 3";
+    check(
+        sql,
+        Format::Csv,
+        &expect![[r#"
+        country,orders,mark
+        DE,10,""
+        FR,11,""
+        DE,12,
+    "#]],
+    );
+    check(
+        sql,
+        Format::Ndjson,
+        &expect![[r#"
+        {"country":"DE","orders":10,"mark":""}
+        {"country":"FR","orders":11,"mark":""}
+        {"country":"DE","orders":12,"mark":null}
+    "#]],
+    );
+    check(
+        sql,
+        Format::Table,
+        &expect![[r#"
+         country | orders | mark
+        ---------+--------+------
+         DE      |     10 |
+         FR      |     11 |
+         DE      |     12 | NULL
+        (3 rows)
+    "#]],
+    );
+}
+
+#[test]
+fn arrow_stream_reads_back() {
+    let queries = Queries::new(limits()).expect("threads");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let bytes = runtime.block_on(async {
+        let sql = "SELECT orders FROM revenue ORDER BY orders".to_owned();
+        let mut answer = queries.run(views(), sql, None, Format::Arrow).await.expect("a valid query");
+        let mut all = Vec::new();
+        while let Some(bytes) = answer.next().await.expect("rows") {
+            all.extend_from_slice(&bytes);
+        }
+        all
+    });
+    let reader = arrow::ipc::reader::StreamReader::try_new(bytes.as_slice(), None).expect("a schema");
+    let rows: usize = reader.map(|batch| batch.expect("a batch").num_rows()).sum();
+    assert_eq!(rows, 4);
+}
+
+#[test]
+fn tables_are_listed_and_described() {
+    check(
+        "SHOW TABLES",
+        Format::Csv,
+        &expect![[r#"
+        table_schema,table_name
+        public,revenue
+        public,starting
+        weir,pipelines
+        weir,operators
+        weir,partitions
+        weir,epochs
+        weir,floors
+        weir,schemas
+        weir,dead_letters
+        weir,sinks
+    "#]],
+    );
+    check(
+        "DESCRIBE revenue",
+        Format::Csv,
+        &expect![[r#"
+        column_name,data_type,is_nullable
+        window_end,TIMESTAMP(3) WITH TIME ZONE,false
+        country,VARCHAR,false
+        orders,BIGINT,false
+        _final,BOOLEAN,false
+    "#]],
+    );
+    check(
+        "show columns from weir.sinks",
+        Format::Csv,
+        &expect![[r#"
+        column_name,data_type,is_nullable
+        sink,VARCHAR,false
+        pipeline,VARCHAR,false
+        state,VARCHAR,false
+        outbox_rows,BIGINT,false
+        outbox_bytes,BIGINT,false
+        delivered_epoch,BIGINT,false
+        error,VARCHAR,true
+    "#]],
+    );
+    check(
+        "DESCRIBE weir.dead_letters",
+        Format::Csv,
+        &expect![[r#"
+            column_name,data_type,is_nullable
+            pipeline,VARCHAR,true
+            source,VARCHAR,true
+            topic,VARCHAR,true
+            partition,INT,true
+            offset,BIGINT,true
+            record_time,TIMESTAMP(3) WITH TIME ZONE,true
+            schema_id,BIGINT,true
+            reason,VARCHAR,true
+            detail,VARCHAR,true
+            key,VARBINARY,true
+            payload,VARBINARY,true
+            epoch,BIGINT,true
+        "#]],
+    );
+    for (name, sql) in system::NAMES.map(|name| (name, format!("SELECT * FROM weir.{name}"))) {
+        answer(&sql, Format::Csv).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+    }
+    check(
+        "SELECT * FROM weir.dead_letters WHERE pipeline = 'revenue'",
+        Format::Csv,
+        &expect![[r#"
+        pipeline,source,topic,partition,offset,record_time,schema_id,reason,detail,key,payload,epoch
+        revenue,orders,shop.orders,0,17,1970-01-01T00:00:01.000Z,,bad_framing,no magic byte,,eA==,3
+    "#]],
+    );
+    check(
+        "SELECT * FROM weir.epochs WHERE epoch > 810",
+        Format::Csv,
+        &expect![[r#"
+        pipeline,epoch,committed_at,duration_ms,rows_in,bytes_written
+        revenue,811,1970-01-01T00:13:31.000Z,4.0,10,100
+        revenue,812,1970-01-01T00:13:32.000Z,4.0,10,100
+    "#]],
+    );
+    check(
+        "SELECT * FROM weir.pipelines",
+        Format::Csv,
+        &expect![[r#"
+        name,state,epoch,committed_at,watermark,rows_in,rows_out,late_rows,tombstones,dead_letters,error
+        audit,running,1,2026-11-22T12:00:00.250Z,,90,5,1,2,3,
+        revenue,running,812,2026-11-22T12:00:00.250Z,2026-11-22T12:00:05.000Z,90,5,1,2,3,
+        starting,running,0,,,0,0,0,0,0,
+    "#]],
+    );
+}
+
+#[test]
+fn explain_shows_the_plan() {
+    let text = answer("EXPLAIN SELECT count(*) FROM revenue", Format::Csv).expect("a plan");
+    assert!(text.contains("Aggregate"), "{text}");
+    answer("EXPLAIN ANALYZE SELECT count(*) FROM revenue", Format::Csv).expect("a plan that ran");
+}
+
+#[test]
+fn nothing_but_reading_is_allowed() {
+    for sql in [
+        "CREATE TABLE x (a INT)",
+        "CREATE EXTERNAL TABLE x STORED AS CSV LOCATION '/etc/passwd'",
+        "CREATE VIEW v AS SELECT 1",
+        "CREATE TABLE x AS SELECT * FROM revenue",
+        "CREATE FUNCTION f() RETURNS INT RETURN 1",
+        "COPY revenue TO '/tmp/x.csv'",
+        "COPY (SELECT 1) TO '/tmp/x.csv' STORED AS CSV",
+        "INSERT INTO revenue SELECT * FROM revenue",
+        "UPDATE revenue SET orders = 1",
+        "DELETE FROM revenue",
+        "DROP TABLE revenue",
+        "TRUNCATE TABLE revenue",
+        "SET datafusion.execution.batch_size = 1",
+        "RESET datafusion.execution.batch_size",
+        "SHOW ALL",
+        "SHOW datafusion.execution.batch_size",
+        "SHOW FUNCTIONS",
+        "SHOW CREATE TABLE revenue",
+        "SHOW TABLES LIKE 'x'",
+        "PREPARE p AS SELECT 1",
+        "EXECUTE p",
+        "DEALLOCATE p",
+        "BEGIN",
+        "COMMIT",
+        "USE weir",
+        "ATTACH DATABASE 'x' AS y",
+        "EXPLAIN INSERT INTO revenue SELECT * FROM revenue",
+        "EXPLAIN COPY revenue TO '/tmp/x.csv'",
+        "SELECT 1; SELECT 2",
+        "SELECT * INTO x FROM revenue",
+        "WITH x AS (INSERT INTO revenue SELECT * FROM revenue) SELECT * FROM x",
+        "",
+        ";",
+        "-- nothing",
+    ] {
+        let fault = answer(sql, Format::Json).expect_err(sql);
+        assert_eq!(fault.problem().status, 400, "{sql}: {fault}");
+        assert!(fault.problem().hint.is_some() || fault.problem().code() == Some("E0301"), "{sql}: {fault}");
+    }
+}
+
+#[test]
+fn files_urls_and_settings_are_no_tables() {
+    for sql in [
+        "SELECT * FROM 'file.csv'",
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM \"file:///etc/passwd\"",
+        "SELECT * FROM 'http://127.0.0.1:1/x.parquet'",
+        "SELECT * FROM \"s3://bucket/x.json\"",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM read_parquet('/etc/passwd')",
+        "SELECT * FROM information_schema.tables",
+        "SELECT * FROM information_schema.df_settings",
+        "SELECT * FROM weir.information_schema.tables",
+        "SELECT * FROM datafusion.public.revenue",
+    ] {
+        let fault = answer(sql, Format::Json).expect_err(sql);
+        assert_eq!(fault.problem().status, 400, "{sql}: {fault}");
+    }
+    answer("SELECT * FROM weir.public.revenue", Format::Json).expect("the qualified name of a table");
+}
+
+#[test]
+fn faults_say_what_where_and_what_was_meant() {
+    check_fault(
+        "SELECT contry FROM revenue",
+        &expect![[r#"400 no column "contry" (did you mean "country"?) at 1:8 [E0301]"#]],
+    );
+    check_fault(
+        "SELECT\n  r.ordrs\nFROM revenue r",
+        &expect![[r#"400 no column "ordrs" (did you mean "orders"?) at 2:3 [E0301]"#]],
+    );
+    check_fault(
+        "SELECT * FROM revenu",
+        &expect![[r#"400 no table "revenu" (did you mean "revenue"?) at 1:15 [E0301]"#]],
+    );
+    check_fault(
+        "SELECT * FROM pipelines",
+        &expect![[r#"400 no table "pipelines" (did you mean "weir.pipelines"?) at 1:15 [E0301]"#]],
+    );
+    check_fault(
+        "SELECT * FROM 'file.csv'",
+        &expect![[
+            r#"400 no table "file.csv" (SHOW TABLES lists the tables; files and URLs can't be read) at 1:16 [E0301]"#
+        ]],
+    );
+    check_fault("SELEC 1", &expect!["400 expected: an SQL statement, found: SELEC at 1:1 [E0301]"]);
+    check_fault("SELECT count(orders FROM revenue", &expect!["400 expected: ), found: FROM at 1:21 [E0301]"]);
+    check_fault("SELECT 'open", &expect!["400 unterminated string literal at 1:8 [E0301]"]);
+    check_fault(
+        "SELECT cout(orders) FROM revenue",
+        &expect![[r#"400 invalid function 'cout' (did you mean "cot"?) at 1:8 [E0301]"#]],
+    );
+    check_fault(
+        "SELECT country, sum(orders) FROM revenue",
+        &expect![[r#"400 column "revenue.country" is neither in GROUP BY nor inside an aggregate function (add it to GROUP BY, or take max() or another aggregate of it) at 1:8 [E0301]"#]],
+    );
+    check_fault(
+        "SELECT country + 1 FROM revenue WHERE country > DATE '2026-01-01'",
+        &expect!["400 cannot coerce arithmetic expression Utf8 + Int64 to valid types at 1:8 [E0301]"],
+    );
+    check_fault(
+        "SELECT a.country, b.country FROM revenue a JOIN revenue b ON a.country = b.country",
+        &expect![[r#"400 column "country" appears twice (rename one with AS) [E0301]"#]],
+    );
+    check_fault(
+        "SELECT country FROM revenue a JOIN revenue b ON a.country = b.country",
+        &expect![[
+            r#"400 column "country" is in several tables (write the table's name before it) at 1:8 [E0301]"#
+        ]],
+    );
+    check_fault(
+        "SELECT * FROM audit",
+        &expect![[r#"400 pipeline "audit" keeps no result table (its retention is 0s) [E0301]"#]],
+    );
+    check_fault(
+        "SELECT * FROM starting",
+        &expect![[r#"503 table "starting" is not ready: it is starting [E0307]"#]],
+    );
+    check_fault(
+        "SELECT 1; DROP TABLE revenue",
+        &expect!["400 the request has 2 statements (send them one by one) [E0302]"],
+    );
+    check_fault(
+        "DELETE FROM revenue",
+        &expect![
+            "400 DELETE is not allowed: queries only read (send one SELECT, EXPLAIN, SHOW TABLES, SHOW COLUMNS or DESCRIBE) [E0302]"
+        ],
+    );
+}
+
+#[test]
+fn failures_on_the_data_are_422() {
+    check_fault("SELECT orders / 0 FROM revenue", &expect!["422 divide by zero error [E0303]"]);
+    check_fault("SELECT orders / (orders - 10) FROM revenue", &expect!["422 divide by zero error [E0303]"]);
+    check_fault(
+        "SELECT CAST(country AS INT) FROM revenue",
+        &expect!["422 cast error: Cannot cast string 'DE' to value of Int32 type [E0303]"],
+    );
+}
+
+#[test]
+fn memory_is_limited() {
+    let sql = "SELECT v * 7 % 10000019 AS k, count(*) AS n FROM generate_series(1, 100000000) AS t(v) GROUP BY k ORDER BY n LIMIT 1";
+    check_fault(
+        sql,
+        &expect!["422 the query needs more than the 8 MiB that one query may use (group by fewer values, select fewer rows, or add a WHERE on the time column) [E0304]"],
+    );
+    for sql in [
+        "SELECT repeat('x', 2000000000)",
+        "SELECT lpad('x', 2000000000)",
+        "SELECT rpad('x', 2000000000, 'ab')",
+        "SELECT range(1, 10000000000)",
+        "SELECT generate_series(10000000000, 1, -1)",
+        "SELECT array_repeat('x', 2000000000)",
+        "SELECT array_resize([1], 2000000000)",
+        "SELECT list_repeat(1, 2000000000)",
+        "SELECT * FROM generate_series(1, length(repeat('x', 2000000000)))",
+        "SELECT range(DATE '2000-01-01', DATE '9000-01-01', INTERVAL '1' DAY)",
+    ] {
+        let fault = answer(sql, Format::Json).expect_err(sql);
+        assert!(matches!(fault.problem().status, 400 | 422), "{sql}: {fault}");
+    }
+    answer(
+        "SELECT repeat('ab', 3) AS a, lpad('7', 3, '0') AS b, range(1, 4) AS c, array_repeat(1, 2) AS d",
+        Format::Json,
+    )
+    .expect("small results");
+}
+
+#[test]
+fn long_answers_are_cut_in_json_and_whole_when_streamed() {
+    let sql = "SELECT value FROM generate_series(1, 25000) ORDER BY value";
+    let json = answer(sql, Format::Json).expect("rows");
+    assert!(json.contains("\"row_count\":10000,\"truncated\":true"), "{}", &json[json.len() - 200..]);
+    let csv = answer(sql, Format::Csv).expect("rows");
+    assert_eq!(csv.lines().count(), 25_001);
+    let exact = answer("SELECT value FROM generate_series(1, 10000)", Format::Json).expect("rows");
+    assert!(exact.contains("\"row_count\":10000,\"truncated\":false"));
+}
+
+const ENDLESS: &str = "SELECT count(*) FROM generate_series(1, 100000000000) a WHERE a.value % 7 = 3";
+
+#[test]
+fn time_is_limited() {
+    let started = Instant::now();
+    let fault =
+        answer_within(limits(), ENDLESS, Duration::from_millis(200), Format::Json).expect_err("endless");
+    assert_eq!(fault.problem().status, 503);
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn abandoned_queries_make_room_for_others() {
+    let queries = Queries::new(Limits { running_max: 1, ..limits() }).expect("threads");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    runtime.block_on(async {
+        let endless = queries.run(views(), ENDLESS.to_owned(), None, Format::Json);
+        tokio::time::timeout(Duration::from_millis(200), endless).await.expect_err("it does not end");
+        // Dropped: its place becomes free as soon as it notices.
+        let mut refused = 0;
+        loop {
+            match queries.run(views(), "SELECT 1".to_owned(), None, Format::Json).await {
+                Ok(_) => break,
+                Err(fault) => assert_eq!(fault.problem().status, 429, "{fault}"),
+            }
+            refused += 1;
+            assert!(refused < 1_000, "the place never became free");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+}
+
+/// None of these may take the process down: a stack overflow is no panic that could be caught.
+#[test]
+fn deep_texts_are_answered_or_refused() {
+    let n = 100_000;
+    let deep = [
+        format!("SELECT {}1", "(".repeat(n)),
+        format!("SELECT {}1{}", "(".repeat(n), ")".repeat(n)),
+        format!("SELECT 1{}", "+1".repeat(n)),
+        format!("SELECT 1{}", "+1".repeat(900)),
+        format!("SELECT true{}", " AND true".repeat(900)),
+        format!("SELECT orders FROM revenue WHERE orders = 0{}", " OR orders = 1".repeat(450)),
+        format!("SELECT {}true", "NOT ".repeat(n)),
+        format!("SELECT {}true", "NOT ".repeat(900)),
+        format!("SELECT {}1", "- ".repeat(900)),
+        format!("SELECT {}1", "-".repeat(n)),
+        format!("SELECT 1{}", "::int".repeat(900)),
+        format!("SELECT a{}", ".b".repeat(n / 100)),
+        format!("SELECT [1]{}", "[1]".repeat(900)),
+        format!("SELECT {}{}", "[".repeat(n), "]".repeat(n)),
+        format!("SELECT {}1", "CASE WHEN ".repeat(900)),
+        format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(450)),
+        format!("SELECT 1{}", " UNION SELECT 1".repeat(300)),
+        format!("SELECT * FROM {}revenue{}", "(SELECT * FROM ".repeat(900), ")".repeat(900)),
+        format!("SELECT * FROM {}revenue{}", "(SELECT * FROM ".repeat(40), ")".repeat(40)),
+        format!("SELECT 1 FROM revenue{}", " NATURAL JOIN revenue".repeat(900)),
+        format!("SELECT 1 FROM revenue{}", ", revenue".repeat(3_000)),
+        format!("SELECT {}1{}", "abs(".repeat(900), ")".repeat(900)),
+        format!("SELECT {}1{}", "abs(".repeat(30), ")".repeat(30)),
+        format!("SELECT 1 IN (1{})", ",1".repeat(3_000)),
+        format!("SELECT '1'{}", " COLLATE x".repeat(900)),
+        format!("SELECT {}'1' DAY", "INTERVAL ".repeat(900)),
+        format!(
+            "WITH {} SELECT 1",
+            (0..500).map(|i| format!("t{i} AS (SELECT 1)")).collect::<Vec<_>>().join(",")
+        ),
+        format!("SELECT {}", "x".repeat(300_000)),
+        "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT * FROM t LIMIT 3"
+            .to_owned(),
+        "SELECT \u{0}".to_owned(),
+        "SELECT '\u{1F600}', \"\u{1F600}\" FROM".to_owned(),
+    ];
+    let queries = Arc::new(Queries::new(limits()).expect("threads"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    for sql in deep {
+        let result =
+            runtime.block_on(queries.run(views(), sql.clone(), Some(Duration::from_secs(20)), Format::Json));
+        if let Err(fault) = result {
+            let shown: String = sql.chars().take(60).collect();
+            assert!(matches!(fault.problem().status, 400 | 422 | 503), "{shown}: {fault}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_text_is_parsed_or_refused(words in proptest::collection::vec(
+        prop_oneof![
+            Just("SELECT"), Just("FROM"), Just("revenue"), Just("WHERE"), Just("("), Just(")"), Just(","), Just("*"),
+            Just("GROUP BY"), Just("'"), Just("\""), Just("1"), Just("-"), Just(";"), Just("/*"), Just("--"), Just("$$"),
+            Just("INSERT"), Just("EXPLAIN"), Just("SHOW"), Just("TABLES"), Just("COPY"), Just("TO"), Just("WITH"),
+            Just("AS"), Just("\u{e9}"), Just("\n"), Just("E'\\"), Just("U&'\\"), Just("ORDER BY"), Just("::"), Just("."),
+        ],
+        0..12,
+    )) {
+        match statement::parse(&words.join(" ")) {
+            Ok(_) => {}
+            Err(fault) => prop_assert_eq!(fault.problem().status, 400),
+        }
+    }
+}

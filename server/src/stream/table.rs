@@ -1,0 +1,169 @@
+//! One table's last committed epochs: a ring that clients resume from, and the newest snapshot.
+//!
+//! Invariants:
+//! 1. The ring holds every epoch behind `base`, in order: whoever has `base` or a later epoch can go
+//!    on from it. It keeps at least the last [`KEPT`], within [`BYTES_MAX`].
+//! 2. The newest snapshot is that of the ring's last epoch.
+//! 3. Publishing takes a lock for moments only: it never waits for a client.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
+
+use super::rows::{EpochRows, TimeColumn};
+use crate::catalog::Committed;
+
+/// How long epochs are kept: a little longer than promised.
+const KEPT: Duration = Duration::from_secs(70);
+/// Most memory of a table's ring.
+const BYTES_MAX: usize = 64 << 20;
+/// Encoded snapshots of the newest epoch, one for each `last` that clients asked for.
+const SNAPSHOTS_MAX: usize = 4;
+
+/// A result table as clients follow it.
+pub(super) struct Table {
+    pub(super) name: String,
+    /// Its number in event ids.
+    pub(super) number: u32,
+    /// Set before the first client reads a row.
+    time: OnceLock<Option<TimeColumn>>,
+
+    ring: Mutex<Ring>,
+}
+
+#[derive(Default)]
+struct Ring {
+    latest: Option<Arc<dyn Committed>>,
+    key: Arc<Vec<usize>>,
+    /// The epoch before the first one in `epochs`.
+    base: u64,
+    epochs: VecDeque<(Instant, Arc<EpochRows>)>,
+    /// Of the newest epoch, by `last`.
+    snapshots: Vec<(Option<i64>, Bytes)>,
+}
+
+/// What a client that has an epoch needs.
+pub(super) enum Since {
+    /// Nothing: it has the newest, or there is none yet.
+    Nothing,
+    /// These, in order; at least one.
+    Epochs(Vec<Arc<EpochRows>>),
+    /// A snapshot: what came behind its epoch is gone, or it has none.
+    Snapshot(Arc<dyn Committed>),
+}
+
+/// What an epoch changed.
+pub(super) struct Change {
+    pub(super) epoch: u64,
+    pub(super) watermark_ms: Option<i64>,
+    pub(super) upserts: Vec<RecordBatch>,
+    pub(super) deletes: Vec<RecordBatch>,
+    /// The table behind it.
+    pub(super) table: Arc<dyn Committed>,
+}
+
+impl Table {
+    pub(super) fn new(name: String, number: u32) -> Self {
+        Self { name, number, time: OnceLock::new(), ring: Mutex::default() }
+    }
+
+    /// Where rows' times are; none is known before [`Self::recovered`].
+    pub(super) fn time(&self) -> Option<TimeColumn> {
+        self.time.get().copied().flatten()
+    }
+
+    /// Tells of the state that the pipeline recovered. Ignored when an epoch is known already.
+    /// Returns whether it was news.
+    pub(super) fn recovered(&self, table: &Arc<dyn Committed>, time: Option<TimeColumn>) -> bool {
+        self.time.get_or_init(|| time);
+        let mut ring = self.ring();
+        if ring.latest.is_some() {
+            return false;
+        }
+        ring.start(table.clone());
+        true
+    }
+
+    /// Adds a committed epoch. `now` decides what is too old to be kept.
+    pub(super) fn publish(&self, change: Change, now: Instant) {
+        let mut ring = self.ring();
+        let Some(latest) = &ring.latest else { return ring.start(change.table) };
+        if change.epoch <= latest.facts().epoch.0 {
+            return;
+        }
+        let key = ring.key.clone();
+        let rows = EpochRows::new(change.epoch, change.watermark_ms, key, change.upserts, change.deletes);
+        ring.epochs.push_back((now, Arc::new(rows)));
+        ring.latest = Some(change.table);
+        ring.snapshots.clear();
+        ring.evict(now);
+    }
+
+    /// What a client needs that has `epoch`.
+    pub(super) fn since(&self, epoch: Option<u64>) -> Since {
+        let ring = self.ring();
+        let Some(latest) = &ring.latest else { return Since::Nothing };
+        match epoch {
+            Some(epoch) if epoch == latest.facts().epoch.0 => Since::Nothing,
+            Some(epoch) if ring.base <= epoch && epoch < latest.facts().epoch.0 => {
+                let first = ring.epochs.partition_point(|(_, rows)| rows.epoch <= epoch);
+                Since::Epochs(ring.epochs.range(first..).map(|(_, rows)| rows.clone()).collect())
+            }
+            _ => Since::Snapshot(latest.clone()),
+        }
+    }
+
+    /// Whether rows are appended.
+    pub(super) fn is_append(&self) -> bool {
+        self.ring().key.is_empty()
+    }
+
+    /// The newest snapshot, to begin anew with.
+    pub(super) fn latest(&self) -> Option<Arc<dyn Committed>> {
+        self.ring().latest.clone()
+    }
+
+    /// A snapshot that was encoded before, if it still is the newest.
+    pub(super) fn encoded_snapshot(&self, epoch: u64, last_ms: Option<i64>) -> Option<Bytes> {
+        let ring = self.ring();
+        let is_newest = ring.latest.as_ref().is_some_and(|latest| latest.facts().epoch.0 == epoch);
+        let found = ring.snapshots.iter().find(|(last, _)| *last == last_ms);
+        found.filter(|_| is_newest).map(|(_, bytes)| bytes.clone())
+    }
+
+    /// Keeps an encoded snapshot while it is the newest.
+    pub(super) fn keep_snapshot(&self, epoch: u64, last_ms: Option<i64>, bytes: Bytes) {
+        let mut ring = self.ring();
+        let is_newest = ring.latest.as_ref().is_some_and(|latest| latest.facts().epoch.0 == epoch);
+        if is_newest && ring.snapshots.len() < SNAPSHOTS_MAX {
+            ring.snapshots.push((last_ms, bytes));
+        }
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ring {
+    fn start(&mut self, table: Arc<dyn Committed>) {
+        self.key = Arc::new(table.key());
+        self.base = table.facts().epoch.0;
+        self.latest = Some(table);
+    }
+
+    fn evict(&mut self, now: Instant) {
+        let mut bytes: usize = self.epochs.iter().map(|(_, rows)| rows.bytes()).sum();
+        while let Some((at, rows)) = self.epochs.front() {
+            if now.saturating_duration_since(*at) <= KEPT && bytes <= BYTES_MAX {
+                break;
+            }
+            bytes -= rows.bytes().min(bytes);
+            self.base = rows.epoch;
+            self.epochs.pop_front();
+        }
+    }
+}
