@@ -3,7 +3,7 @@
 use std::fmt;
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, LogLevel, Options,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, InfoLogger, LogLevel, Options,
     WriteBufferManager,
 };
 
@@ -42,9 +42,10 @@ impl Memory {
         // bounds the disk it takes and the time to replay it (some 0.3 s).
         options.set_max_total_wal_size(64 << 20);
         options.set_max_manifest_file_size(16 << 20);
-        options.set_log_level(LogLevel::Warn);
-        options.set_max_log_file_size(1 << 20);
-        options.set_keep_log_file_num(2);
+        // By default RocksDB keeps a log file in the folder, even in one that it only reads.
+        options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Warn, |_, text| {
+            tracing::warn!(detail = text.trim_end(), "rocksdb has a warning");
+        }));
         options.set_stats_dump_period_sec(0);
         options
     }

@@ -13,7 +13,7 @@
 //! Invariants:
 //! 1. Everything of an epoch is in one write: it exists whole or not at all.
 //! 2. [`Transaction::commit`] returns after the log is synced; an epoch number is never reused.
-//! 3. Every value has a format version and a checksum ([`frame`]); what does not read back as it was
+//! 3. Every value has a format version and a checksum (`frame.rs`); what does not read back as it was
 //!    written is an error that names it, never a panic and never a wrong number.
 
 mod error;

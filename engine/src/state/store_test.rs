@@ -288,9 +288,18 @@ fn a_second_opener_is_refused_and_the_identity_is_kept() {
     store.set_identity(&identity()).expect("written");
     assert!(matches!(Store::open(&path, &memory), Err(Error::Locked { .. })));
     drop(store);
+    let files = || {
+        let entries = std::fs::read_dir(&path).expect("a folder").map(|entry| {
+            let entry = entry.expect("readable");
+            (entry.file_name(), entry.metadata().expect("known").modified().expect("known"))
+        });
+        entries.collect::<BTreeMap<_, _>>()
+    };
+    let before = files();
     let store = Store::open_read_only(&path).expect("opened");
     assert_eq!(store.identity().expect("readable"), Some(identity()));
     assert!(store.set_identity(&identity()).is_err(), "read only");
+    assert_eq!(files(), before, "nothing is written");
 }
 
 /// Overwrites the value at `key` with what `damage` makes of it.
