@@ -56,6 +56,7 @@ impl Snapshot {
         &self.facts
     }
 
+    /// The committed epoch; 0 before the first.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.facts.epoch
