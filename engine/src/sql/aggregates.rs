@@ -7,13 +7,13 @@ use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{AggregateUDF, Expr};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::aggregate::AggregateExprBuilder;
 
 use super::error::{AGGREGATE, Refusal, from_datafusion};
 use super::fingerprint::Canonical;
 use super::lower::Context;
 use super::physical::Physical;
 use super::type_name;
+use crate::aggregate::Layout;
 use crate::dataflow::plan::{Call, Function};
 
 /// Lowers one aggregate expression for rows of `rows`; `field` is its column in the plan.
@@ -52,14 +52,25 @@ pub(super) fn lower_call(
         .map_err(refused)?;
     let field = Arc::new(Field::new(field.name(), field.data_type().clone(), field.is_nullable()));
     let function = function(&func, params.distinct);
-    check_types(&function, &arg_fields, &field).map_err(|message| {
-        let at = context.sites.call(func.name()).unwrap_or_else(|| context.aggregation());
-        vec![Refusal::new(AGGREGATE, at, message)]
-    })?;
-    if let Function::Other { .. } = function {
-        check_accumulator(&func, &args, params.distinct, rows).map_err(refused)?;
+    let call = Call { function, args, arg_fields, filter: filter.map(|filter| filter.expr), field };
+    if is_computed(&call) {
+        return Ok(call);
     }
-    Ok(Call { function, args, arg_fields, filter: filter.map(|filter| filter.expr), field })
+    let types: Vec<String> = call.arg_fields.iter().map(|arg| type_name(arg.data_type())).collect();
+    let message = format!("{} of {} is not supported", func.name(), types.join(", "));
+    let at = context.sites.call(func.name()).unwrap_or_else(|| context.aggregation());
+    Err(vec![Refusal::new(AGGREGATE, at, message)])
+}
+
+/// Whether the engine has an accumulator for the call's types. DataFusion's sums of durations wrap,
+/// and its extremes of maps and unions fail at run time: they are none.
+fn is_computed(call: &Call) -> bool {
+    let result = call.field.data_type();
+    match call.function {
+        Function::Sum | Function::Avg if !result.is_numeric() => false,
+        Function::Min | Function::Max if matches!(result, DataType::Map(..) | DataType::Union(..)) => false,
+        _ => Layout::new(Vec::new(), [call]).is_ok(),
+    }
 }
 
 /// The function of DataFusion's aggregate called `func`. Of DISTINCT ones only `count` gets here.
@@ -79,38 +90,4 @@ fn function(func: &Arc<AggregateUDF>, distinct: bool) -> Function {
         ("bool_or", false) => Function::BoolOr,
         _ => Function::Other { udf: Arc::clone(func), distinct },
     }
-}
-
-/// Refuses what DataFusion sums and averages, but the engine does not: durations and intervals.
-fn check_types(function: &Function, args: &[FieldRef], result: &FieldRef) -> Result<(), String> {
-    let is_number = |data_type: &DataType| data_type.is_numeric();
-    let (name, is_supported): (_, fn(&DataType) -> bool) = match function {
-        Function::Sum => ("sum", DataType::is_numeric),
-        Function::Avg => ("avg", DataType::is_numeric),
-        Function::Moments { .. } => ("variance", |data_type| *data_type == DataType::Float64),
-        _ => return Ok(()),
-    };
-    let unsupported = args.iter().find(|arg| !is_supported(arg.data_type()));
-    match unsupported {
-        Some(arg) => Err(format!("{name} of {} is not supported", type_name(arg.data_type()))),
-        None if !is_number(result.data_type()) => {
-            Err(format!("{name} as {} is not supported", type_name(result.data_type())))
-        }
-        None => Ok(()),
-    }
-}
-
-/// DataFusion says only when an accumulator is made whether it exists for the types.
-fn check_accumulator(
-    func: &Arc<AggregateUDF>,
-    args: &[Arc<dyn PhysicalExpr>],
-    distinct: bool,
-    rows: &DFSchema,
-) -> Result<(), DataFusionError> {
-    let call = AggregateExprBuilder::new(Arc::clone(func), args.to_vec())
-        .schema(Arc::clone(rows.inner()))
-        .alias(func.name())
-        .with_distinct(distinct)
-        .build()?;
-    call.create_accumulator().map(drop)
 }

@@ -392,7 +392,7 @@ impl Lowering<'_> {
 
     fn key_not_selected(&self, key: usize, n_keys: usize) -> Refusal {
         let group_by = &self.context.checked.group_by;
-        let at = if group_by.len() == n_keys { group_by[key] } else { self.context.aggregation() };
+        let at = if group_by.len() == n_keys { group_by[key] } else { Span::empty() };
         let at = if at == Span::empty() { self.context.aggregation() } else { at };
         let message = match self.chain.aggregate.map(|node| &node.group_expr[key]) {
             Some(Expr::Column(column)) => format!("the GROUP BY column \"{}\" is not selected", column.name),

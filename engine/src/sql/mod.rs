@@ -3,7 +3,7 @@
 //! ```text
 //! text ─► parse ─► check ────────────► DataFusion: plan, coerce, simplify, prune ─► chain ─► lower ─► Plan
 //!         dialect  refusals,           (catalog: the sources as tables;                      physical,
-//!                  windows taken out    checked: arithmetic that fails)                      aggregates
+//!                  windows taken out    checked: arithmetic that fails)                      logic, aggregates
 //! ```
 //!
 //! Invariants:
@@ -22,6 +22,7 @@ mod dialect;
 mod error;
 mod explain;
 mod fingerprint;
+mod logic;
 mod lower;
 mod outputs;
 mod parse;

@@ -11,7 +11,7 @@ use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
-use super::checked;
+use super::{checked, logic};
 
 /// How deep an expression may be once WITH queries and subqueries are merged into it. Operators
 /// evaluate it recursively, at up to 2 KiB of stack a level.
@@ -47,7 +47,8 @@ impl Physical {
             );
         }
         let canonical = canonical(expr, schema)?;
-        Ok(Lowered { expr: checked::fail_on_overflow(physical)?, canonical })
+        let expr = logic::decide_by_row(checked::fail_on_overflow(physical)?)?;
+        Ok(Lowered { expr, canonical })
     }
 }
 

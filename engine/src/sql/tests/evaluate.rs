@@ -145,6 +145,28 @@ fn division_by_zero_fails() {
 }
 
 #[test]
+fn side_that_decides_wins_over_an_error_in_either_order() {
+    let alone = |predicate: &str, id: usize| {
+        let plan = planned(&format!("SELECT id FROM orders WHERE {predicate}"));
+        let row = rows(&plan).slice(id - 1, 1);
+        run(&plan.before, row).map(|batch| batch.num_rows()).ok()
+    };
+    for predicate in ["id / amount > 0 AND amount <> 0", "amount <> 0 AND id / amount > 0"] {
+        assert_eq!(alone(predicate, 3), Some(0), "false wins: {predicate}");
+        assert_eq!(alone(predicate, 1), Some(0), "no error: {predicate}");
+    }
+    for predicate in ["id / amount > 0 OR amount = 0", "amount = 0 OR id / amount > 0"] {
+        assert_eq!(alone(predicate, 3), Some(1), "true wins: {predicate}");
+    }
+    for predicate in ["id / amount > 0 AND paid", "paid AND id / amount > 0", "id / amount > 0 OR amount > 0"]
+    {
+        assert_eq!(alone(predicate, 3), None, "null or the other value does not win: {predicate}");
+    }
+    let nested = "NOT (id / amount > 0 OR amount = 0) OR (1 / amount = 1 AND (amount > 0 AND paid))";
+    assert_eq!(alone(nested, 3), Some(0));
+}
+
+#[test]
 fn constants_are_folded_before_the_run() {
     let plan = planned("SELECT id FROM orders WHERE id < 1 + 2 * 3");
     let [Step::Filter(predicate), Step::Project { .. }] = plan.before.as_slice() else {

@@ -24,6 +24,8 @@ fn formatting_case_and_aliases_do_not_change_it() {
         SQL.replace(' ', "\n  ").replace("count(*)", "COUNT( * )"),
         SQL.replace("WHERE", "AS w /* the rows */ WHERE w.").replace("w. amount", "w.amount"),
         SQL.replace("INTERVAL '10' SECOND", "INTERVAL '10' SECOND, INTERVAL '-20' SECOND"),
+        SQL.replace("GROUP BY window_start, window_end, country", "GROUP BY 1, 2, 3"),
+        SQL.replace("GROUP BY window_start, window_end, country", "GROUP BY ALL"),
         format!("WITH x AS ({SQL}) SELECT * FROM x"),
     ];
     for sql in same {

@@ -18,6 +18,11 @@ fn tables() -> Vec<TableDef> {
     let zoned = DataType::Timestamp(TimeUnit::Millisecond, Some("+00:00".into()));
     let address =
         Fields::from(vec![Field::new("city", DataType::Utf8, true), Field::new("zip", DataType::Utf8, true)]);
+    let tag = Fields::from(vec![
+        Field::new("key", DataType::Utf8, false),
+        Field::new("value", DataType::Utf8, true),
+    ]);
+    let tags = DataType::Map(Arc::new(Field::new("entries", DataType::Struct(tag), false)), false);
     let orders = Schema::new(vec![
         Field::new("id", DataType::Int64, false),
         Field::new("country", DataType::Utf8, true),
@@ -29,6 +34,7 @@ fn tables() -> Vec<TableDef> {
         Field::new("ordered_at", zoned.clone(), true),
         Field::new("shipped_at", zoned.clone(), true),
         Field::new("address", DataType::Struct(address), true),
+        Field::new("tags", tags, true),
     ]);
     let clicks =
         Schema::new(vec![Field::new("userId", DataType::Utf8, false), Field::new("clickedAt", zoned, false)]);

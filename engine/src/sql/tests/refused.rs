@@ -44,7 +44,7 @@ refusals! {
     unknown_table: "SELECT id FROM oders" => expect![[r#"1:16: unknown table "oders" (did you mean "orders"?) [E0203]"#]];
     unknown_table_far: "SELECT id FROM public.customers" => expect![[r#"1:16: unknown table "public.customers" (sources have no schema in front of their name) [E0203]"#]];
     unknown_column: "SELECT id,\n  amonut FROM orders" => expect![[r#"2:3: unknown column "amonut" (did you mean "amount"?) [E0204]"#]];
-    unknown_column_far: "SELECT o.revenue FROM orders AS o" => expect![[r#"1:8: unknown column "revenue" of "o" (there are "id", "country", "amount", "price", "weight", "quantity", "paid", "ordered_at", "shipped_at", "address") [E0204]"#]];
+    unknown_column_far: "SELECT o.revenue FROM orders AS o" => expect![[r#"1:8: unknown column "revenue" of "o" (there are "id", "country", "amount", "price", "weight", "quantity", "paid", "ordered_at", "shipped_at", "address", "tags") [E0204]"#]];
     column_case: "SELECT userId FROM clicks" => expect![[r#"1:8: unknown column "userid" (write "userId" in double quotes: unquoted names are lower-cased) [E0204]"#]];
     comma_join: "SELECT id FROM orders, clicks" => expect!["1:24: joins are not supported yet: a pipeline reads one source (make a pipeline of each source, and join their result tables where you query them) [E0207]"];
     unknown_function: "SELECT id, uper(country) AS c FROM orders" => expect!["1:12: invalid function 'uper' (did you mean 'upper'?) [E0205]"];
@@ -130,6 +130,7 @@ refusals! {
         1:52: count takes one argument (count each column for itself) [E0222]"#]];
     sum_of_text: "SELECT window_start, sum(country) AS s FROM @ GROUP BY window_start" => expect!["1:22: function 'sum' failed to match any signature [E0205]"];
     sum_of_durations: "SELECT window_start, sum(shipped_at - ordered_at) AS s FROM @ GROUP BY window_start" => expect!["1:22: sum of INTERVAL is not supported [E0222]"];
+    max_of_a_map: "SELECT window_start, max(tags) AS n FROM @ GROUP BY window_start" => expect!["1:22: max of MAP<VARCHAR, VARCHAR> is not supported [E0222]"];
     unnest: "SELECT unnest([1, 2]) AS x FROM orders" => expect!["1:8: unnest is not supported (take single elements: list[1]) [E0223]"];
     sample: "SELECT id FROM orders TABLESAMPLE (10 PERCENT)" => expect!["1:16: FROM takes a source, TUMBLE(…) or a subquery (leave the rest out) [E0223]"];
     recursive: "WITH RECURSIVE r AS (SELECT id FROM orders) SELECT id FROM r" => expect!["1:6: WITH RECURSIVE is not supported (write WITH without RECURSIVE) [E0223]"];
