@@ -13,8 +13,8 @@ use weir_engine::aggregate::{Argument, CallSpec, Function, Groups, Layout};
 
 use crate::{Random, cpu_ns};
 
-/// Rows per measurement.
-pub(crate) const ROWS: usize = 50_000_000;
+/// CPU-seconds per figure.
+pub(crate) const SECONDS: u64 = 2;
 /// Rows of one batch, as a decoder makes them.
 const BATCH_ROWS: usize = 8192;
 /// Groups read in one go, as at a barrier.
@@ -75,16 +75,18 @@ impl Keys {
     }
 }
 
-/// Measures every kind of keys at 10,000 and 1,000,000 of them and prints a table.
+/// Measures every kind of keys at 10,000 and 1,000,000 of them, at least `seconds` of CPU per
+/// figure, and prints a table.
 #[expect(clippy::print_stdout, reason = "the table is the result")]
-pub(crate) fn run(n_rows: usize) -> Result<()> {
+pub(crate) fn run(seconds: u64) -> Result<()> {
     println!(
         "| keys | groups | M rows/CPU-s in | M groups/CPU-s evaluated | M groups/CPU-s as state | bytes/group |"
     );
     println!("| --- | ---: | ---: | ---: | ---: | ---: |");
     for keys in Keys::ALL {
-        for n_keys in [10_000, 1_000_000] {
-            let measured = measure(keys, n_keys, n_rows)?;
+        let numbers: &[u64] = if matches!(keys, Keys::None) { &[1] } else { &[10_000, 1_000_000] };
+        for n_keys in numbers {
+            let measured = measure(keys, *n_keys, seconds)?;
             let [rows, evaluated, states] = measured.per_cpu_second.map(|rate| rate / 1e6);
             let (groups, bytes) = (measured.n_groups, measured.bytes_per_group);
             println!("| {} | {groups} | {rows:.1} | {evaluated:.1} | {states:.1} | {bytes} |", keys.name());
@@ -100,7 +102,7 @@ struct Measured {
     bytes_per_group: usize,
 }
 
-fn measure(keys: Keys, n_keys: u64, n_rows: usize) -> Result<Measured> {
+fn measure(keys: Keys, n_keys: u64, seconds: u64) -> Result<Measured> {
     let mut groups = Groups::new(&layout(keys)?);
     // Enough batches that each key is there about twice, but no more than fit into memory easily.
     let mut random = Random(7);
@@ -118,35 +120,45 @@ fn measure(keys: Keys, n_keys: u64, n_rows: usize) -> Result<Measured> {
         groups.update(BATCH_ROWS, keys, args, &filters)?;
     }
 
-    let start = cpu_ns()?;
-    let mut n_added = 0;
-    for (keys, args) in batches.iter().cycle() {
-        groups.update(BATCH_ROWS, keys, args, &filters)?;
-        n_added += BATCH_ROWS;
-        if n_added >= n_rows {
-            break;
+    let mut cycle = batches.iter().cycle();
+    let rows = rate(seconds, || {
+        for (keys, args) in cycle.by_ref().take(64) {
+            groups.update(BATCH_ROWS, keys, args, &filters)?;
         }
-    }
-    let rows = rate(n_added, start)?;
+        Ok(64 * BATCH_ROWS)
+    })?;
 
     let all = groups.all();
-    let start = cpu_ns()?;
-    for groups_read in all.chunks(READ_GROUPS) {
-        std::hint::black_box(groups.evaluate(groups_read)?);
-    }
-    let evaluated = rate(all.len(), start)?;
-    let start = cpu_ns()?;
-    for groups_read in all.chunks(READ_GROUPS) {
-        std::hint::black_box(groups.state(groups_read)?);
-    }
-    let states = rate(all.len(), start)?;
+    let evaluated = rate(seconds, || {
+        for groups_read in all.chunks(READ_GROUPS) {
+            std::hint::black_box(groups.evaluate(groups_read)?);
+        }
+        Ok(all.len())
+    })?;
+    let states = rate(seconds, || {
+        for groups_read in all.chunks(READ_GROUPS) {
+            std::hint::black_box(groups.state(groups_read)?);
+        }
+        Ok(all.len())
+    })?;
     groups.clear_changed();
     let bytes_per_group = groups.memory_bytes() / groups.len();
     Ok(Measured { n_groups: groups.len(), per_cpu_second: [rows, evaluated, states], bytes_per_group })
 }
 
-fn rate(n: usize, start_ns: u64) -> Result<f64> {
-    Ok(n as f64 * 1e9 / (cpu_ns()? - start_ns).max(1) as f64)
+/// How much `step` gets done per CPU-second: it is repeated for at least `seconds`, and says what
+/// it did.
+fn rate(seconds: u64, mut step: impl FnMut() -> Result<usize>) -> Result<f64> {
+    let start = cpu_ns()?;
+    let mut n_done = 0;
+    loop {
+        n_done += step()?;
+        let elapsed = cpu_ns()? - start;
+        // The kernel brings the count up to date at its ticks only, so 0 means "not yet".
+        if elapsed > 0 && elapsed >= seconds * 1_000_000_000 {
+            return Ok(n_done as f64 * 1e9 / elapsed as f64);
+        }
+    }
 }
 
 fn layout(keys: Keys) -> Result<Arc<Layout>> {

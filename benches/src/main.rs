@@ -9,9 +9,9 @@ fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
-        ["aggregate"] => aggregate::run(aggregate::ROWS),
-        ["aggregate", "--rows", n_rows] => aggregate::run(n_rows.parse()?),
-        _ => bail!("usage: weir-benches aggregate [--rows N]"),
+        ["aggregate"] => aggregate::run(aggregate::SECONDS),
+        ["aggregate", "--seconds", seconds] => aggregate::run(seconds.parse()?),
+        _ => bail!("usage: weir-benches aggregate [--seconds N]"),
     }
 }
 

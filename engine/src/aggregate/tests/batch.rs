@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, StructArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, StructArray, make_array,
+};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, IntervalUnit, Schema, TimeUnit};
 use arrow::util::display::array_value_to_string;
@@ -65,14 +67,21 @@ fn case(n_keys: usize) -> impl Strategy<Value = Case> {
     })
 }
 
-/// The values as a column of `data_type`. `wide` values come near the bounds of the type.
+/// The values as a column of `data_type`, with some value or other behind each null. `wide` values
+/// are of more than 32 bits.
 fn column(data_type: &DataType, values: &[Value], wide: bool) -> ArrayRef {
+    let hidden = |(row, value): (usize, &Value)| value.or(Some((row % 5) as i8));
+    let full = valid_column(data_type, &values.iter().enumerate().map(hidden).collect::<Vec<_>>(), wide);
+    let nulls = values.iter().map(Option::is_some).collect::<Vec<_>>().into();
+    make_array(full.to_data().into_builder().nulls(Some(nulls)).build().unwrap())
+}
+
+fn valid_column(data_type: &DataType, values: &[Value], wide: bool) -> ArrayRef {
     let array = match data_type {
         DataType::Boolean => values.iter().map(|value| value.map(|v| v % 2 == 0)).collect::<BooleanArray>(),
         DataType::Struct(fields) => {
             let columns = fields.iter().map(|field| column(field.data_type(), values, wide)).collect();
-            let valid = values.iter().map(|value| value.is_none_or(|value| value != 5)).collect::<Vec<_>>();
-            return Arc::new(StructArray::new(fields.clone(), columns, Some(valid.into())));
+            return Arc::new(StructArray::new(fields.clone(), columns, None));
         }
         _ => return number_or_text(data_type, values, wide),
     };
@@ -80,9 +89,10 @@ fn column(data_type: &DataType, values: &[Value], wide: bool) -> ArrayRef {
 }
 
 fn number_or_text(data_type: &DataType, values: &[Value], wide: bool) -> ArrayRef {
-    let text = |value: i8| match value % 3 {
-        0 if value == 0 => String::new(),
-        1 => format!("{value}"),
+    let text = |value: i8| match value {
+        0 => String::new(),
+        2 => "\0".to_owned(),
+        _ if value % 3 == 1 => format!("{value}"),
         _ => format!("a longer text, its number is {value}"),
     };
     match data_type {
@@ -271,7 +281,10 @@ fn check(case: &Case, key_types: &[DataType], tested: &Tested, wide: bool) {
     fields.push(Field::new("v", arg_type.clone(), true));
     columns.push(column(&arg_type, &case.args, wide));
     fields.push(Field::new("f", DataType::Boolean, true));
-    columns.push(Arc::new(case.filter.iter().copied().collect::<BooleanArray>()));
+    // A null of the filter hides a true.
+    let bits = case.filter.iter().map(|kept| kept.unwrap_or(true)).collect::<Vec<_>>();
+    let known = case.filter.iter().map(Option::is_some).collect::<Vec<_>>();
+    columns.push(Arc::new(BooleanArray::new(bits.into(), Some(known.into()))));
     let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
 
     let n_keys = key_types.len();

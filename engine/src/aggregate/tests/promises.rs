@@ -64,6 +64,11 @@ fn decimal_sum_and_average_past_their_digits_are_reported() {
     assert_eq!(results.failed, [(0, detail.to_owned())]);
     assert_eq!(results.columns[0].as_primitive::<Decimal128Type>().value(1), -large);
 
+    // It would fit into the 128 bits, but not into the digits.
+    let (_, mut groups) = groups_of(call(Function::Sum, arg.clone(), DataType::Decimal128(37, 0)));
+    add(&mut groups, &[1, 2, 3], Arc::clone(&values));
+    assert_eq!(groups.evaluate(&[0, 1, 2]).unwrap().failed.len(), 3);
+
     let (_, mut groups) = groups_of(call(Function::Avg, arg, DataType::Decimal128(38, 4)));
     add(&mut groups, &[1, 1, 2], values);
     assert_eq!(groups.evaluate(&[0, 1]).unwrap().failed.len(), 2, "four more digits do not fit");
