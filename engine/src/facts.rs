@@ -79,4 +79,6 @@ pub struct Facts {
 impl Facts {
     /// How many committed epochs `weir.epochs` shows: over four minutes of 250 ms epochs.
     pub const EPOCHS_KEPT: usize = 1_000;
+    /// How many floors are kept, newest last: days of partitions that fall idle and wake.
+    pub const FLOORS_KEPT: usize = 10_000;
 }

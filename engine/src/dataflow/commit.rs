@@ -240,7 +240,10 @@ fn add_report(facts: &mut Facts, report: &Report) {
         }
     }
     if !report.floors.is_empty() {
-        Arc::make_mut(&mut facts.floors).extend(report.floors.iter().cloned());
+        let floors = Arc::make_mut(&mut facts.floors);
+        floors.extend(report.floors.iter().cloned());
+        let n_over = floors.len().saturating_sub(Facts::FLOORS_KEPT);
+        floors.drain(..n_over);
     }
     for seen in &report.schemas {
         let same = |known: &&crate::connector::SchemaSeen| {

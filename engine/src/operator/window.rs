@@ -221,6 +221,8 @@ impl WindowOperator {
         let steps: &[Step] = &self.plan.after;
         let halved = halve(rows, &|rows| run_steps(steps, rows));
         let mut outcome = Outcome { rows: Vec::new(), gone: Vec::new(), failed: failed.to_vec() };
+        // Two calls of a group may fail: it is one dead letter, for the first.
+        outcome.failed.dedup_by_key(|(position, _)| *position);
         for (row, detail) in halved.failed {
             outcome.failed.push((row.tags[0].as_primitive::<UInt32Type>().value(0), detail));
         }
