@@ -1,0 +1,118 @@
+//! The legend: the shape of each series' mark, and its value in one window.
+
+use super::series::{ChartData, Point, Series};
+use crate::view::number::grouped;
+use crate::view::windows::window_text;
+
+/// One series in the legend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub label: String,
+    pub slot: usize,
+    /// In the legend's window; `–` where the series has no row there.
+    pub value: String,
+}
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Legend {
+    /// Which window the values are of, and whether they are final.
+    pub window: String,
+    pub entries: Vec<Entry>,
+    /// What is not drawn; empty where all is.
+    pub note: String,
+}
+
+/// The values in the window that starts at `hovered`, else in the newest one that is final, else in the newest.
+pub fn legend(data: &ChartData, hovered: Option<i64>) -> Legend {
+    let points = || data.series.iter().flat_map(|series| &series.points);
+    let newest_final = || points().filter(|point| point.is_final).map(|point| point.start).max();
+    let Some(start) = hovered.or_else(newest_final).or_else(|| points().map(|point| point.start).max()) else {
+        return Legend::default();
+    };
+    let in_window = || points().filter(|point| point.start == start);
+    let state = if in_window().all(|point| point.is_final) { "final" } else { "provisional" };
+    let window = match in_window().next() {
+        Some(point) => format!("{}, {state}", window_text(point.start, point.end.max(point.start))),
+        None => String::new(),
+    };
+    let entries = data.series.iter().map(|series| Entry {
+        label: series.label.clone(),
+        slot: series.slot,
+        value: point_at(series, start).map_or_else(|| "–".to_owned(), |point| value_text(point.value)),
+    });
+    let n_drawn = data.series.len();
+    let note = if n_drawn < data.n_series_total {
+        format!("The {n_drawn} largest of {} series are drawn.", grouped(&data.n_series_total.to_string()))
+    } else {
+        String::new()
+    };
+    Legend { window, entries: entries.collect(), note }
+}
+
+/// The point of a series in the window that starts at `start`.
+pub fn point_at(series: &Series, start: i64) -> Option<&Point> {
+    let at = series.points.binary_search_by_key(&start, |point| point.start).ok()?;
+    series.points.get(at)
+}
+
+/// The outline of a series' mark around the origin, as an SVG path; about 10 units wide. All have the same weight.
+pub fn mark_path(slot: usize) -> &'static str {
+    const PATHS: [&str; super::series::MAX_SERIES] = [
+        // circle, square, triangle, diamond, triangle down, plus, pentagon, cross
+        "M4 0A4 4 0 1 1 -4 0A4 4 0 1 1 4 0Z",
+        "M-3.6 -3.6H3.6V3.6H-3.6Z",
+        "M0 -4.6L4.4 3.2H-4.4Z",
+        "M0 -5L4.4 0L0 5L-4.4 0Z",
+        "M0 4.6L4.4 -3.2H-4.4Z",
+        "M-1.6 -4.6H1.6V-1.6H4.6V1.6H1.6V4.6H-1.6V1.6H-4.6V-1.6H-1.6Z",
+        "M0 -4.8L4.6 -1.5L2.8 3.9H-2.8L-4.6 -1.5Z",
+        "M-4.4 -2.4L-2.4 -4.4L0 -2L2.4 -4.4L4.4 -2.4L2 0L4.4 2.4L2.4 4.4L0 2L-2.4 4.4L-4.4 2.4L-2 0Z",
+    ];
+    PATHS[slot % PATHS.len()]
+}
+
+/// A value with all its integer digits and at most two decimals.
+fn value_text(value: f64) -> String {
+    let text = format!("{value:.2}");
+    grouped(text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data() -> ChartData {
+        let point = |start: i64, value, is_final| Point {
+            start: start * 1_000_000,
+            end: (start + 10) * 1_000_000,
+            value,
+            is_final,
+        };
+        let series = |label: &str, slot, points| Series { label: label.into(), slot, points };
+        ChartData {
+            series: vec![
+                series("DE", 0, vec![point(0, 1_234.5, true), point(10, 7.0, false)]),
+                series("FR", 1, vec![point(0, 2.0, true)]),
+            ],
+            n_series_total: 9,
+            step: 10_000_000,
+            watermark: None,
+            last: 0,
+            as_bars: false,
+        }
+    }
+
+    #[test]
+    fn values_are_of_the_newest_final_window_or_the_hovered_one() {
+        let at_rest = legend(&data(), None);
+        assert_eq!(at_rest.window, "00:00:00 – 00:00:10, final");
+        let values: Vec<&str> = at_rest.entries.iter().map(|entry| &*entry.value).collect();
+        assert_eq!(values, ["1,234.5", "2"]);
+        assert_eq!(at_rest.note, "The 2 largest of 9 series are drawn.");
+        let hovered = legend(&data(), Some(10_000_000));
+        assert_eq!(hovered.window, "00:00:10 – 00:00:20, provisional");
+        assert_eq!(hovered.entries[1].value, "–");
+        assert_eq!(legend(&ChartData::default(), None), Legend::default());
+    }
+}

@@ -1,0 +1,232 @@
+//! The rows of a result table as series of points, one per combination of the key's other columns.
+//!
+//! Invariants:
+//! 1. At most [`MAX_SERIES`] series: those with the greatest sums. What is left out is counted and said.
+//! 2. A series keeps its slot, hence its colour and mark, for as long as it is drawn: [`Slots`].
+
+use std::collections::BTreeMap;
+
+use weir_api::Row;
+
+use crate::store::table::{Table, instant};
+use crate::view::number;
+
+/// As many as a person can tell apart, and as the palette has colours.
+pub const MAX_SERIES: usize = 8;
+
+/// One window of one series. Times in microseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    pub start: i64,
+    pub end: i64,
+    pub value: f64,
+    pub is_final: bool,
+}
+
+/// A line, or the bars, of one key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// The key's other columns; the measure's name where there are none.
+    pub label: String,
+    /// Index of its colour and mark, below [`MAX_SERIES`].
+    pub slot: usize,
+    /// Ascending by start.
+    pub points: Vec<Point>,
+}
+
+/// What the chart draws.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ChartData {
+    pub series: Vec<Series>,
+    /// Series that the table has.
+    pub n_series_total: usize,
+    /// The size of a window, or the smallest step between starts where the table has no ends.
+    pub step: i64,
+    pub watermark: Option<i64>,
+    /// The span that is asked for.
+    pub last: i64,
+    /// Bars where there is one series, lines otherwise.
+    pub as_bars: bool,
+}
+
+/// Which series has which slot.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Slots {
+    labels: [Option<String>; MAX_SERIES],
+}
+
+impl Slots {
+    /// Gives each label a slot: the one it has, or the first free one. Labels that are gone free theirs.
+    /// At most [`MAX_SERIES`] labels.
+    pub fn assign(&mut self, labels: &[String]) -> Vec<usize> {
+        for slot in &mut self.labels {
+            if slot.as_ref().is_some_and(|label| !labels.contains(label)) {
+                *slot = None;
+            }
+        }
+        let slots = labels.iter().map(|label| {
+            let held = self.labels.iter().position(|slot| slot.as_ref() == Some(label));
+            let slot = held.or_else(|| self.labels.iter().position(Option::is_none)).unwrap_or(0);
+            self.labels[slot] = Some(label.clone());
+            slot
+        });
+        slots.collect()
+    }
+}
+
+/// The columns that can be drawn: numeric and not part of the key.
+pub fn measures(table: &Table) -> Vec<String> {
+    let columns = table.columns().iter().enumerate();
+    let numeric = columns.filter(|(at, column)| number::is_numeric(column) && !table.key().contains(at));
+    numeric.map(|(_, column)| column.name.clone()).collect()
+}
+
+/// The series of `measure`, ordered by label; `None` where the table has no windows or no such column.
+pub fn build(table: &Table, measure: &str, slots: &mut Slots) -> Option<ChartData> {
+    let places = table.places();
+    let start_place = places.window_start.or(places.window_end)?;
+    let measure_place = table.columns().iter().position(|column| column.name == measure)?;
+    let windows = [places.window_start, places.window_end, places.window_time];
+    let label_places: Vec<usize> =
+        table.key().iter().copied().filter(|&at| !windows.contains(&Some(at))).collect();
+
+    let mut by_label: BTreeMap<String, Vec<Point>> = BTreeMap::new();
+    for (_, row) in table.rows() {
+        let Some(start) = instant(&row[start_place]) else { continue };
+        let points = by_label.entry(label_of(row, &label_places, measure)).or_default();
+        // A null makes no point, as no row does: the line has a gap there.
+        if let Some(value) = number::of(&row[measure_place]) {
+            let end = places.window_end.and_then(|place| instant(&row[place])).unwrap_or(start);
+            points.push(Point { start, end, value, is_final: table.is_final(row) });
+        }
+    }
+    let n_series_total = by_label.len();
+    let mut series = greatest(by_label);
+    let labels: Vec<String> = series.iter().map(|(label, _)| label.clone()).collect();
+    let slots = slots.assign(&labels);
+    let step = step_of(series.iter().flat_map(|(_, points)| points));
+    let series = series.drain(..).zip(slots).map(|((label, mut points), slot)| {
+        points.sort_by_key(|point| point.start);
+        Series { label, slot, points }
+    });
+    Some(ChartData {
+        series: series.collect(),
+        n_series_total,
+        step,
+        watermark: table.watermark(),
+        last: table.last(),
+        as_bars: label_places.is_empty(),
+    })
+}
+
+fn label_of(row: &Row, places: &[usize], measure: &str) -> String {
+    if places.is_empty() {
+        return measure.to_owned();
+    }
+    let parts: Vec<String> = places.iter().map(|&place| number::exact_cell(&row[place])).collect();
+    parts.join(" · ")
+}
+
+/// The series with the greatest sums of absolute values, ordered by label.
+fn greatest(by_label: BTreeMap<String, Vec<Point>>) -> Vec<(String, Vec<Point>)> {
+    let mut series: Vec<(String, Vec<Point>)> = by_label.into_iter().collect();
+    if MAX_SERIES < series.len() {
+        let size = |points: &[Point]| points.iter().map(|point| point.value.abs()).sum::<f64>();
+        series.sort_by(|(_, left), (_, right)| size(right).total_cmp(&size(left)));
+        series.truncate(MAX_SERIES);
+        series.sort_by(|(left, _), (right, _)| left.cmp(right));
+    }
+    series
+}
+
+fn step_of<'a>(points: impl Iterator<Item = &'a Point> + Clone) -> i64 {
+    let size = points.clone().map(|point| point.end - point.start).max().unwrap_or(0);
+    if size != 0 {
+        return size;
+    }
+    let mut starts: Vec<i64> = points.map(|point| point.start).collect();
+    starts.sort_unstable();
+    starts.dedup();
+    starts.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap_or(1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use weir_api::{Column, Snapshot};
+
+    use super::*;
+
+    const SECOND: i64 = 1_000_000;
+
+    fn table(rows: &[(i64, &str, serde_json::Value, bool)]) -> Table {
+        let column = |name: &str, sql_type: &str| Column {
+            name: name.into(),
+            sql_type: sql_type.into(),
+            nullable: true,
+        };
+        let at = |second: i64| json!(format!("1970-01-01T00:00:{second:02}Z"));
+        let snapshot = Snapshot {
+            table: "t".into(),
+            epoch: 1,
+            watermark: Some("1970-01-01T00:00:20.000Z".into()),
+            columns: vec![
+                column("window_start", "TIMESTAMP(3) WITH TIME ZONE"),
+                column("window_end", "TIMESTAMP(3) WITH TIME ZONE"),
+                column("country", "VARCHAR"),
+                column("revenue", "DECIMAL(18,2)"),
+                column("_final", "BOOLEAN"),
+            ],
+            key: ["window_start", "window_end", "country"].map(String::from).into(),
+            rows: rows
+                .iter()
+                .map(|(second, country, value, is_final)| {
+                    vec![at(*second), at(*second + 10), json!(country), value.clone(), json!(is_final)]
+                })
+                .collect(),
+            truncated: false,
+        };
+        Table::new(snapshot, 60_000).expect("a snapshot fits")
+    }
+
+    #[test]
+    fn rows_become_points_of_their_key() {
+        let table = table(&[
+            (10, "DE", json!("2.50"), false),
+            (0, "DE", json!("1.00"), true),
+            (0, "FR", json!(null), true),
+        ]);
+        assert_eq!(measures(&table), ["revenue"]);
+        let data = build(&table, "revenue", &mut Slots::default()).expect("a windowed table");
+        assert_eq!((data.step, data.n_series_total, data.as_bars), (10 * SECOND, 2, false));
+        let point = |start: i64, value, is_final| Point {
+            start: start * SECOND,
+            end: (start + 10) * SECOND,
+            value,
+            is_final,
+        };
+        assert_eq!(data.series[0].points, [point(0, 1.0, true), point(10, 2.5, false)]);
+        assert!(data.series[1].points.is_empty(), "null is no point");
+        assert_eq!(build(&table, "no_such_column", &mut Slots::default()), None);
+    }
+
+    #[test]
+    fn greatest_series_are_drawn_and_the_others_counted() {
+        let labels: Vec<String> = (0..20).map(|n| format!("k{n:02}")).collect();
+        let rows: Vec<_> =
+            labels.iter().enumerate().map(|(n, label)| (0, label.as_str(), json!(n), true)).collect();
+        let data = build(&table(&rows), "revenue", &mut Slots::default()).expect("a windowed table");
+        assert_eq!(data.n_series_total, 20);
+        let drawn: Vec<&str> = data.series.iter().map(|series| &*series.label).collect();
+        assert_eq!(drawn, &labels[12..]);
+    }
+
+    #[test]
+    fn series_keeps_its_slot_when_others_come_and_go() {
+        let labels = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let mut slots = Slots::default();
+        assert_eq!(slots.assign(&labels(&["b", "c"])), [0, 1]);
+        assert_eq!(slots.assign(&labels(&["a", "b", "c"])), [2, 0, 1]);
+        assert_eq!(slots.assign(&labels(&["a", "c", "d"])), [2, 1, 0]);
+    }
+}

@@ -1,0 +1,87 @@
+//! The newest rows of the chosen pipeline, in a table whose lines stay where they are.
+//!
+//! Invariant: the elements are made once per layout; an epoch changes texts and attributes only, so that nothing
+//! flickers and nothing moves but the numbers.
+
+use leptos::prelude::*;
+
+use super::live::Live;
+use crate::view::windows::{self, Layout, Line, MAX_LINES};
+
+#[component]
+pub(super) fn Windows(live: Live, chosen: Memo<Option<String>>) -> impl IntoView {
+    let layout = Memo::new(move |_| {
+        let name = chosen.get();
+        live.read(|store| name.and_then(|name| store.table(&name)).map(windows::layout))
+    });
+    let lines = Memo::new(move |_| {
+        let name = chosen.get();
+        layout.with(|layout| {
+            let layout = layout.as_ref()?;
+            live.read(|store| Some(windows::lines(store.table(&name?)?, layout)))
+        })
+    });
+    view! {
+        <div class="newest">
+            <h3>"Newest rows"</h3>
+            <div class="scroll" tabindex="0" role="region" aria-label="Newest rows">
+                {move || layout.get().map(|layout| table(&layout, lines))}
+            </div>
+            <p class="quiet legend-note">
+                <span class="mark provisional" aria-hidden="true"></span>
+                "provisional, still counting"
+                <span class="mark final" aria-hidden="true"></span>
+                "final, will not change"
+            </p>
+        </div>
+    }
+}
+
+fn table(layout: &Layout, lines: Memo<Option<Vec<Line>>>) -> impl IntoView + use<> {
+    let heads = layout.heads.iter().map(|head| {
+        view! { <th scope="col" class:num=head.is_numeric>{head.name.clone()}</th> }
+    });
+    let numeric: Vec<bool> = layout.heads.iter().map(|head| head.is_numeric).collect();
+    let slots = (0..MAX_LINES).map(|at| slot(at, &numeric, lines));
+    view! {
+        <table class="windows" data-testid="window-table">
+            <thead>
+                <tr>
+                    <th scope="col"><span class="unseen">"State"</span></th>
+                    {heads.collect_view()}
+                </tr>
+            </thead>
+            <tbody>{slots.collect_view()}</tbody>
+        </table>
+    }
+}
+
+/// The line at one place of the table; hidden where there are fewer rows.
+fn slot(at: usize, numeric: &[bool], lines: Memo<Option<Vec<Line>>>) -> impl IntoView + use<> {
+    let line = Memo::new(move |_| lines.with(|lines| lines.as_ref()?.get(at).cloned()));
+    let is_final = move || line.with(|line| line.as_ref().is_some_and(|line| line.is_final));
+    let opens = move || line.with(|line| line.as_ref().is_some_and(|line| line.opens_window));
+    let cells = numeric.iter().enumerate().map(|(cell, &is_numeric)| {
+        let text = move || line.with(|line| line.as_ref().and_then(|line| line.cells.get(cell).cloned()));
+        view! { <td class:num=is_numeric class:figure=is_numeric>{text}</td> }
+    });
+    view! {
+        <tr
+            data-testid="window-row"
+            data-final=move || if is_final() { "true" } else { "false" }
+            class:opens=opens
+            hidden=move || line.with(Option::is_none)
+        >
+            <td class="mark-cell">
+                <span
+                    class="mark"
+                    class:final=is_final
+                    class:provisional=move || !is_final()
+                    title=move || if is_final() { "final" } else { "provisional" }
+                ></span>
+                <span class="unseen">{move || if is_final() { "final" } else { "provisional" }}</span>
+            </td>
+            {cells.collect_view()}
+        </tr>
+    }
+}

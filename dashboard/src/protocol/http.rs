@@ -1,0 +1,101 @@
+//! Requests from the browser, answers as the types of the wire.
+
+use js_sys::futures::JsFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{AbortSignal, Headers, RequestInit, Response};
+use weir_api::Problem;
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// No server, or the connection broke.
+    Unreachable,
+    /// The server says why not.
+    Refused(Problem),
+    /// An answer that is not what was promised.
+    Unreadable(String),
+}
+
+impl Failure {
+    /// One sentence for people, without its full stop.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Unreachable => "the server can't be reached".into(),
+            Self::Refused(problem) => problem.to_string(),
+            Self::Unreadable(reason) => format!("the server's answer can't be read: {reason}"),
+        }
+    }
+}
+
+/// Gets a JSON answer.
+///
+/// # Errors
+/// See [`Failure`].
+pub async fn get<T: DeserializeOwned>(path: &str) -> Result<T, Failure> {
+    let init = RequestInit::new();
+    init.set_headers(&headers("application/json", None)?);
+    read(send(path, &init).await?).await
+}
+
+/// Posts JSON and gets a JSON answer; `signal` ends it early, as [`Failure::Unreachable`].
+///
+/// # Errors
+/// See [`Failure`].
+pub async fn post<T: DeserializeOwned>(
+    path: &str,
+    body: &impl Serialize,
+    signal: &AbortSignal,
+) -> Result<T, Failure> {
+    let text = serde_json::to_string(body).map_err(|error| Failure::Unreadable(error.to_string()))?;
+    let init = RequestInit::new();
+    init.set_method("POST");
+    init.set_body(&JsValue::from_str(&text));
+    init.set_signal(Some(signal));
+    init.set_headers(&headers("application/json", Some("application/json"))?);
+    read(send(path, &init).await?).await
+}
+
+/// The headers of a request.
+pub(super) fn headers(accept: &str, content_type: Option<&str>) -> Result<JsValue, Failure> {
+    let unusable = |_| Failure::Unreadable("a header was not accepted".into());
+    let headers = Headers::new().map_err(unusable)?;
+    headers.set("accept", accept).map_err(unusable)?;
+    if let Some(content_type) = content_type {
+        headers.set("content-type", content_type).map_err(unusable)?;
+    }
+    Ok(headers.into())
+}
+
+/// Sends a request; an answer that is not a success becomes the problem it carries.
+pub(super) async fn send(path: &str, init: &RequestInit) -> Result<Response, Failure> {
+    let window = web_sys::window().ok_or(Failure::Unreachable)?;
+    let promise = window.fetch_with_str_and_init(path, init);
+    let response = JsFuture::from(promise).await.map_err(|_| Failure::Unreachable)?;
+    let response: Response = response.unchecked_into();
+    if response.ok() {
+        return Ok(response);
+    }
+    let status = response.status();
+    let body = text(&response).await?;
+    Err(Failure::Refused(serde_json::from_str(&body).unwrap_or_else(|_| Problem {
+        problem_type: "about:blank".into(),
+        title: response.status_text(),
+        status,
+        detail: format!("the server answered {status} {}", response.status_text()),
+        hint: None,
+        line: None,
+        column: None,
+    })))
+}
+
+async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Failure> {
+    serde_json::from_str(&text(&response).await?).map_err(|error| Failure::Unreadable(error.to_string()))
+}
+
+async fn text(response: &Response) -> Result<String, Failure> {
+    let promise = response.text().map_err(|_| Failure::Unreachable)?;
+    let text = JsFuture::from(promise).await.map_err(|_| Failure::Unreachable)?;
+    text.as_string().ok_or_else(|| Failure::Unreadable("it is not text".into()))
+}

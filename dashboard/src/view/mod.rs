@@ -1,0 +1,12 @@
+//! What components show, as plain values: texts, figures, rows. Pure functions of the store and the clock.
+//!
+//! Nothing here knows a browser, so that what is said to people is tested natively.
+
+pub mod address;
+pub mod detail;
+pub mod health;
+pub mod number;
+pub mod partitions;
+pub mod pipelines;
+pub mod query;
+pub mod windows;

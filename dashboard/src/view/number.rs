@@ -1,0 +1,173 @@
+//! Numbers, spans and values as people read them.
+
+use serde_json::Value;
+use weir_api::Column;
+
+use crate::protocol::time;
+
+/// `1,234,567`. Also of the integer part of a decimal that comes as text; other texts stay as they are.
+pub fn grouped(number: &str) -> String {
+    let (sign, rest) = match number.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", number),
+    };
+    let n_digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let (digits, fraction) = rest.split_at(n_digits);
+    if digits.is_empty() || !(fraction.is_empty() || fraction.starts_with('.')) {
+        return number.to_owned();
+    }
+    let mut text = String::from(sign);
+    for (at, digit) in digits.chars().enumerate() {
+        if at != 0 && (n_digits - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text + fraction
+}
+
+/// At most four significant digits with an SI step: `950`, `1.25 k`, `12.5 M`.
+pub fn si(value: f64) -> String {
+    if !value.is_finite() {
+        return "–".to_owned();
+    }
+    const STEPS: [(f64, &str); 5] = [(1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k"), (1.0, "")];
+    let size = value.abs();
+    // The threshold is that of rounding: 999.96 is shown as 1 k and not as 1000.
+    let (unit, suffix) =
+        STEPS.into_iter().find(|(unit, _)| unit * 0.999_95 <= size).unwrap_or((1.0, ""));
+    let scaled = value / unit;
+    let n_decimals = match scaled.abs() {
+        digits if 99.995 <= digits => 1,
+        digits if 9.9995 <= digits => 2,
+        _ => 3,
+    };
+    let text = format!("{scaled:.n_decimals$}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    format!("{}{suffix}", if text == "-0" { "0" } else { text })
+}
+
+/// A rate: whole numbers from ten on, so that the last digit does not flicker.
+pub fn rate(per_second: f64) -> String {
+    if 10_000.0 <= per_second {
+        si(per_second)
+    } else if 10.0 <= per_second {
+        grouped(&format!("{per_second:.0}"))
+    } else if per_second == 0.0 {
+        "0".to_owned()
+    } else {
+        format!("{per_second:.1}")
+    }
+}
+
+/// A span in its two largest units: `4 s`, `1 min 05 s`, `3 h 20 min`, `12 d 4 h`; tenths under ten seconds.
+pub fn span(millis: f64) -> String {
+    if !millis.is_finite() {
+        return "–".to_owned();
+    }
+    let tenths = (millis.max(0.0) / 100.0).floor();
+    if tenths < 100.0 {
+        return format!("{:.1} s", tenths / 10.0);
+    }
+    whole_span(millis)
+}
+
+/// As [`span`], in whole seconds: for ages that are counted while one looks.
+pub fn whole_span(millis: f64) -> String {
+    // The cast saturates, and no span that is shown comes near its limits.
+    let seconds = (millis.max(0.0) / 1_000.0) as u64;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{} h {:02} min", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
+/// The number in a value: integers, doubles, and the decimals that come as text.
+pub fn of(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.parse().ok().filter(|number: &f64| number.is_finite()),
+        _ => None,
+    }
+}
+
+/// Whether the values of a column can be drawn and added.
+pub fn is_numeric(column: &Column) -> bool {
+    const NAMES: [&str; 6] = ["INT", "BIGINT", "SMALLINT", "TINYINT", "REAL", "DOUBLE"];
+    NAMES.contains(&column.sql_type.as_str()) || column.sql_type.starts_with("DECIMAL")
+}
+
+/// A value in a live table: digits grouped, doubles with at most four decimals, instants as clock times.
+pub fn live_cell(column: &Column, value: &Value) -> String {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let value = number.as_f64().unwrap_or_default();
+            let rounded = format!("{value:.4}");
+            grouped(rounded.trim_end_matches('0').trim_end_matches('.'))
+        }
+        Value::String(text) if column.sql_type.starts_with("TIMESTAMP") => {
+            time::parse_instant(text).map_or_else(|| text.clone(), time::short_clock_text)
+        }
+        Value::String(text) if is_numeric(column) => grouped(text),
+        Value::Number(number) => grouped(&number.to_string()),
+        other => exact_cell(other),
+    }
+}
+
+/// A value exactly as it came: for answers to queries.
+pub fn exact_cell(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn column(sql_type: &str) -> Column {
+        Column { name: "c".into(), sql_type: sql_type.into(), nullable: true }
+    }
+
+    #[test]
+    fn figures_read_well() {
+        let texts = [0.0, 5.25, 950.0, 999.96, 1_250.0, -12_345_678.0, 0.0004, f64::NAN].map(si);
+        assert_eq!(texts, ["0", "5.25", "950", "1 k", "1.25 k", "-12.35 M", "0", "–"]);
+        assert_eq!([0.0, 0.26, 12.4, 1_234.6, 98_765.0].map(rate), ["0", "0.3", "12", "1,235", "98.77 k"]);
+        let spans = [0.0, 4_260.0, 10_000.0, 65_000.0, 12_000_000.0, 1_051_200_000.0].map(span);
+        assert_eq!(spans, ["0.0 s", "4.2 s", "10 s", "1 min 05 s", "3 h 20 min", "12 d 4 h"]);
+    }
+
+    #[test]
+    fn cells_keep_every_digit() {
+        assert_eq!(live_cell(&column("BIGINT"), &json!(9_223_372_036_854_775_807_i64)), "9,223,372,036,854,775,807");
+        assert_eq!(live_cell(&column("DECIMAL(18,2)"), &json!("-1234567.50")), "-1,234,567.50");
+        assert_eq!(live_cell(&column("DOUBLE"), &json!(1_234.567_89)), "1,234.5679");
+        assert_eq!(live_cell(&column("DOUBLE"), &json!("NaN")), "NaN");
+        assert_eq!(live_cell(&column("VARCHAR"), &json!("12345")), "12345");
+        assert_eq!(
+            live_cell(&column("TIMESTAMP(3) WITH TIME ZONE"), &json!("2026-11-22T12:04:30.000Z")),
+            "12:04:30"
+        );
+        assert_eq!(live_cell(&column("BIGINT"), &Value::Null), "null");
+        assert_eq!(exact_cell(&json!([1, "a"])), r#"[1,"a"]"#);
+    }
+
+    proptest! {
+        #[test]
+        fn grouping_only_adds_commas(number in any::<i64>()) {
+            let text = grouped(&number.to_string());
+            prop_assert_eq!(text.replace(',', ""), number.to_string());
+            let groups: Vec<&str> = text.trim_start_matches('-').split(',').collect();
+            prop_assert!(groups[1..].iter().all(|group| group.len() == 3));
+            prop_assert!((1..=3).contains(&groups[0].len()));
+        }
+    }
+}
