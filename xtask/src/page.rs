@@ -72,13 +72,12 @@ fn compile(root: &Path) -> Result<PathBuf> {
 
 /// Finds the wasm in cargo's messages, one JSON object a line.
 fn wasm_path(messages: &str) -> Option<PathBuf> {
-    let artifacts = messages.lines().filter_map(|line| {
+    messages.lines().rev().find_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         let is_ours = message["target"]["name"] == "weir_dashboard";
         let names = message["filenames"].as_array().filter(|_| is_ours)?;
         names.iter().filter_map(|name| name.as_str()).find(|name| name.ends_with(".wasm")).map(PathBuf::from)
-    });
-    artifacts.last()
+    })
 }
 
 fn read_statics(folder: &Path) -> Result<BTreeMap<&'static str, String>> {
@@ -182,7 +181,8 @@ fn write(dist: &Path, files: &Files, stamp: &str) -> Result<()> {
     }
     for entry in fs::read_dir(dist).with_context(explain)? {
         let entry = entry.with_context(explain)?;
-        let is_known = entry.file_name().to_str().is_some_and(|name| files.iter().any(|(known, _)| known == name));
+        let is_known =
+            entry.file_name().to_str().is_some_and(|name| files.iter().any(|(known, _)| known == name));
         if !is_known && entry.file_type().with_context(explain)?.is_file() {
             fs::remove_file(entry.path()).with_context(explain)?;
         }
@@ -233,9 +233,8 @@ mod tests {
     #[test]
     fn folder_holds_each_file_with_its_brotli_and_no_old_ones() {
         let folder = std::env::temp_dir().join(format!("weir-xtask-{}", std::process::id()));
-        let files = |name: &str| {
-            with_brotli(vec![(name.into(), b"new new new new".to_vec())]).expect("compresses")
-        };
+        let files =
+            |name: &str| with_brotli(vec![(name.into(), b"new new new new".to_vec())]).expect("compresses");
         write(&folder, &files("old.js"), "1").expect("writes");
         write(&folder, &files("new.js"), "2").expect("writes");
         let mut names: Vec<String> = fs::read_dir(&folder)

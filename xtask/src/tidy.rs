@@ -92,7 +92,8 @@ fn tests_start(lines: &[&str]) -> usize {
 fn function_name(line: &str) -> Option<&str> {
     let (before, behind) = line.split_once("fn ")?;
     let is_qualifier = |word: &str| {
-        word.starts_with("pub") || ["async", "const", "unsafe", "extern", "\"C\"", "in", "crate)"].contains(&word)
+        word.starts_with("pub")
+            || ["async", "const", "unsafe", "extern", "\"C\"", "in", "crate)"].contains(&word)
     };
     if !before.split_whitespace().all(is_qualifier) {
         return None;
@@ -107,12 +108,12 @@ fn function_lines(lines: &[&str]) -> usize {
     if lines[0].ends_with(';') || lines[0].ends_with('}') {
         return 1;
     }
-    let is_end = |line: &&str| {
+    let is_end = |line: &&str| -> bool {
         let is_level = line.len() - line.trim_start().len() == indent;
         let end = line.trim_end();
         is_level && (end.trim_start() == "}" || end.ends_with(';') || end.ends_with("{}"))
     };
-    lines[1..].iter().position(|line| is_end(&line)).map_or(lines.len(), |at| at + 2)
+    lines[1..].iter().position(is_end).map_or(lines.len(), |at| at + 2)
 }
 
 #[cfg(test)]

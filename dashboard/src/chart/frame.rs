@@ -49,7 +49,14 @@ impl Frame {
         let x = Scale { from: from as f64, to: to as f64, start: left, end: (width - RIGHT).max(left + 1.0) };
         let y = Scale { from: low, to: high, start: height - BOTTOM, end: TOP };
         let n_labels = ((x.end - x.start) / 84.0).max(1.0) as usize;
-        Some(Self { width, height, x, y, y_ticks: ticks(low, high, step), x_ticks: time_ticks(from, to, n_labels) })
+        Some(Self {
+            width,
+            height,
+            x,
+            y,
+            y_ticks: ticks(low, high, step),
+            x_ticks: time_ticks(from, to, n_labels),
+        })
     }
 
     /// The left and right edge of a point's window.

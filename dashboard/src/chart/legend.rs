@@ -27,7 +27,8 @@ pub struct Legend {
 pub fn legend(data: &ChartData, hovered: Option<i64>) -> Legend {
     let points = || data.series.iter().flat_map(|series| &series.points);
     let newest_final = || points().filter(|point| point.is_final).map(|point| point.start).max();
-    let Some(start) = hovered.or_else(newest_final).or_else(|| points().map(|point| point.start).max()) else {
+    let Some(start) = hovered.or_else(newest_final).or_else(|| points().map(|point| point.start).max())
+    else {
         return Legend::default();
     };
     let in_window = || points().filter(|point| point.start == start);

@@ -276,7 +276,8 @@ impl Painter<'_> {
     }
 
     fn dash(&self, lengths: &[f64]) {
-        let lengths: js_sys::Array = lengths.iter().map(|length| wasm_bindgen::JsValue::from_f64(*length)).collect();
+        let lengths: js_sys::Array =
+            lengths.iter().map(|length| wasm_bindgen::JsValue::from_f64(*length)).collect();
         let accepted = self.context.set_line_dash(&lengths);
         debug_assert!(accepted.is_ok(), "the lengths are finite");
     }

@@ -115,7 +115,9 @@ fn Legend(data: Memo<Option<ChartData>>, emphasis: Emphasis) -> impl IntoView {
     });
     let window = move || legend.with(|legend| legend.window.clone());
     let labels = Memo::new(move |_| {
-        legend.with(|legend| legend.entries.iter().map(|entry| (entry.label.clone(), entry.slot)).collect::<Vec<_>>())
+        legend.with(|legend| {
+            legend.entries.iter().map(|entry| (entry.label.clone(), entry.slot)).collect::<Vec<_>>()
+        })
     });
     view! {
         <figcaption class="legend">
@@ -133,11 +135,18 @@ fn Legend(data: Memo<Option<ChartData>>, emphasis: Emphasis) -> impl IntoView {
 }
 
 #[component]
-fn LegendEntry(legend: Memo<legend::Legend>, label: String, mark: usize, emphasis: Emphasis) -> impl IntoView {
+fn LegendEntry(
+    legend: Memo<legend::Legend>,
+    label: String,
+    mark: usize,
+    emphasis: Emphasis,
+) -> impl IntoView {
     let isolated = emphasis.isolated;
     let value = {
         let label = label.clone();
-        let of = move |entries: &[Entry]| entries.iter().find(|entry| entry.label == label).map(|entry| entry.value.clone());
+        let of = move |entries: &[Entry]| {
+            entries.iter().find(|entry| entry.label == label).map(|entry| entry.value.clone())
+        };
         move || legend.with(|legend| of(&legend.entries))
     };
     let is_isolated = {

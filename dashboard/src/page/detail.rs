@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use super::chart::Chart;
 use super::definition::Definition;
-use super::live::Live;
+use super::live::{ListState, Live};
 use super::route::Route;
 use super::theme::Theme;
 use super::windows::Windows;
@@ -17,6 +17,10 @@ use crate::view::detail::{self, Stage};
 pub(super) fn Detail(live: Live, route: Route, theme: Theme, chosen: Memo<Option<String>>) -> impl IntoView {
     let last_ms = Memo::new(move |_| route.address().last_ms);
     Effect::new(move |_| {
+        // What the stream shall carry is known once the list is, unless the address says it.
+        if chosen.with(Option::is_none) && live.list() == ListState::Loading {
+            return;
+        }
         live.want(Wanted { tables: chosen.get().into_iter().collect(), last_ms: last_ms.get() });
     });
     let measures = Memo::new(move |_| {
@@ -39,7 +43,8 @@ pub(super) fn Detail(live: Live, route: Route, theme: Theme, chosen: Memo<Option
         live.read(|store| name.map(|name| detail::facts(store, &name)).unwrap_or_default())
     });
     let sentence = move || stage.with(|stage| stage.as_ref().map(|stage| stage.sentence.clone()));
-    let shows = move |wanted: Stage| stage.with(|stage| stage.as_ref().is_some_and(|stage| stage.stage == wanted));
+    let shows =
+        move |wanted: Stage| stage.with(|stage| stage.as_ref().is_some_and(|stage| stage.stage == wanted));
     let has_rows = move || shows(Stage::Windows) || shows(Stage::Rows);
     view! {
         <section class="detail" aria-labelledby="detail" hidden=move || chosen.with(Option::is_none)>

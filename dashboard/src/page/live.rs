@@ -36,6 +36,8 @@ struct Inner {
     store: Store,
     connection: Connection,
     abort: Option<AbortController>,
+    /// There is something to connect for.
+    is_wanted: bool,
     /// The number of the newest connection.
     generation: u32,
     /// The server's clock minus the browser's.
@@ -56,12 +58,13 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// Starts connecting, for as long as the page lives.
+    /// Starts, for as long as the page lives; it connects with the first [`Live::want`].
     pub(super) fn start() -> Self {
         let inner = Inner {
             store: Store::default(),
             connection: Connection::default(),
             abort: None,
+            is_wanted: false,
             generation: 0,
             clock_offset_ms: 0.0,
             frame_is_due: false,
@@ -121,7 +124,8 @@ impl Live {
     /// Sets what the stream carries.
     pub(super) fn want(self, wanted: Wanted) {
         let changed = self.inner.try_update_value(|inner| {
-            let changed = inner.store.want(wanted);
+            let changed = inner.store.want(wanted) || !inner.is_wanted;
+            inner.is_wanted = true;
             if changed {
                 inner.cut();
                 inner.connection.restart();
@@ -138,6 +142,9 @@ impl Live {
         let now_ms = performance_ms();
         let jitter = js_sys::Math::random();
         let action = self.inner.try_update_value(|inner| {
+            if !inner.is_wanted {
+                return Action::Nothing;
+            }
             let action = inner.connection.step(now_ms, jitter);
             if action == Action::Drop {
                 inner.cut();
@@ -155,7 +162,8 @@ impl Live {
         if document().hidden() {
             return;
         }
-        let health = self.inner.with_value(|inner| HealthView::from(inner.connection.health(performance_ms())));
+        let health =
+            self.inner.with_value(|inner| HealthView::from(inner.connection.health(performance_ms())));
         if self.health.with_untracked(|shown| *shown != health) {
             self.health.set(health);
         }
@@ -231,8 +239,7 @@ impl Live {
 
     /// Bumps the frame once in the next animation frame, however often it is asked for.
     fn request_frame(self) {
-        let was_due =
-            self.inner.try_update_value(|inner| std::mem::replace(&mut inner.frame_is_due, true));
+        let was_due = self.inner.try_update_value(|inner| std::mem::replace(&mut inner.frame_is_due, true));
         if was_due == Some(false) {
             request_animation_frame(move || {
                 self.inner.update_value(|inner| inner.frame_is_due = false);

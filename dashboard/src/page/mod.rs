@@ -60,6 +60,10 @@ fn App() -> impl IntoView {
         let named = route.address().pipeline;
         named.or_else(|| live.read(|store| store.pipelines().first().map(|first| first.name.clone())))
     });
+    Effect::new(move |_| {
+        let parts = [chosen.get(), live.project(), Some("Weir".to_owned())];
+        document().set_title(&parts.into_iter().flatten().collect::<Vec<_>>().join(", "));
+    });
     view! {
         <div class="app" class:stale=move || live.health().is_stale>
             <header::Header live theme />

@@ -12,7 +12,8 @@ pub(super) fn Overview(live: Live, route: Route, chosen: Memo<Option<String>>) -
         let now_ms = live.now_ms();
         live.read(|store| pipelines::rows(store, now_ms))
     });
-    let names = Memo::new(move |_| rows.with(|rows| rows.iter().map(|row| row.name.clone()).collect::<Vec<_>>()));
+    let names =
+        Memo::new(move |_| rows.with(|rows| rows.iter().map(|row| row.name.clone()).collect::<Vec<_>>()));
     let sentence = Memo::new(move |_| match live.list() {
         ListState::Loading => "Asking the server for its pipelines.".to_owned(),
         ListState::Ready => live.read(|store| pipelines::summary(store.pipelines())),
@@ -98,7 +99,7 @@ fn Line(
                     <polyline points=text(|row| &row.spark) />
                 </svg>
             </td>
-            <td class="num figure" class:warn=has_warning data-label="Watermark lag" data-testid="pipeline-lag">
+            <td class="num figure" class:warn=has_warning data-label="Lag" data-testid="pipeline-lag">
                 {text(|row| &row.watermark_lag)}
             </td>
             <td class="num figure" data-label="To read">{text(|row| &row.lag_records)}</td>

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use web_sys::AbortController;
 use weir_api::{Problem, SqlRequest, SqlResponse};
 
-use super::live::Live;
+use super::live::{ListState, Live};
 use crate::protocol::http::{self, Failure};
 use crate::view::number::{exact_cell, is_numeric};
 use crate::view::query::{self, MAX_RENDERED_ROWS};
@@ -142,8 +142,10 @@ fn suggest(live: Live, chosen: Memo<Option<String>>, text: RwSignal<String>) {
     });
     Effect::new(move |offered: Option<String>| {
         let offered = offered.unwrap_or_default();
-        let Some(name) = chosen.get() else { return offered };
-        let suggestion = query::suggestion(&name, has_windows.get());
+        if live.list() == ListState::Loading {
+            return offered;
+        }
+        let suggestion = query::suggestion(chosen.get().as_deref(), has_windows.get());
         if text.with_untracked(|text| *text == offered) {
             text.set(suggestion.clone());
             return suggestion;

@@ -224,7 +224,10 @@ mod tests {
         connection.restart();
         assert_eq!(connection.health(50.0), Health::Live);
         assert_eq!(connection.step(50.0, 0.0), Action::Connect);
-        assert_eq!(connection.health(2_050.0), Health::Reconnecting { age_ms: Some(2_050.0), reason: String::new() });
+        assert_eq!(
+            connection.health(2_050.0),
+            Health::Reconnecting { age_ms: Some(2_050.0), reason: String::new() }
+        );
     }
 
     #[test]

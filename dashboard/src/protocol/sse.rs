@@ -132,11 +132,8 @@ mod tests {
 
     #[test]
     fn fields_follow_the_standard() {
-        let expected = [
-            frame("snapshot", "{\"a\":\n1}", "7"),
-            frame("delta", "é", "7"),
-            frame("message", "", ""),
-        ];
+        let expected =
+            [frame("snapshot", "{\"a\":\n1}", "7"), frame("delta", "é", "7"), frame("message", "", "")];
         assert_eq!(parse([STREAM.as_bytes()]), expected);
     }
 

@@ -13,13 +13,15 @@ const DAY: i64 = 86_400 * SECOND;
 pub fn parse_instant(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
     let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
-    if bytes.len() < 19 || separators.iter().any(|&(at, byte)| bytes[at] != byte && (at != 10 || bytes[at] != b' ')) {
+    if bytes.len() < 19
+        || separators.iter().any(|&(at, byte)| bytes[at] != byte && (at != 10 || bytes[at] != b' '))
+    {
         return None;
     }
     let number = |from: usize, to: usize| {
-        bytes[from..to].iter().try_fold(0_i64, |sum, byte| {
-            byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0'))
-        })
+        bytes[from..to]
+            .iter()
+            .try_fold(0_i64, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0')))
     };
     let (month, day) = (number(5, 7)?, number(8, 10)?);
     let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
@@ -132,7 +134,9 @@ mod tests {
         assert_eq!(parse_instant("2026-11-22T12:04:30.250Z"), Some(1_795_349_070_250_000));
         assert_eq!(parse_instant("2026-11-22T12:04:30.250123456"), Some(1_795_349_070_250_123));
         assert_eq!(parse_instant("1969-12-31T23:59:59.999Z"), Some(-1_000));
-        for wrong in ["", "2026-11-22", "2026-13-22T12:04:30Z", "2026-11-22T12:04:30+02:00", "2026-11-22T12:o4:30Z"] {
+        for wrong in
+            ["", "2026-11-22", "2026-13-22T12:04:30Z", "2026-11-22T12:04:30+02:00", "2026-11-22T12:o4:30Z"]
+        {
             assert_eq!(parse_instant(wrong), None, "{wrong}");
         }
     }

@@ -137,7 +137,8 @@ impl Store {
     }
 
     fn fold_status(&mut self, status: Status) {
-        let Some(pipeline) = self.pipelines.iter_mut().find(|pipeline| pipeline.name == status.pipeline) else {
+        let Some(pipeline) = self.pipelines.iter_mut().find(|pipeline| pipeline.name == status.pipeline)
+        else {
             self.list_outdated = true;
             return;
         };
@@ -188,7 +189,10 @@ mod tests {
         let mut store = store_that_wants_a();
         store.fold("1", snapshot("a")).expect("a snapshot fits");
         store.fold("2", None).expect("unknown events are skipped");
-        let bad = event("delta", r#"{"table":"a","epoch":2,"watermark":null,"upserts":[[2,false],[3]],"deletes":[]}"#);
+        let bad = event(
+            "delta",
+            r#"{"table":"a","epoch":2,"watermark":null,"upserts":[[2,false],[3]],"deletes":[]}"#,
+        );
         let refused = store.fold("3", bad);
         assert_eq!(refused, Err(FoldError::Shape { table: "a".into(), expected: 2, found: 1 }));
         assert_eq!(store.last_id(), Some("2"));

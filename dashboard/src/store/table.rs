@@ -282,7 +282,13 @@ mod tests {
 
         fn row(&self, (window, key): (i64, u8), value: u32) -> Row {
             let is_final = window < self.watermark;
-            vec![json!(minute_text(window)), json!(minute_text(window + 1)), json!(key), json!(value), json!(is_final)]
+            vec![
+                json!(minute_text(window)),
+                json!(minute_text(window + 1)),
+                json!(key),
+                json!(value),
+                json!(is_final),
+            ]
         }
 
         fn wanted_rows(&self) -> Vec<Row> {
@@ -336,7 +342,8 @@ mod tests {
 
     fn change() -> impl Strategy<Value = Change> {
         let one = ((-2..3_i64, 0..4_u8), prop::option::weighted(0.8, any::<u32>()));
-        (prop::collection::vec(one, 0..6), 0..4_i64).prop_map(|(changes, advance)| Change { changes, advance })
+        (prop::collection::vec(one, 0..6), 0..4_i64)
+            .prop_map(|(changes, advance)| Change { changes, advance })
     }
 
     /// What the connection does between two epochs.
@@ -426,7 +433,8 @@ mod tests {
         let table = Table::new(server.snapshot(), LAST_MS).expect("a snapshot fits");
         assert_eq!(table.complete_until(), table.watermark());
         assert_eq!(table.watermark().map(|watermark| watermark % MINUTE), Some(0));
-        let open = Table::new(Model { watermark: 50, ..server }.snapshot(), LAST_MS).expect("a snapshot fits");
+        let open =
+            Table::new(Model { watermark: 50, ..server }.snapshot(), LAST_MS).expect("a snapshot fits");
         assert_eq!(open.complete_until(), None);
     }
 }

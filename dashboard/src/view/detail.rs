@@ -51,7 +51,9 @@ pub fn stage(store: &Store, name: &str) -> StageView {
 fn trouble(name: &str, pipeline: &Pipeline) -> String {
     let reason = pipeline.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
     match pipeline.state {
-        PipelineState::Failed => format!("{name} has failed{reason}. Its numbers are those of its last epoch."),
+        PipelineState::Failed => {
+            format!("{name} has failed{reason}. Its numbers are those of its last epoch.")
+        }
         PipelineState::Starting => format!("{name} is starting{reason}."),
         PipelineState::Stopped => format!("{name} has stopped{reason}. Its numbers do not change any more."),
         PipelineState::Running => String::new(),
@@ -118,7 +120,8 @@ mod tests {
 
     #[test]
     fn numbers_say_how_complete_they_are() {
-        let store = store("running", "null", r#"["2026-11-22T12:04:30.000",true],["2026-11-22T12:04:40.000",false]"#);
+        let store =
+            store("running", "null", r#"["2026-11-22T12:04:30.000",true],["2026-11-22T12:04:40.000",false]"#);
         let facts = facts(&store, "a");
         assert_eq!(facts.complete, "complete up to 12:04:30");
         assert_eq!(facts.small_print, "watermark 12:04:35 UTC, 22 Nov 2026, epoch 1,812");

@@ -18,12 +18,9 @@ pub struct HealthView {
 impl From<Health> for HealthView {
     fn from(health: Health) -> Self {
         match health {
-            Health::Connecting => Self {
-                kind: "connecting",
-                text: "connecting".into(),
-                reason: String::new(),
-                is_stale: false,
-            },
+            Health::Connecting => {
+                Self { kind: "connecting", text: "connecting".into(), reason: String::new(), is_stale: false }
+            }
             Health::Live => {
                 Self { kind: "live", text: "live".into(), reason: String::new(), is_stale: false }
             }

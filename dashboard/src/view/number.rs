@@ -34,8 +34,7 @@ pub fn si(value: f64) -> String {
     const STEPS: [(f64, &str); 5] = [(1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k"), (1.0, "")];
     let size = value.abs();
     // The threshold is that of rounding: 999.96 is shown as 1 k and not as 1000.
-    let (unit, suffix) =
-        STEPS.into_iter().find(|(unit, _)| unit * 0.999_95 <= size).unwrap_or((1.0, ""));
+    let (unit, suffix) = STEPS.into_iter().find(|(unit, _)| unit * 0.999_95 <= size).unwrap_or((1.0, ""));
     let scaled = value / unit;
     let n_decimals = match scaled.abs() {
         digits if 99.995 <= digits => 1,
@@ -147,7 +146,10 @@ mod tests {
 
     #[test]
     fn cells_keep_every_digit() {
-        assert_eq!(live_cell(&column("BIGINT"), &json!(9_223_372_036_854_775_807_i64)), "9,223,372,036,854,775,807");
+        assert_eq!(
+            live_cell(&column("BIGINT"), &json!(9_223_372_036_854_775_807_i64)),
+            "9,223,372,036,854,775,807"
+        );
         assert_eq!(live_cell(&column("DECIMAL(18,2)"), &json!("-1234567.50")), "-1,234,567.50");
         assert_eq!(live_cell(&column("DOUBLE"), &json!(1_234.567_89)), "1,234.5679");
         assert_eq!(live_cell(&column("DOUBLE"), &json!("NaN")), "NaN");

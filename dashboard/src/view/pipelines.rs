@@ -75,7 +75,8 @@ pub fn summary(pipelines: &[Pipeline]) -> String {
         }
     }
     match (n_all, others.is_empty()) {
-        (0, _) => "This project has no pipelines.".to_owned(),
+        (0, _) => "This project has no pipelines. Add a file to its folder pipelines and start Weir again."
+            .to_owned(),
         (1, true) => "The pipeline is running.".to_owned(),
         (_, true) => format!("All {n_all} pipelines are running."),
         (_, false) => format!("{n_running} of {n_all} pipelines running, {}.", others.join(", ")),
@@ -124,7 +125,7 @@ mod tests {
     #[test]
     fn sentence_names_what_is_not_running() {
         let running = || pipeline("a", PipelineState::Running);
-        assert_eq!(summary(&[]), "This project has no pipelines.");
+        assert!(summary(&[]).starts_with("This project has no pipelines."));
         assert_eq!(summary(&[running()]), "The pipeline is running.");
         assert_eq!(summary(&[running(), running()]), "All 2 pipelines are running.");
         let failed = pipeline("b", PipelineState::Failed);

@@ -7,8 +7,9 @@ use super::number::grouped;
 /// Rows of an answer that are put on the page. More make a browser slow and nobody read them.
 pub const MAX_RENDERED_ROWS: usize = 1_000;
 
-/// A first query for a pipeline.
-pub fn suggestion(pipeline: &str, has_windows: bool) -> String {
+/// A first query: of the chosen pipeline, else of what there is in any project.
+pub fn suggestion(pipeline: Option<&str>, has_windows: bool) -> String {
+    let Some(pipeline) = pipeline else { return "SELECT *\nFROM weir.pipelines".to_owned() };
     let order = if has_windows { "\nORDER BY window_start DESC" } else { "" };
     format!("SELECT *\nFROM {pipeline}{order}\nLIMIT 100")
 }
@@ -49,7 +50,7 @@ pub fn excerpt(query: &str, line: u64, column: u64) -> Option<(String, String)> 
 pub fn offset(query: &str, line: u64, column: u64) -> Option<u32> {
     let (line_at, column_at) = positions(line, column)?;
     let before: usize = query.split_inclusive('\n').take(line_at).map(str::len).sum();
-    let text = query.get(before..)?.lines().next().unwrap_or("");
+    let text = query.get(before..)?.lines().next()?;
     let n_units = |text: &str| text.encode_utf16().count();
     let in_line: usize = text.chars().take(column_at).map(char::len_utf16).sum();
     u32::try_from(n_units(&query[..before]) + in_line).ok()
@@ -74,7 +75,7 @@ mod tests {
             row_count: 2_000,
             truncated: false,
             epochs: BTreeMap::from([("revenue".to_owned(), 1_812)]),
-            elapsed_ms: 3.14,
+            elapsed_ms: 3.12,
         };
         assert_eq!(
             summary(&answer),
@@ -82,6 +83,13 @@ mod tests {
         );
         answer = SqlResponse { rows: vec![Vec::new()], row_count: 1, epochs: BTreeMap::new(), ..answer };
         assert_eq!(summary(&answer), "1 row in 3.1 ms.");
+    }
+
+    #[test]
+    fn first_query_orders_only_what_has_windows() {
+        let windowed = suggestion(Some("revenue"), true);
+        assert_eq!(windowed, "SELECT *\nFROM revenue\nORDER BY window_start DESC\nLIMIT 100");
+        assert_eq!(suggestion(Some("orders_de"), false), "SELECT *\nFROM orders_de\nLIMIT 100");
     }
 
     #[test]
