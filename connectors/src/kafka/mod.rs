@@ -89,6 +89,12 @@ pub struct KafkaSourceConfig {
     pub client_id: String,
 }
 
+/// The topic that a source's [`Source::identity`] names; `None` where it is not of a Kafka source.
+#[must_use]
+pub fn topic_of(identity: &str) -> Option<&str> {
+    identity.lines().next()?.strip_prefix("topic ")
+}
+
 /// A topic as a table.
 pub struct KafkaSource {
     connection: KafkaConnection,
