@@ -1,6 +1,8 @@
 //! The one binary, `weir`: project files, command line, pipelines, SQL and streams over HTTP.
 
 pub mod catalog;
+pub mod cli;
+pub mod demo;
 pub mod encode;
 pub mod http;
 pub mod metrics;

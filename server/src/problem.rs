@@ -7,7 +7,7 @@ use std::fmt;
 
 use weir_api::Problem;
 
-/// The kinds of faults. The code is stable and has one page in `docs/errors/`.
+/// The kinds of faults. The code is stable and is on the page `docs/errors.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// The SQL can't be parsed or planned.
@@ -37,6 +37,42 @@ pub enum Code {
 }
 
 impl Code {
+    /// All codes, in the order of their numbers.
+    pub const ALL: [Self; 20] = [
+        Self::WrongQuery,
+        Self::RefusedQuery,
+        Self::FailedQuery,
+        Self::OutOfMemory,
+        Self::TimedOut,
+        Self::TooManyQueries,
+        Self::TableNotReady,
+        Self::BadRequest,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::NotAcceptable,
+        Self::RequestTimeout,
+        Self::BodyTooLarge,
+        Self::UriTooLong,
+        Self::UnsupportedMediaType,
+        Self::TooManyStreams,
+        Self::HeadersTooLarge,
+        Self::Internal,
+        Self::NotReady,
+    ];
+
+    /// The number, as in `E0301`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.parts().0
+    }
+
+    /// A few words, the same for all faults of this kind.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        self.parts().2
+    }
+
     /// The code, HTTP status and title.
     fn parts(self) -> (&'static str, u16, &'static str) {
         match self {

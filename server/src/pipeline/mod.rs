@@ -11,11 +11,26 @@
 //! 2. Once an entry is running it stays so: the engine's handle then tells state and error.
 //! 3. One pipeline's failure touches no other entry.
 
+mod clock;
+mod connections;
+mod data_dir;
+mod prepare;
+mod supervise;
+
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use weir_engine::dataflow::plan::Plan;
-use weir_engine::pipeline::{Live, PipelineOptions, State};
+use weir_engine::pipeline::{Live, PipelineHandle, PipelineOptions, State};
 use weir_engine::result::Snapshot;
+
+pub use clock::SystemClock;
+pub use connections::Connections;
+pub use data_dir::{DataDir, DataDirError, Kept};
+pub(crate) use prepare::chain;
+pub use prepare::{Outcome, Prepared, Preparer};
+pub use supervise::{Shared, Stopper, Supervisor, Task, cores};
+
+use crate::project::Redactor;
 
 /// What the server needs of a started pipeline: the engine's handle, or a test's stand-in.
 pub trait Running: Send + Sync {
@@ -31,14 +46,43 @@ pub trait Running: Send + Sync {
     fn join(&self);
 }
 
+impl Running for PipelineHandle {
+    fn plan(&self) -> Arc<Plan> {
+        Arc::clone(self.plan())
+    }
+
+    fn state(&self) -> (State, Option<String>) {
+        self.state()
+    }
+
+    fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        Some(self.snapshot())
+    }
+
+    fn live(&self) -> Live {
+        self.live()
+    }
+
+    fn stop(&self) {
+        self.stop();
+    }
+
+    fn join(&self) {
+        self.join();
+    }
+}
+
 /// What the project says of a pipeline.
 #[derive(Debug, Clone)]
 pub struct Spec {
     pub name: String,
+    /// As it stands in the file: environment variables not put in.
     pub sql: String,
-    /// Source files' names, and their topics.
+    /// Source files' names, and their topics; the one that the query reads is first.
     pub sources: Vec<SourceSpec>,
     pub options: PipelineOptions,
+    /// Takes values of environment variables out of whatever is shown of the pipeline.
+    pub redactor: Redactor,
 }
 
 /// A source that a pipeline reads.
@@ -85,14 +129,15 @@ impl Entry {
     /// The state, and the error where it is `failed`.
     #[must_use]
     pub fn state(&self) -> (State, Option<String>) {
-        if let Some(running) = self.running.get() {
-            return running.state();
-        }
-        match self.before() {
-            Before::Waiting(_) => (State::Starting, None),
-            Before::Stopped => (State::Stopped, None),
-            Before::Failed(error) => (State::Failed, Some(error)),
-        }
+        let (state, error) = match self.running.get() {
+            Some(running) => running.state(),
+            None => match self.before() {
+                Before::Waiting(_) => (State::Starting, None),
+                Before::Stopped => (State::Stopped, None),
+                Before::Failed(error) => (State::Failed, Some(error)),
+            },
+        };
+        (state, error.map(|error| self.spec.redactor.apply(&error)))
     }
 
     /// The handle, once the engine has started the pipeline (its state may be any).
@@ -116,18 +161,21 @@ impl Entry {
     /// What is known between epochs; before the start only what is being waited for.
     #[must_use]
     pub fn live(&self) -> Live {
-        match self.running.get() {
+        let live = match self.running.get() {
             Some(running) => running.live(),
-            None => Live { trouble: self.trouble(), ..Live::default() },
-        }
+            None => Live { trouble: self.waiting(), ..Live::default() },
+        };
+        let trouble = live.trouble.map(|trouble| self.spec.redactor.apply(&trouble));
+        Live { trouble, ..live }
     }
 
     /// What is being waited for or retried, for a person.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
-        if let Some(running) = self.running.get() {
-            return running.live().trouble;
-        }
+        self.live().trouble
+    }
+
+    fn waiting(&self) -> Option<String> {
         match self.before() {
             Before::Waiting(why) => why,
             Before::Stopped | Before::Failed(_) => None,

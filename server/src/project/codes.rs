@@ -4,8 +4,6 @@
 //! 1. A code never changes its meaning and is never reused.
 //! 2. Every code that a person can meet is on the page; a test compares it with this table.
 
-use std::fmt::Write;
-
 /// What is wrong with a project file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Code {
@@ -157,29 +155,36 @@ impl Code {
     }
 }
 
-/// The text of `docs/errors.md`. `sql` are the codes of refused queries: code, title, explanation.
+/// The text of `docs/errors.md`. `sql` and `requests` are the codes of refused queries and of HTTP,
+/// with their titles.
 #[must_use]
-pub fn page<'a>(sql: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>) -> String {
+pub fn page(sql: &[(&str, &str)], requests: &[(&str, &str)]) -> String {
     let mut page = String::from(
-        "# Errors\n\nEvery mistake in a project and every refused query has a code. `weir check DIR` shows all of them at once.\n\n\
-         This page is made from the tables in the code: `UPDATE_EXPECT=1 cargo test -p weir-server errors_page` writes it anew.\n",
+        "# Errors\n\nEvery mistake in a project and every refused query has a code. `weir check DIR` shows all of them at \
+         once, with their places.\n\nThis page is made from the tables in the code: \
+         `UPDATE_EXPECT=1 cargo test -p weir-server errors_page` writes it anew.\n\n## Project files\n",
     );
-    let project = Code::ALL.iter().map(|code| code.describe());
-    section(&mut page, "Project files", project);
-    section(&mut page, "SQL", sql.into_iter());
+    for code in Code::ALL {
+        let (code, title, explanation) = code.describe();
+        page.push_str(&format!("\n### {code}: {title}\n\n{explanation}\n"));
+    }
+    let sections = [
+        (
+            "SQL of a pipeline",
+            "The message says what was found, the hint the nearest form that can run.",
+            sql,
+        ),
+        ("Requests over HTTP", "The body of the answer is RFC 9457 `application/problem+json`.", requests),
+    ];
+    for (title, introduction, codes) in sections {
+        page.push_str(&format!(
+            "\n## {title}\n\n{introduction}\n\n| code | what is wrong |\n| --- | --- |\n"
+        ));
+        for (code, title) in codes {
+            page.push_str(&format!("| {code} | {title} |\n"));
+        }
+    }
     page
-}
-
-fn section<'a>(page: &mut String, title: &str, codes: impl Iterator<Item = (&'a str, &'a str, &'a str)>) {
-    let mut codes = codes.peekable();
-    if codes.peek().is_none() {
-        return;
-    }
-    // Writing to a String can't fail.
-    let _ = writeln!(page, "\n## {title}");
-    for (code, title, explanation) in codes {
-        let _ = writeln!(page, "\n### {code}: {title}\n\n{explanation}");
-    }
 }
 
 #[cfg(test)]
@@ -190,7 +195,8 @@ mod tests {
 
     #[test]
     fn errors_page_is_the_table() {
-        expect_file!["../../../docs/errors.md"].assert_eq(&page([]));
+        let requests = crate::problem::Code::ALL.map(|code| (code.as_str(), code.title()));
+        expect_file!["../../../docs/errors.md"].assert_eq(&page(weir_engine::sql::CODES, &requests));
     }
 
     #[test]

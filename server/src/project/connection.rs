@@ -8,7 +8,7 @@ use weir_connectors::kafka::check_property;
 use super::codes::Code;
 use super::fields::{Fields, Sheet};
 use super::pipeline::Defaults;
-use super::text::{Opaque, Redactor, Text};
+use super::text::{Opaque, Text};
 use super::value;
 use super::yaml::{Key, Node, Pos};
 
@@ -19,8 +19,6 @@ pub struct Connection {
     pub registry: Registry,
     /// Handed to librdkafka.
     pub properties: Vec<(String, Opaque)>,
-    /// Takes what came from the environment out of the client's messages.
-    pub redactor: Redactor,
     /// Of the connection's name in weir.yaml.
     pub at: Pos,
 }
@@ -56,7 +54,9 @@ pub(crate) fn read(sheet: &mut Sheet<'_>, node: &Node) -> Option<Root> {
         }
     }
     for (key, node) in fields.map("connections") {
-        fields.sheet.name("connection", &key.name, key.at);
+        if let Some(message) = value::bad_name("connection", &key.name) {
+            fields.sheet.problem(key.at, Code::BadName, message);
+        }
         root.names.push(key.name.clone());
         if let Some(connection) = connection(fields.sheet, key.at, node) {
             root.connections.insert(key.name.clone(), connection);
@@ -74,26 +74,22 @@ pub(crate) fn read(sheet: &mut Sheet<'_>, node: &Node) -> Option<Root> {
 
 fn connection(sheet: &mut Sheet<'_>, at: Pos, node: &Node) -> Option<Connection> {
     let mut fields = Fields::new(sheet, "a connection", node)?;
-    let mut redactor = Redactor::default();
     fields.require("type");
     let kind = fields.choice("type", &[("kafka", ())]);
     let servers = fields.required_text("bootstrap_servers");
     fields.require("schema_registry");
-    let registry =
-        fields.node("schema_registry").and_then(|node| registry(fields.sheet, node, &mut redactor));
+    let registry = fields.node("schema_registry").and_then(|node| registry(fields.sheet, node));
     let properties = fields.map("properties");
-    let properties =
-        properties.iter().map(|(key, node)| property(fields.sheet, key, node, &mut redactor)).collect();
+    let properties = properties.iter().map(|(key, node)| property(fields.sheet, key, node)).collect();
     fields.finish();
     kind?;
     let servers = servers?;
-    redactor.add(&servers);
     let properties: Option<Vec<_>> = properties;
     let bootstrap_servers = opaque(&servers);
-    Some(Connection { bootstrap_servers, registry: registry?, properties: properties?, redactor, at })
+    Some(Connection { bootstrap_servers, registry: registry?, properties: properties?, at })
 }
 
-fn registry(sheet: &mut Sheet<'_>, node: &Node, redactor: &mut Redactor) -> Option<Registry> {
+fn registry(sheet: &mut Sheet<'_>, node: &Node) -> Option<Registry> {
     let mut fields = Fields::new(sheet, "\"schema_registry\"", node)?;
     let url = fields.required_text("url");
     let (username, password) = (fields.text("username"), fields.text("password"));
@@ -106,9 +102,6 @@ fn registry(sheet: &mut Sheet<'_>, node: &Node, redactor: &mut Redactor) -> Opti
         fields.require(key);
     }
     fields.finish();
-    for text in [&url, &username, &password].into_iter().flatten() {
-        redactor.add(text);
-    }
     let url = url?;
     if !["http://", "https://"].iter().any(|scheme| url.as_str().starts_with(scheme)) {
         sheet.bad_value("\"url\"", &url, "it begins with http:// or https://");
@@ -118,14 +111,8 @@ fn registry(sheet: &mut Sheet<'_>, node: &Node, redactor: &mut Redactor) -> Opti
     Some(Registry { url: opaque(&url), credentials })
 }
 
-fn property(
-    sheet: &mut Sheet<'_>,
-    key: &Key,
-    node: &Node,
-    redactor: &mut Redactor,
-) -> Option<(String, Opaque)> {
+fn property(sheet: &mut Sheet<'_>, key: &Key, node: &Node) -> Option<(String, Opaque)> {
     let text = sheet.text(&format!("property \"{}\"", key.name), node)?;
-    redactor.add(&text);
     if let Err(error) = check_property(&key.name, text.as_str()) {
         let (at, code) = match error {
             PropertyError::Unknown { .. } => (key.at, Code::UnknownKey),

@@ -7,7 +7,7 @@
 use super::codes::Code;
 use super::problem::Problems;
 use super::suggest::did_you_mean;
-use super::text::{Env, Text};
+use super::text::{Env, Redactor, Text};
 use super::value;
 use super::yaml::{Key, Node, Pos, Value};
 
@@ -16,6 +16,8 @@ pub(crate) struct Sheet<'a> {
     pub(crate) file: &'a str,
     pub(crate) env: Env<'a>,
     pub(crate) problems: &'a mut Problems,
+    /// Learns every variable that is put in.
+    pub(crate) redactor: &'a mut Redactor,
 }
 
 impl Sheet<'_> {
@@ -34,7 +36,10 @@ impl Sheet<'_> {
                 self.problem(node.at, Code::WrongType, format!("{what} has no value"));
                 None
             }
-            Ok(text) => Some(text),
+            Ok(text) => {
+                self.redactor.add(&text);
+                Some(text)
+            }
             Err(errors) => {
                 for error in errors {
                     let at = raw.layout.position(&raw.text, error.index);
@@ -65,16 +70,6 @@ impl Sheet<'_> {
         if !known.iter().any(|name| name == text.as_str()) {
             let hint = did_you_mean(text.as_str(), known.iter().map(String::as_str));
             self.problem(text.at, Code::UnknownReference, format!("{message} {}{hint}", text.shown()));
-        }
-    }
-
-    /// Checks a thing's name.
-    pub(crate) fn name(&mut self, kind: &str, name: &str, at: Pos) {
-        if !value::is_name(name) {
-            let message = format!(
-                "\"{name}\" can't name a {kind}: use small letters, digits and \"_\", beginning with a letter"
-            );
-            self.problem(at, Code::BadName, message);
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod codes;
 mod connection;
 mod dashboard;
 mod fields;
+mod folder;
 mod pipeline;
 mod problem;
 mod source;
@@ -33,12 +34,14 @@ pub use dashboard::{Dashboard, Use};
 pub use pipeline::{Pipeline, Settings};
 pub use problem::{Problem, Problems};
 pub use source::{Source, Spots};
+pub(crate) use suggest::did_you_mean;
 pub use text::{Env, Opaque, Redactor};
 pub use value::{duration_ms, show_ms};
 pub use yaml::{MAX_FILE_BYTES, Pos};
 
 use fields::Sheet;
-use suggest::did_you_mean;
+use folder::Folder;
+use yaml::Node;
 
 /// The file that makes a folder a project.
 pub const ROOT_FILE: &str = "weir.yaml";
@@ -52,6 +55,8 @@ pub struct Project {
     pub sources: BTreeMap<String, Source>,
     pub pipelines: BTreeMap<String, Pipeline>,
     pub dashboards: BTreeMap<String, Dashboard>,
+    /// Takes the values of environment variables out of messages that others make.
+    pub redactor: Redactor,
 }
 
 impl Project {
@@ -60,25 +65,27 @@ impl Project {
     /// # Errors
     /// All mistakes at once. Fix the files.
     pub fn load(dir: &Path, env: Env<'_>) -> Result<Self, Problems> {
-        let mut problems = Problems::default();
-        let root = read_root(dir, env, &mut problems);
+        let mut reading = Reading { env, problems: Problems::default(), redactor: Redactor::default() };
+        let root = read_root(dir, &mut reading);
         let known = root.as_ref().map(|root| root.names.clone());
         let root = root.unwrap_or_default();
-        refuse_strangers(dir, &mut problems);
-        let mut read = |folder: &str, kind: &str| Folder::read(dir, folder, kind, &mut problems);
-        let (sources, pipelines) = (read("sources", "source"), read("pipelines", "pipeline"));
-        let (dashboards, sinks) = (read("dashboards", "dashboard"), read("sinks", "sink"));
-        for file in sinks.files {
-            problems.push(&file.path, Pos::START, Code::NotSupportedYet, "sinks are not supported yet");
+        folder::refuse_strangers(dir, &mut reading.problems);
+        let mut list = |folder: &str, kind: &str| Folder::list(dir, folder, kind, &mut reading);
+        let (sources, pipelines) = (list("sources", "source"), list("pipelines", "pipeline"));
+        let (dashboards, sinks) = (list("dashboards", "dashboard"), list("sinks", "sink"));
+        for file in sinks.paths() {
+            reading.problems.push(file, Pos::START, Code::NotSupportedYet, "sinks are not supported yet");
         }
         let source_dir = dir.join("sources");
-        let sources = sources
-            .each(env, &mut problems, |sheet, node| source::read(sheet, node, &source_dir, known.as_deref()));
-        let names: Vec<String> = pipelines.files.iter().map(|file| file.name.clone()).collect();
-        let pipelines =
-            pipelines.each(env, &mut problems, |sheet, node| pipeline::read(sheet, node, root.defaults));
-        let dashboards =
-            dashboards.each(env, &mut problems, |sheet, node| dashboard::read(sheet, node, &names));
+        let read =
+            |sheet: &mut Sheet<'_>, node: &Node| source::read(sheet, node, &source_dir, known.as_deref());
+        let sources = sources.each(&mut reading, read);
+        let names = pipelines.names();
+        let read = |sheet: &mut Sheet<'_>, node: &Node| pipeline::read(sheet, node, root.defaults);
+        let pipelines = pipelines.each(&mut reading, read);
+        let read = |sheet: &mut Sheet<'_>, node: &Node| dashboard::read(sheet, node, &names);
+        let dashboards = dashboards.each(&mut reading, read);
+        let Reading { mut problems, redactor, .. } = reading;
         if names.is_empty() && problems.is_empty() {
             let message = "the project has no pipeline: add pipelines/NAME.yaml";
             problems.push(ROOT_FILE, Pos::START, Code::Unreadable, message);
@@ -88,14 +95,34 @@ impl Project {
             let message = format!("the folder's name \"{name}\" can't name a project: add \"project: NAME\"");
             problems.push(ROOT_FILE, Pos::START, Code::BadName, message);
         }
-        problems.or(()).map(|()| Self {
-            name,
-            dir: dir.to_owned(),
-            connections: root.connections,
-            sources,
-            pipelines,
-            dashboards,
-        })
+        let (dir, connections) = (dir.to_owned(), root.connections);
+        problems.or(Self { name, dir, connections, sources, pipelines, dashboards, redactor })
+    }
+}
+
+/// What reading a project gathers.
+struct Reading<'a> {
+    env: Env<'a>,
+    problems: Problems,
+    redactor: Redactor,
+}
+
+impl Reading<'_> {
+    /// Parses a file and reads its root; `None` where that is a mistake.
+    fn yaml<T>(
+        &mut self,
+        file: &str,
+        text: &str,
+        read: impl FnOnce(&mut Sheet<'_>, &Node) -> Option<T>,
+    ) -> Option<T> {
+        let Self { env, problems, redactor } = self;
+        match yaml::parse(text) {
+            Ok(node) => read(&mut Sheet { file, env, problems, redactor }, &node),
+            Err(error) => {
+                problems.push(file, error.at, Code::Syntax, error.message);
+                None
+            }
+        }
     }
 }
 
@@ -106,36 +133,14 @@ fn folder_name(dir: &Path) -> Option<String> {
 }
 
 /// `None` where the file can't be read at all.
-fn read_root(dir: &Path, env: Env<'_>, problems: &mut Problems) -> Option<connection::Root> {
-    if !dir.is_dir() {
-        let message = format!("there is no folder \"{}\"", dir.display());
-        problems.push(ROOT_FILE, Pos::START, Code::Unreadable, message);
-        return None;
-    }
-    match read_file(&dir.join(ROOT_FILE)) {
-        Ok(text) => read_yaml(ROOT_FILE, &text, env, problems, connection::read),
-        Err(error) => {
-            let message = format!("could not read the file that makes a folder a project: {error}");
-            problems.push(ROOT_FILE, Pos::START, Code::Unreadable, message);
-            None
-        }
-    }
-}
-
-fn read_yaml<T>(
-    file: &str,
-    text: &str,
-    env: Env<'_>,
-    problems: &mut Problems,
-    read: impl FnOnce(&mut Sheet<'_>, &yaml::Node) -> Option<T>,
-) -> Option<T> {
-    match yaml::parse(text) {
-        Ok(node) => read(&mut Sheet { file, env, problems }, &node),
-        Err(error) => {
-            problems.push(file, error.at, Code::Syntax, error.message);
-            None
-        }
-    }
+fn read_root(dir: &Path, reading: &mut Reading<'_>) -> Option<connection::Root> {
+    let unreadable = match read_file(&dir.join(ROOT_FILE)) {
+        Ok(text) => return reading.yaml(ROOT_FILE, &text, connection::read),
+        Err(_) if !dir.is_dir() => format!("there is no folder \"{}\"", dir.display()),
+        Err(error) => format!("could not read the file that makes a folder a project: {error}"),
+    };
+    reading.problems.push(ROOT_FILE, Pos::START, Code::Unreadable, unreadable);
+    None
 }
 
 /// The text of a file that is neither too large nor anything but text.
@@ -147,86 +152,6 @@ pub(crate) fn read_file(path: &Path) -> std::io::Result<String> {
         return Err(std::io::Error::other("the file is larger than 1 MiB"));
     }
     Ok(text)
-}
-
-/// The project files of one folder.
-struct Folder {
-    files: Vec<File>,
-}
-
-struct File {
-    name: String,
-    /// Relative to the project's folder.
-    path: String,
-    full: PathBuf,
-}
-
-impl Folder {
-    /// Lists `dir/folder`; a missing one is empty. Files that do not look like YAML are left alone.
-    fn read(dir: &Path, folder: &str, kind: &str, problems: &mut Problems) -> Self {
-        let mut names: Vec<String> = match std::fs::read_dir(dir.join(folder)) {
-            Ok(entries) => entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => {
-                let message = format!("could not read the folder: {error}");
-                problems.push(folder, Pos::START, Code::Unreadable, message);
-                Vec::new()
-            }
-        };
-        names.sort();
-        let mut files = Vec::new();
-        for entry in names.into_iter().filter(|name| !name.starts_with('.')) {
-            let path = format!("{folder}/{entry}");
-            if let Some(name) = entry.strip_suffix(".yaml") {
-                Sheet { file: &path, env: &|_| None, problems }.name(kind, name, Pos::START);
-                files.push(File { name: name.to_owned(), full: dir.join(folder).join(&entry), path });
-            } else if entry.ends_with(".yml") {
-                let message =
-                    format!("name it {}.yaml: other files are not read", entry.trim_end_matches(".yml"));
-                problems.push(&path, Pos::START, Code::BadName, message);
-            }
-        }
-        Self { files }
-    }
-
-    /// Reads each file; those with mistakes are left out.
-    fn each<T>(
-        &self,
-        env: Env<'_>,
-        problems: &mut Problems,
-        read: impl Fn(&mut Sheet<'_>, &yaml::Node) -> Option<T>,
-    ) -> BTreeMap<String, T> {
-        let mut all = BTreeMap::new();
-        for file in &self.files {
-            let value = match read_file(&file.full) {
-                Ok(text) => read_yaml(&file.path, &text, env, problems, &read),
-                Err(error) => {
-                    let message = format!("could not read the file: {error}");
-                    problems.push(&file.path, Pos::START, Code::Unreadable, message);
-                    None
-                }
-            };
-            if let Some(value) = value {
-                all.insert(file.name.clone(), value);
-            }
-        }
-        all
-    }
-}
-
-/// A folder whose name is almost one of ours would silently not be read.
-fn refuse_strangers(dir: &Path, problems: &mut Problems) {
-    const FOLDERS: [&str; 4] = ["sources", "pipelines", "sinks", "dashboards"];
-    let Ok(entries) = std::fs::read_dir(dir) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let hint = did_you_mean(&name, FOLDERS);
-        if entry.path().is_dir() && !FOLDERS.contains(&name.as_str()) && !hint.is_empty() {
-            problems.push(&name, Pos::START, Code::BadName, format!("unknown folder \"{name}\"{hint}"));
-        } else if name == "weir.yml" {
-            problems.push(&name, Pos::START, Code::BadName, "name it weir.yaml");
-        }
-    }
 }
 
 #[cfg(test)]

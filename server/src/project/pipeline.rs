@@ -4,7 +4,7 @@ use weir_engine::pipeline::PipelineOptions;
 
 use super::fields::{Fields, Sheet};
 use super::source::MAX_DURATION_MS;
-use super::text::{Redactor, Text};
+use super::text::Text;
 use super::yaml::{Node, Pos};
 
 /// Shorter epochs would cost more in synced writes than they show; longer ones are no live view.
@@ -18,8 +18,6 @@ const DAY_MS: i64 = 24 * 3_600 * 1_000;
 pub struct Pipeline {
     sql: Text,
     pub settings: Settings,
-    /// Takes what came from the environment out of messages.
-    pub redactor: Redactor,
 }
 
 /// A pipeline's settings, defaults filled in.
@@ -106,8 +104,5 @@ pub(crate) fn read(sheet: &mut Sheet<'_>, node: &Node, defaults: Defaults) -> Op
     let sql = fields.required_text("sql");
     let settings = Defaults::read(&mut fields).settings(defaults);
     fields.finish();
-    let sql = sql?;
-    let mut redactor = Redactor::default();
-    redactor.add(&sql);
-    Some(Pipeline { sql, settings, redactor })
+    Some(Pipeline { sql: sql?, settings })
 }

@@ -8,7 +8,6 @@ use weir_engine::connector::{Start, WatermarkOptions};
 use super::codes::Code;
 use super::fields::{Fields, Sheet};
 use super::read_file;
-use super::text::Redactor;
 use super::value;
 use super::yaml::{Node, Pos, Value};
 
@@ -29,8 +28,6 @@ pub struct Source {
     pub watermark: WatermarkOptions,
     /// In the order of the file.
     pub metadata: Vec<Metadata>,
-    /// Takes what came from the environment out of messages.
-    pub redactor: Redactor,
     pub spots: Spots,
 }
 
@@ -50,14 +47,10 @@ pub(crate) fn read(
     connections: Option<&[String]>,
 ) -> Option<Source> {
     let mut fields = Fields::new(sheet, "a source", node)?;
-    let mut redactor = Redactor::default();
     let connection = fields.required_text("connection");
     let topic = fields.required_text("topic");
     let format = fields.node("format").map(|_| fields.choice("format", &[("avro", ())]));
     let event_time = fields.text("event_time");
-    for text in [&connection, &topic, &event_time].into_iter().flatten() {
-        redactor.add(text);
-    }
     if let (Some(connection), Some(known)) = (&connection, connections) {
         fields.sheet.reference("weir.yaml has no connection", connection, known);
     }
@@ -92,7 +85,6 @@ pub(crate) fn read(
         event_time: event_time.map(|text| text.as_str().to_owned()),
         watermark: watermark?,
         metadata: metadata?,
-        redactor,
         spots,
     })
 }

@@ -112,7 +112,7 @@ fn all_mistakes_are_told_at_once_in_order() {
             dashboards/d.yaml:3:3: error: a line panel needs the key "y" [E0103]
             dashboards/d.yaml:3:24: error: there is no pipeline "revenu", did you mean "revenue"? [E0108]
             dashboards/d.yaml:4:40: error: "chart" can't be "pie": one of "line", "area", "bar", "stat", "table", "top" [E0105]
-            pipelines/Bad.yaml:1:1: error: "Bad" can't name a pipeline: use small letters, digits and "_", beginning with a letter [E0107]
+            pipelines/Bad.yaml:1:1: error: "Bad" can't name a pipeline: use at most 64 small letters, digits and "_", beginning with a letter [E0107]
             pipelines/Bad.yaml:1:8: error: "epoch" can't be "${SECRET}": write a whole number and ms, s, m, h or d, such as 250ms or 10s [E0105]
             pipelines/Bad.yaml:2:13: error: environment variable "NONE" is not set; "${NONE:-…}" would give it a default [E0106]
             pipelines/revenue.yaml:1:6: error: "sql" has to be a single value, not a list [E0104]
@@ -181,7 +181,7 @@ fn connections_are_whole() {
         )],
         expect![[r#"
             weir.yaml:1:10: error: "my shop" can't name a project: use letters, digits, "_", "-" and "." [E0107]
-            weir.yaml:3:3: error: "Shop" can't name a connection: use small letters, digits and "_", beginning with a letter [E0107]
+            weir.yaml:3:3: error: "Shop" can't name a connection: use at most 64 small letters, digits and "_", beginning with a letter [E0107]
             weir.yaml:3:9: error: a connection needs the key "bootstrap_servers" [E0103]
             weir.yaml:3:9: error: a connection needs the key "schema_registry" [E0103]
             weir.yaml:4:17: error: "type" can't be "pulsar": "kafka" is the only choice [E0105]
@@ -212,5 +212,5 @@ fn a_place_in_the_sql_is_a_place_in_the_file() {
     assert_eq!(pipeline.sql(), "SELECT\n  s3cr3t nope\n");
     assert_eq!(pipeline.shown_sql(), "SELECT\n  ${SECRET} nope\n");
     assert_eq!(pipeline.position(2, 10), Pos { line: 4, column: 15 });
-    assert_eq!(pipeline.redactor.apply("no column s3cr3t"), "no column ${SECRET}");
+    assert_eq!(project.redactor.apply("no column s3cr3t"), "no column ${SECRET}");
 }

@@ -186,18 +186,6 @@ impl Redactor {
         self.values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
     }
 
-    /// All that either of both takes out.
-    #[must_use]
-    pub fn with(mut self, other: &Self) -> Self {
-        for entry in &other.values {
-            if !self.values.contains(entry) {
-                self.values.push(entry.clone());
-            }
-        }
-        self.values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
-        self
-    }
-
     /// `message` with every known value replaced by its `${NAME}`.
     #[must_use]
     pub fn apply(&self, message: &str) -> String {

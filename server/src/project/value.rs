@@ -35,11 +35,17 @@ pub(crate) fn instant_ms(text: &str) -> Option<i64> {
     Some(-(-ns).div_euclid(1_000_000))
 }
 
-/// Whether it can name a source, pipeline, sink, dashboard or connection.
-pub(crate) fn is_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-        && text.len() <= MAX_NAME_BYTES
+/// Why a source, pipeline, sink, dashboard or connection can't have this name; `None`: it can.
+pub(crate) fn bad_name(kind: &str, name: &str) -> Option<String> {
+    let fits = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && name.len() <= MAX_NAME_BYTES;
+    (!fits).then(|| {
+        format!(
+            "\"{name}\" can't name a {kind}: use at most {MAX_NAME_BYTES} small letters, digits and \"_\", \
+             beginning with a letter"
+        )
+    })
 }
 
 /// Whether it can name a project: names of consumer groups and transactions are made of it.

@@ -36,6 +36,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub use answer::Format;
 pub use offline::{OfflineError, query_offline};
+pub(crate) use text_table::write as write_table;
 
 use crate::catalog::PipelineView;
 use crate::problem::{Code, Fault};

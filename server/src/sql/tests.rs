@@ -75,7 +75,9 @@ fn json_answer_names_types_and_epochs() {
     check(
         "SELECT name, state, lag FROM (SELECT p.name, p.state, sum(q.lag_records) AS lag FROM weir.pipelines p JOIN weir.partitions q ON p.name = q.pipeline GROUP BY p.name, p.state) x ORDER BY name",
         Format::Json,
-        &expect![[r#"{"columns":[{"name":"name","type":"VARCHAR","nullable":false},{"name":"state","type":"VARCHAR","nullable":false},{"name":"lag","type":"BIGINT","nullable":true}],"rows":[["audit","running",10],["revenue","running",10]],"row_count":2,"truncated":false,"epochs":{}"#]],
+        &expect![[
+            r#"{"columns":[{"name":"name","type":"VARCHAR","nullable":false},{"name":"state","type":"VARCHAR","nullable":false},{"name":"lag","type":"BIGINT","nullable":true}],"rows":[["audit","running",10],["revenue","running",10]],"row_count":2,"truncated":false,"epochs":{}"#
+        ]],
     );
 }
 
@@ -334,7 +336,9 @@ fn faults_say_what_where_and_what_was_meant() {
     );
     check_fault(
         "SELECT country, sum(orders) FROM revenue",
-        &expect![[r#"400 column "revenue.country" is neither in GROUP BY nor inside an aggregate function (add it to GROUP BY, or take max() or another aggregate of it) at 1:8 [E0301]"#]],
+        &expect![[
+            r#"400 column "revenue.country" is neither in GROUP BY nor inside an aggregate function (add it to GROUP BY, or take max() or another aggregate of it) at 1:8 [E0301]"#
+        ]],
     );
     check_fault(
         "SELECT country + 1 FROM revenue WHERE country > DATE '2026-01-01'",
@@ -385,7 +389,9 @@ fn memory_is_limited() {
     let sql = "SELECT v * 7 % 10000019 AS k, count(*) AS n FROM generate_series(1, 100000000) AS t(v) GROUP BY k ORDER BY n LIMIT 1";
     check_fault(
         sql,
-        &expect!["422 the query needs more than the 8 MiB that one query may use (group by fewer values, select fewer rows, or add a WHERE on the time column) [E0304]"],
+        &expect![
+            "422 the query needs more than the 8 MiB that one query may use (group by fewer values, select fewer rows, or add a WHERE on the time column) [E0304]"
+        ],
     );
     for sql in [
         "SELECT repeat('x', 2000000000)",

@@ -9,7 +9,7 @@ use crate::encode::{Style, cell};
 const WIDTH_MAX: usize = 200;
 
 /// Appends the rows with a header, a rule and a last line that counts them.
-pub(super) fn write(schema: &Schema, batches: &[RecordBatch], truncated: bool, out: &mut Vec<u8>) {
+pub(crate) fn write(schema: &Schema, batches: &[RecordBatch], truncated: bool, out: &mut Vec<u8>) {
     let header: Vec<String> = schema.fields().iter().map(|field| shown(field.name())).collect();
     let right: Vec<bool> = schema.fields().iter().map(|field| is_number(field.data_type())).collect();
     let mut rows = Vec::new();

@@ -1,0 +1,165 @@
+//! What the command line looks like. The doc comments are its help.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Where `run` listens and `sql` asks unless told otherwise.
+pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+
+/// Windowed SQL over Kafka topics, kept up to date exactly once and shown while it forms
+#[derive(Debug, Parser)]
+#[command(
+    name = "weir",
+    version,
+    after_help = "Example:
+  weir demo                          a shop with live numbers, no server needed
+  weir check shop                    is the project in the folder shop right?
+  weir run shop                      run it; the dashboard is on http://127.0.0.1:8080
+  weir sql 'SELECT * FROM revenue'   ask it"
+)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the pipelines of a project, and serve their results over HTTP
+    Run(RunArgs),
+    /// Tell all that is wrong with a project
+    #[command(after_help = "Example:
+  weir check shop --offline
+  sources/orders.yaml:3:1: error: unknown key \"topc\", did you mean \"topic\"? [E0102]")]
+    Check {
+        /// The project's folder
+        dir: PathBuf,
+        /// Ask no schema registry; what needs one is named as unchecked
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Print the dataflow of a pipeline
+    #[command(after_help = "Example:
+  weir explain shop revenue")]
+    Explain {
+        /// The project's folder
+        dir: PathBuf,
+        /// The pipeline file's name, without .yaml
+        pipeline: String,
+    },
+    /// Ask a query over the result and system tables
+    Sql(SqlArgs),
+    /// Run a shop with live numbers: Kafka, registry and data are simulated in this process
+    Demo(DemoArgs),
+    /// Read a data directory (not supported yet)
+    #[command(hide = true)]
+    Inspect {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+    /// Start a pipeline over (not supported yet)
+    #[command(hide = true)]
+    Reset {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+    /// Print a JSON Schema of the project files (not supported yet)
+    #[command(hide = true)]
+    Schema {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
+  weir run shop --listen 127.0.0.1:9000 --data-dir /var/lib/weir/shop")]
+pub struct RunArgs {
+    /// The project's folder
+    pub dir: PathBuf,
+    /// Address of the dashboard, the API and the metrics
+    #[arg(long, value_name = "ADDRESS", default_value = DEFAULT_LISTEN)]
+    pub listen: SocketAddr,
+    /// Where state and results are kept [default: DIR/.weir]
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// Listen on an address that others reach, though anybody who reaches it may read everything
+    #[arg(long)]
+    pub allow_unauthenticated: bool,
+    /// A Host that requests may name, besides loopback; can be given several times
+    #[arg(long, value_name = "HOST")]
+    pub allow_host: Vec<String>,
+    /// An Origin whose pages may ask, besides our own; can be given several times
+    #[arg(long, value_name = "ORIGIN")]
+    pub allow_origin: Vec<String>,
+    /// Read each partition to the end it has now, close every window, exit
+    #[arg(long)]
+    pub bounded: bool,
+    /// Go on where unread records were deleted (not supported yet)
+    #[arg(long, value_name = "PIPELINE", hide = true)]
+    pub skip_lost: Vec<String>,
+    /// How to write the log
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
+  weir sql 'SELECT country, sum(revenue) FROM revenue GROUP BY country'
+  weir sql 'SELECT name, state, watermark FROM weir.pipelines' --format csv")]
+pub struct SqlArgs {
+    /// One SELECT, EXPLAIN, SHOW or DESCRIBE
+    pub query: String,
+    /// A running weir [default: http://127.0.0.1:8080]
+    #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
+    pub server: Option<String>,
+    /// The data directory of a stopped weir: its last committed epoch
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// How to write the answer; table and json hold at most 10,000 rows
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
+  weir demo
+  weir sql 'SELECT * FROM revenue ORDER BY window_start DESC LIMIT 10'   (in another terminal)")]
+pub struct DemoArgs {
+    /// Address of the dashboard [default: 127.0.0.1:8080, or a free port where that is taken]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Seed of the generator: the same one makes the same shop
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// How to write the log
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Table,
+    Json,
+    Ndjson,
+    Csv,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,130 @@
+//! `check` and `explain`: a project looked at, nothing run.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use weir_engine::dataflow::plan::Plan;
+use weir_schemas::registry::{Registered, SubjectVersion};
+use weir_schemas::{RegistryError, SchemaId, SchemaRegistry, SchemaText};
+
+use super::{Failure, load, talk};
+use crate::pipeline::{Connections, Outcome, Preparer, cores};
+use crate::project::{Code, Problems, Project, did_you_mean};
+
+/// Tells all that is wrong with the project in `dir`.
+///
+/// # Errors
+/// The mistakes, or what could not be asked.
+pub(super) fn check(dir: &Path, offline: bool) -> Result<(), Failure> {
+    let project = Arc::new(load(dir)?);
+    let connections = if offline {
+        let nobody: Arc<dyn SchemaRegistry> = Arc::new(Nobody);
+        Connections::with_registry(&project, &nobody)
+    } else {
+        Connections::new(&project)?
+    };
+    let preparer = Preparer::new(Arc::clone(&project), connections);
+    let (mut problems, mut unchecked) = (Problems::default(), Vec::new());
+    for name in project.sources.keys() {
+        match preparer.check_source(name) {
+            Outcome::Ready(()) => {}
+            Outcome::Waiting(why) => unchecked.push(format!("sources/{name}.yaml: unchecked: {why}\n")),
+            Outcome::Wrong(wrong) => problems.extend(wrong),
+        }
+    }
+    let mut plans = BTreeMap::new();
+    for name in project.pipelines.keys() {
+        match preparer.prepare(name, None) {
+            Outcome::Ready(prepared) => drop(plans.insert(name.as_str(), prepared.plan)),
+            Outcome::Waiting(why) => unchecked.push(format!("pipelines/{name}.yaml: unchecked: {why}\n")),
+            Outcome::Wrong(wrong) => problems.extend(wrong),
+        }
+    }
+    problems.extend(check_panels(&project, &plans));
+    talk(&unchecked.concat());
+    if !problems.is_empty() {
+        return Err(problems.into());
+    }
+    if !unchecked.is_empty() && !offline {
+        return Err(Failure::Failed("not everything could be checked".to_owned()));
+    }
+    let Project { name, sources, pipelines, dashboards, .. } = &*project;
+    let (n_sources, n_pipelines, n_dashboards) = (sources.len(), pipelines.len(), dashboards.len());
+    talk(&format!(
+        "{name}: right. Sources: {n_sources}, pipelines: {n_pipelines}, dashboards: {n_dashboards}\n"
+    ));
+    Ok(())
+}
+
+/// Panels whose columns their pipelines do not have. `plans`: of the pipelines that could be planned.
+pub(super) fn check_panels(project: &Project, plans: &BTreeMap<&str, Arc<Plan>>) -> Problems {
+    let mut problems = Problems::default();
+    for (name, dashboard) in &project.dashboards {
+        for each in &dashboard.uses {
+            let Some(plan) = plans.get(each.pipeline.as_str()) else { continue };
+            let columns = plan.output.fields().iter().map(|field| field.name().as_str());
+            if !columns.clone().any(|column| column == each.column) {
+                let hint = did_you_mean(&each.column, columns);
+                let message = format!("pipeline \"{}\" has no column {}{hint}", each.pipeline, each.shown);
+                problems.push(&format!("dashboards/{name}.yaml"), each.at, Code::PanelColumn, message);
+            }
+        }
+    }
+    problems
+}
+
+/// Prints the dataflow of a pipeline.
+///
+/// # Errors
+/// The mistakes in the project or the query, or what could not be asked.
+pub(super) fn explain(dir: &Path, name: &str) -> Result<(), Failure> {
+    let project = Arc::new(load(dir)?);
+    let Some(pipeline) = project.pipelines.get(name) else {
+        let hint = did_you_mean(name, project.pipelines.keys().map(String::as_str));
+        return Err(Failure::Usage(format!("there is no pipeline \"{name}\"{hint}")));
+    };
+    let preparer = Preparer::new(Arc::clone(&project), Connections::new(&project)?);
+    let plan = match preparer.prepare(name, None) {
+        Outcome::Ready(prepared) => prepared.plan,
+        Outcome::Waiting(why) => return Err(Failure::Failed(why)),
+        Outcome::Wrong(problems) => return Err(problems.into()),
+    };
+    let parallelism = pipeline.settings.parallelism.unwrap_or_else(cores);
+    let text = project.redactor.apply(&weir_engine::sql::explain(&plan, parallelism));
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).map_err(|error| Failure::Failed(format!("could not write: {error}")))
+}
+
+/// The registry of `--offline`: there is nobody to ask.
+#[derive(Debug)]
+struct Nobody;
+
+impl Nobody {
+    fn unavailable<T>() -> Result<T, RegistryError> {
+        Err(RegistryError::Unavailable { detail: "--offline".to_owned() })
+    }
+}
+
+impl SchemaRegistry for Nobody {
+    fn by_id(&self, _: SchemaId) -> Result<Arc<SchemaText>, RegistryError> {
+        Self::unavailable()
+    }
+
+    fn subjects_of(&self, _: SchemaId) -> Result<Vec<SubjectVersion>, RegistryError> {
+        Self::unavailable()
+    }
+
+    fn latest(&self, _: &str) -> Result<Registered, RegistryError> {
+        Self::unavailable()
+    }
+
+    fn version(&self, _: &str, _: u32) -> Result<Registered, RegistryError> {
+        Self::unavailable()
+    }
+
+    fn register(&self, _: &str, _: &str) -> Result<SchemaId, RegistryError> {
+        Self::unavailable()
+    }
+}

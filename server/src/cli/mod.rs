@@ -1,0 +1,96 @@
+//! The command line: arguments, and what each command does with them.
+//!
+//! Invariants:
+//! 1. stdout is data, stderr is talk.
+//! 2. Exit codes: 0 done, 1 failed, 2 the command line or the project is wrong.
+//! 3. A command or flag whose function comes later is refused, never ignored.
+
+mod args;
+mod check;
+mod log;
+mod run;
+mod sql;
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::demo;
+use crate::project::{Problems, Project};
+
+pub(crate) use args::DEFAULT_LISTEN;
+pub use args::{Args, Command, DemoArgs, LogFormat, RunArgs, SqlArgs};
+pub use log::init as init_log;
+pub use run::{Run, run};
+
+/// Why a command ended without success.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Exit code 2; each line names a place in a file.
+    #[error("{0}")]
+    Project(#[from] Problems),
+    /// Exit code 2: the command line asks for what can't be.
+    #[error("error: {0}\n")]
+    Usage(String),
+    /// Exit code 1.
+    #[error("error: {0}\n")]
+    Failed(String),
+}
+
+impl Failure {
+    fn code(&self) -> ExitCode {
+        match self {
+            Self::Project(_) | Self::Usage(_) => ExitCode::from(2),
+            Self::Failed(_) => ExitCode::from(1),
+        }
+    }
+}
+
+/// Does what the process's command line says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        // Help goes to stdout with 0, mistakes to stderr with 2.
+        Err(error) => {
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            return if error.print().is_ok() { ExitCode::from(code) } else { ExitCode::from(1) };
+        }
+    };
+    match dispatch(args.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            talk(&failure.to_string());
+            failure.code()
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Run(args) => run::command(&args),
+        Command::Check { dir, offline } => check::check(&dir, offline),
+        Command::Explain { dir, pipeline } => check::explain(&dir, &pipeline),
+        Command::Sql(args) => sql::command(&args),
+        Command::Demo(args) => demo::command(&args),
+        Command::Inspect { .. } => Err(not_yet("inspect")),
+        Command::Reset { .. } => Err(not_yet("reset")),
+        Command::Schema { .. } => Err(not_yet("schema")),
+    }
+}
+
+fn not_yet(what: &str) -> Failure {
+    Failure::Usage(format!("\"{what}\" is not supported yet"))
+}
+
+/// Reads a project, with the process's environment.
+pub(crate) fn load(dir: &Path) -> Result<Project, Failure> {
+    Ok(Project::load(dir, &|name| std::env::var(name).ok())?)
+}
+
+/// Writes to stderr. Whoever closed it does not want to know.
+pub(crate) fn talk(text: &str) {
+    io::stderr().write_all(text.as_bytes()).ok();
+}

@@ -1,0 +1,273 @@
+//! `run`: checks everything, then starts pipelines and HTTP, and stops them in order.
+//!
+//! ```text
+//! project ─► data dir (locked) ─► plans against kept state ─► listen ─► pipelines ─► serve … signal ─► stop ─► exit 0
+//!        exit 2 ◄── anything wrong so far; nothing was touched
+//! ```
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use weir_engine::pipeline::{Environment, State};
+use weir_engine::state::Memory;
+use weir_schemas::SchemaRegistry;
+
+use super::check::check_panels;
+use super::{Failure, RunArgs, init_log, load};
+use crate::catalog;
+use crate::http::{Access, AppState, serve};
+use crate::metrics::Metrics;
+use crate::pipeline::{
+    Connections, DataDir, Entry, Kept, Outcome, Pipelines, Prepared, Preparer, Shared, SourceSpec, Spec,
+    Supervisor, SystemClock, Task, cores,
+};
+use crate::project::{Problems, Project};
+use crate::sql::{Limits, Queries};
+use crate::stream::Hub;
+
+/// RocksDB's block cache and write buffers, for all pipelines together.
+const CACHE_BYTES: usize = 64 << 20;
+const WRITE_BUFFER_BYTES: usize = 64 << 20;
+/// From the signal to the exit, at most: a little less than the 10 s that are promised.
+const STOP_MAX: Duration = Duration::from_secs(9);
+
+/// What to run.
+pub struct Run {
+    pub project: Project,
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    pub access: Access,
+    pub bounded: bool,
+    /// Asked instead of those that weir.yaml names.
+    pub registry: Option<Arc<dyn SchemaRegistry>>,
+    /// Told the address that is listened on, once it is.
+    pub listening: Box<dyn FnOnce(SocketAddr)>,
+}
+
+pub(super) fn command(args: &RunArgs) -> Result<(), Failure> {
+    if !args.skip_lost.is_empty() {
+        return Err(Failure::Usage("\"--skip-lost\" is not supported yet".to_owned()));
+    }
+    if !args.listen.ip().is_loopback() && !args.allow_unauthenticated {
+        return Err(Failure::Usage(format!(
+            "others could reach {} without a password: listen on 127.0.0.1, or say --allow-unauthenticated",
+            args.listen
+        )));
+    }
+    let project = load(&args.dir)?;
+    init_log(args.log_format, "info", project.redactor.clone());
+    run(Run {
+        data_dir: args.data_dir.clone().unwrap_or_else(|| args.dir.join(".weir")),
+        project,
+        listen: args.listen,
+        access: Access { hosts: args.allow_host.clone(), origins: args.allow_origin.clone() },
+        bounded: args.bounded,
+        registry: None,
+        listening: Box::new(|address| tracing::info!(url = format!("http://{address}"), "listening")),
+    })
+}
+
+/// Runs until a signal, or the end of a bounded run.
+///
+/// # Errors
+/// Before anything was touched: what is wrong with project, state or address. Later only that a
+/// pipeline of a bounded run failed.
+pub fn run(run: Run) -> Result<(), Failure> {
+    let Run { project, listen, data_dir, access, bounded, registry, listening } = run;
+    let project = Arc::new(project);
+    let connections = match registry {
+        Some(registry) => Connections::with_registry(&project, &registry),
+        None => Connections::new(&project)?,
+    };
+    let preparer = Preparer::new(Arc::clone(&project), connections);
+    let data_dir = DataDir::open(&data_dir).map_err(|error| failed(&error))?;
+    let preflight = preflight(&preparer, &data_dir)?;
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("weir-http")
+        .enable_all()
+        .build()
+        .map_err(|error| failed(&error))?;
+    let listener = runtime
+        .block_on(TcpListener::bind(listen))
+        .map_err(|error| Failure::Failed(format!("could not listen on {listen}: {error}")))?;
+    let signals = runtime.block_on(async { Signals::new() }).map_err(|error| failed(&error))?;
+    listening(listener.local_addr().unwrap_or(listen));
+
+    let entries = preflight.iter().map(|each| each.entry(&preparer, bounded)).collect();
+    let pipelines = Arc::new(Pipelines::new(entries));
+    let app = Arc::new(app(&project, &pipelines, access).map_err(|error| failed(&error))?);
+    let tasks = preflight.into_iter().filter_map(|each| each.task(&pipelines, &app.hub)).collect();
+    let environment = Environment {
+        clock: Arc::new(SystemClock::start()),
+        memory: Memory::new(CACHE_BYTES, WRITE_BUFFER_BYTES),
+    };
+    let shared = Arc::new(Shared { preparer, data_dir, environment });
+    let supervisor =
+        Supervisor::start(Arc::clone(&pipelines), &shared, tasks).map_err(|error| failed(&error))?;
+
+    let in_time = runtime.block_on(until_stopped(listener, Arc::clone(&app), supervisor, signals, bounded));
+    let any_failed = pipelines.iter().any(|entry| entry.state().0 == State::Failed);
+    if !in_time {
+        // Threads that did not end would keep the process; what is committed is safe.
+        tracing::warn!("some pipelines did not stop in time: their last epoch is not committed");
+        std::process::exit(i32::from(bounded && any_failed));
+    }
+    runtime.shutdown_background();
+    if bounded && any_failed {
+        return Err(Failure::Failed("a pipeline failed".to_owned()));
+    }
+    Ok(())
+}
+
+fn failed(error: &dyn std::error::Error) -> Failure {
+    let mut text = error.to_string();
+    if let Some(cause) = error.source() {
+        text.push_str(&format!(": {cause}"));
+    }
+    Failure::Failed(text)
+}
+
+/// A pipeline after a first look at what it needs.
+struct Looked {
+    name: String,
+    kept: Option<Kept>,
+    prepared: Option<Prepared>,
+    waits_for: Option<String>,
+}
+
+/// Plans every pipeline whose schema is known already, against the state that is kept of it.
+fn preflight(preparer: &Preparer, data_dir: &DataDir) -> Result<Vec<Looked>, Failure> {
+    let project = preparer.project();
+    let (mut all, mut problems, mut plans) = (Vec::new(), Problems::default(), BTreeMap::new());
+    for name in project.pipelines.keys() {
+        let kept = data_dir.kept(name).map_err(|error| failed(&error))?;
+        let mut looked = Looked { name: name.clone(), kept, prepared: None, waits_for: None };
+        match preparer.prepare(name, looked.kept.as_ref()) {
+            Outcome::Ready(prepared) => {
+                plans.insert(name.as_str(), Arc::clone(&prepared.plan));
+                looked.prepared = Some(prepared);
+            }
+            Outcome::Waiting(why) => looked.waits_for = Some(why),
+            Outcome::Wrong(wrong) => problems.extend(wrong),
+        }
+        all.push(looked);
+    }
+    problems.extend(check_panels(project, &plans));
+    if problems.is_empty() { Ok(all) } else { Err(problems.into()) }
+}
+
+impl Looked {
+    fn entry(&self, preparer: &Preparer, bounded: bool) -> Arc<Entry> {
+        let project = preparer.project();
+        let pipeline = &project.pipelines[&self.name];
+        let sources = match &self.prepared {
+            Some(prepared) => vec![prepared.plan.source.as_str()],
+            None => preparer.candidates(pipeline.sql()),
+        };
+        let topic = |name: &str| project.sources.get(name).map(|source| source.topic.clone());
+        let sources = sources
+            .into_iter()
+            .filter_map(|name| Some(SourceSpec { name: name.to_owned(), topic: topic(name)? }));
+        let entry = Entry::new(Spec {
+            name: self.name.clone(),
+            sql: pipeline.shown_sql().to_owned(),
+            sources: sources.collect(),
+            options: pipeline.options(&self.name, cores(), bounded),
+            redactor: project.redactor.clone(),
+        });
+        if let Some(why) = &self.waits_for {
+            entry.wait_for(why.clone());
+        }
+        Arc::new(entry)
+    }
+
+    fn task(self, pipelines: &Pipelines, hub: &Arc<Hub>) -> Option<Task> {
+        let entry = Arc::clone(pipelines.get(&self.name)?);
+        let observer = hub.observer(&self.name);
+        Some(Task { entry, observer, kept: self.kept, prepared: self.prepared })
+    }
+}
+
+fn app(project: &Project, pipelines: &Arc<Pipelines>, access: Access) -> std::io::Result<AppState> {
+    let metrics = Arc::new(Metrics::default());
+    let tables =
+        pipelines.iter().map(|entry| (entry.name().to_owned(), entry.spec().options.retention_ms != 0));
+    let dashboards = project.dashboards.iter();
+    Ok(AppState {
+        catalog: Arc::new(catalog::Project { name: project.name.clone(), pipelines: Arc::clone(pipelines) }),
+        hub: Hub::new(tables, Arc::clone(&metrics)),
+        queries: Queries::new(Limits::default())?,
+        metrics,
+        dashboards: dashboards.map(|(name, each)| (name.clone(), each.dashboard.clone())).collect(),
+        access,
+    })
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Serves until a signal or, in a bounded run, until all pipelines are done. Whether everything
+/// stopped in time.
+async fn until_stopped(
+    listener: TcpListener,
+    app: Arc<AppState>,
+    supervisor: Supervisor,
+    mut signals: Signals,
+    bounded: bool,
+) -> bool {
+    let (stop_http, http_stopped) = oneshot::channel::<()>();
+    let (done, mut pipelines_done) = oneshot::channel::<()>();
+    let stopper = supervisor.stopper();
+    // A thread of its own: pipelines end when they end, and no runtime should wait for it.
+    std::thread::spawn(move || {
+        supervisor.join();
+        done.send(()).ok();
+    });
+    let server = tokio::spawn(serve(listener, app, async move {
+        http_stopped.await.ok();
+    }));
+    let signalled = tokio::select! {
+        () = signals.next() => true,
+        _ = &mut pipelines_done, if bounded => false,
+    };
+    if signalled {
+        tracing::info!("stopping: a second signal ends the process at once");
+        stopper.stop();
+    }
+    stop_http.send(()).ok();
+    let stopped = async {
+        if signalled {
+            pipelines_done.await.ok();
+        }
+        if let Ok(Err(error)) = server.await {
+            tracing::error!(%error, "serving failed");
+        }
+    };
+    tokio::select! {
+        stopped = tokio::time::timeout(STOP_MAX, stopped) => stopped.is_ok(),
+        () = signals.next() => false,
+    }
+}

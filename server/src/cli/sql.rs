@@ -1,0 +1,145 @@
+//! `sql`: one query, to a running server or over the data of a stopped one.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::ipc::reader::StreamReader;
+use arrow::record_batch::RecordBatch;
+use weir_api::Problem;
+use weir_connectors::kafka::topic_of;
+use weir_engine::pipeline::{Live, State};
+use weir_engine::result::Snapshot;
+
+use super::Failure;
+use super::args::{DEFAULT_LISTEN, Format as Chosen, SqlArgs};
+use crate::catalog::PipelineView;
+use crate::pipeline::{DataDir, Kept, chain};
+use crate::sql::{Format, OfflineError, query_offline, write_table};
+
+/// Most rows of a table on the terminal, as over HTTP.
+const TABLE_ROWS_MAX: usize = 10_000;
+/// Larger answers of errors are not ours.
+const PROBLEM_BYTES_MAX: u64 = 1 << 20;
+
+pub(super) fn command(args: &SqlArgs) -> Result<(), Failure> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match &args.data_dir {
+        Some(data_dir) => offline(data_dir, &args.query, args.format, &mut out),
+        None => {
+            let default = format!("http://{DEFAULT_LISTEN}");
+            let server = args.server.as_deref().unwrap_or(&default);
+            online(server, &args.query, args.format, &mut out)
+        }
+    }
+}
+
+fn offline(data_dir: &Path, query: &str, format: Chosen, out: &mut dyn Write) -> Result<(), Failure> {
+    let failed = |error: &dyn std::error::Error| Failure::Failed(chain(error));
+    let data_dir = DataDir::open_to_read(data_dir).map_err(|error| failed(&error))?;
+    let mut views = Vec::new();
+    for name in data_dir.pipelines().map_err(|error| failed(&error))? {
+        let kept = data_dir.kept(&name).map_err(|error| failed(&error))?;
+        let snapshot = weir_engine::pipeline::open_stopped(&data_dir.pipeline(&name));
+        let snapshot = snapshot.map_err(|error| failed(&error))?;
+        views.extend(kept.map(|kept| view(name, &kept, snapshot)));
+    }
+    let format = match format {
+        Chosen::Table => Format::Table,
+        Chosen::Json => Format::Json,
+        Chosen::Ndjson => Format::Ndjson,
+        Chosen::Csv => Format::Csv,
+    };
+    match query_offline(views, query, None, format, out) {
+        Ok(()) => Ok(()),
+        Err(OfflineError::Query(fault)) => Err(refused(fault.problem())),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+/// A stopped pipeline at its last committed epoch.
+fn view(name: String, kept: &Kept, snapshot: Arc<Snapshot>) -> PipelineView {
+    let identity = &kept.identity;
+    PipelineView {
+        name,
+        sql: identity.sql.clone(),
+        source: identity.source.clone(),
+        topic: topic_of(&identity.source_identity).unwrap_or_default().to_owned(),
+        state: State::Stopped,
+        error: None,
+        retained: kept.settings.is_none_or(|settings| settings.retention_ms != 0),
+        plan: None,
+        snapshot: Some(snapshot),
+        live: Live::default(),
+    }
+}
+
+fn online(server: &str, query: &str, format: Chosen, out: &mut dyn Write) -> Result<(), Failure> {
+    let format = match format {
+        // Made here, from typed columns.
+        Chosen::Table => Format::Arrow,
+        Chosen::Json => Format::Json,
+        Chosen::Ndjson => Format::Ndjson,
+        Chosen::Csv => Format::Csv,
+    };
+    let url = format!("{}/api/v1/sql", server.trim_end_matches('/'));
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let sent = agent
+        .post(&url)
+        .header("accept", format.media_type())
+        .send_json(serde_json::json!({ "query": query }));
+    let mut answer = sent.map_err(|error| {
+        Failure::Failed(format!("could not ask {url}: {error} (is weir running? --server names another one)"))
+    })?;
+    let failed =
+        |what: &str, error: &dyn std::error::Error| Failure::Failed(format!("{what}: {}", chain(error)));
+    if !answer.status().is_success() {
+        let body =
+            answer.body_mut().with_config().limit(PROBLEM_BYTES_MAX).read_to_string().unwrap_or_default();
+        return Err(match serde_json::from_str::<Problem>(&body) {
+            Ok(problem) => refused(&problem),
+            Err(_) => Failure::Failed(format!("{url} answered {}", answer.status())),
+        });
+    }
+    let mut body = answer.body_mut().as_reader();
+    if format == Format::Arrow {
+        return table(body, out);
+    }
+    io::copy(&mut body, out)
+        .and_then(|_| out.flush())
+        .map_err(|error| failed("the answer ended before its end", &error))
+}
+
+/// Reads an Arrow stream and writes it as a table.
+fn table(body: impl io::Read, out: &mut dyn Write) -> Result<(), Failure> {
+    let broken =
+        |error: &dyn std::error::Error| Failure::Failed(format!("the answer is broken: {}", chain(error)));
+    let reader = StreamReader::try_new(io::BufReader::new(body), None).map_err(|error| broken(&error))?;
+    let schema = reader.schema();
+    let (mut batches, mut n_rows, mut truncated) = (Vec::<RecordBatch>::new(), 0, false);
+    for batch in reader {
+        let batch = batch.map_err(|error| broken(&error))?;
+        let n_taken = batch.num_rows().min(TABLE_ROWS_MAX - n_rows);
+        truncated = n_taken < batch.num_rows();
+        n_rows += n_taken;
+        batches.push(batch.slice(0, n_taken));
+        if truncated {
+            break;
+        }
+    }
+    let mut text = Vec::new();
+    write_table(&schema, &batches, truncated, &mut text);
+    out.write_all(&text)
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::Failed(format!("could not write the answer: {error}")))
+}
+
+fn refused(problem: &Problem) -> Failure {
+    let at = match (problem.line, problem.column) {
+        (Some(line), Some(column)) => format!("{line}:{column}: "),
+        _ => String::new(),
+    };
+    let code = problem.problem_type.rsplit(':').next().unwrap_or_default();
+    let hint = problem.hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+    Failure::Failed(format!("{at}{} [{code}]{hint}", problem.detail))
+}

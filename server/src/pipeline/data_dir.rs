@@ -1,0 +1,143 @@
+//! A data directory: whose it is, and where in it each pipeline lives.
+//!
+//! ```text
+//! .weir/lock               held by the process that writes; a second one is refused
+//! .weir/pipelines/NAME/    state, results and dead letters of one pipeline
+//! ```
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use weir_engine::state::{Error as StateError, Identity, Settings, Store};
+
+/// A data directory that this process holds: exclusively to write, or shared to read.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Why a data directory can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// Stop the other process, or ask it over HTTP.
+    #[error("the data directory \"{}\" is in use by another weir", .0.display())]
+    InUse(PathBuf),
+    /// Name another directory.
+    #[error("there is no data directory \"{}\"", .0.display())]
+    Missing(PathBuf),
+    /// Make it writable, or name another one.
+    #[error("could not open the data directory \"{}\"", .path.display())]
+    Io { path: PathBuf, source: io::Error },
+}
+
+impl DataDir {
+    /// Makes the directory if it is missing, and holds it until dropped.
+    ///
+    /// # Errors
+    /// [`DataDirError::InUse`] where any process reads or writes it.
+    pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        let failed = |source| DataDirError::Io { path: path.to_owned(), source };
+        if !path.exists() {
+            std::fs::create_dir_all(path).map_err(failed)?;
+            // Projects are kept in git, their state is not.
+            std::fs::write(path.join(".gitignore"), "*\n").map_err(failed)?;
+        }
+        let mut options = OpenOptions::new();
+        let lock =
+            options.create(true).truncate(false).write(true).open(path.join("lock")).map_err(failed)?;
+        lock.try_lock().map_err(|error| Self::refused(path, error))?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Holds a directory that nobody writes, to read it.
+    ///
+    /// # Errors
+    /// [`DataDirError::InUse`] where a process writes it, [`DataDirError::Missing`] where none ever did.
+    pub fn open_to_read(path: &Path) -> Result<Self, DataDirError> {
+        let lock = File::open(path.join("lock")).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => DataDirError::Missing(path.to_owned()),
+            _ => DataDirError::Io { path: path.to_owned(), source },
+        })?;
+        lock.try_lock_shared().map_err(|error| Self::refused(path, error))?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    fn refused(path: &Path, error: TryLockError) -> DataDirError {
+        match error {
+            TryLockError::WouldBlock => DataDirError::InUse(path.to_owned()),
+            TryLockError::Error(source) => DataDirError::Io { path: path.to_owned(), source },
+        }
+    }
+
+    /// The folder of a pipeline, which may not exist yet.
+    #[must_use]
+    pub fn pipeline(&self, name: &str) -> PathBuf {
+        self.path.join("pipelines").join(name)
+    }
+
+    /// The names of the pipelines that were ever started here, ascending.
+    ///
+    /// # Errors
+    /// The directory can't be listed.
+    pub fn pipelines(&self) -> io::Result<Vec<String>> {
+        let entries = match std::fs::read_dir(self.path.join("pipelines")) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        let mut names: Vec<String> = names.collect::<io::Result<_>>()?;
+        names.retain(|name| has_database(&self.pipeline(name)));
+        names.sort();
+        Ok(names)
+    }
+
+    /// What is kept of a pipeline; `None` where it was never started.
+    ///
+    /// # Errors
+    /// What is kept can't be read.
+    pub fn kept(&self, name: &str) -> Result<Option<Kept>, StateError> {
+        let folder = self.pipeline(name);
+        if !has_database(&folder) {
+            return Ok(None);
+        }
+        let store = Store::open_read_only(&folder)?;
+        let settings = store.recovered().map(|recovered| recovered.settings);
+        Ok(store.identity()?.map(|identity| Kept { identity, settings }))
+    }
+}
+
+/// RocksDB writes this file last when it makes a database.
+fn has_database(folder: &Path) -> bool {
+    folder.join("CURRENT").is_file()
+}
+
+/// What a pipeline was started with before.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    pub identity: Identity,
+    /// Of its last epoch; `None` before the first.
+    pub settings: Option<Settings>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_process_writes_and_readers_wait_for_it_to_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data");
+        assert!(matches!(DataDir::open_to_read(&path), Err(DataDirError::Missing(_))));
+        let writer = DataDir::open(&path).unwrap();
+        assert!(matches!(DataDir::open(&path), Err(DataDirError::InUse(_))));
+        assert!(matches!(DataDir::open_to_read(&path), Err(DataDirError::InUse(_))));
+        drop(writer);
+        let reader = DataDir::open_to_read(&path).unwrap();
+        assert!(DataDir::open_to_read(&path).is_ok());
+        assert!(matches!(DataDir::open(&path), Err(DataDirError::InUse(_))));
+        assert!(reader.pipelines().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,263 @@
+//! From a project's pipeline to a plan over its source: reader schemas looked up, SQL planned.
+//!
+//! ```text
+//! source file ─► reader schema (kept with the state, else looked up) ─► KafkaSource ─► table ┐
+//! pipeline file ─► SQL ─────────────────────────────────────────────────────────────────────┴► plan
+//! ```
+//!
+//! Invariants:
+//! 1. What may yet come (a registry that is away, a subject that is not registered) is waited for;
+//!    what will never work is a problem with a place in a file.
+//! 2. `schema: latest` is looked up when a pipeline first starts; then its state keeps the schema.
+//! 3. A plan that does not fit the kept state is refused here, before anything is touched.
+
+use std::collections::BTreeMap;
+use std::error::Error as StdError;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use weir_connectors::kafka::{
+    KafkaSource, KafkaSourceConfig, ReaderSchemaText, SchemaChoice, lookup_reader_schema,
+};
+use weir_connectors::{ConfigError, LookupError};
+use weir_engine::connector::Source as _;
+use weir_engine::dataflow::plan::Plan;
+use weir_engine::sql::{Refusal, TableDef};
+
+use super::connections::Connections;
+use super::data_dir::Kept;
+use crate::project::{Code, Pipeline, Pos, Problem, Problems, Project, Source};
+
+/// A pipeline that can be started.
+pub struct Prepared {
+    pub plan: Arc<Plan>,
+    pub source: Arc<KafkaSource>,
+    /// The text that is kept with the state.
+    pub reader_schema: String,
+}
+
+/// What came of preparing something.
+pub enum Outcome<T> {
+    Ready(T),
+    /// Try again later; why.
+    Waiting(String),
+    /// Fix the project.
+    Wrong(Problems),
+}
+
+/// Prepares the pipelines of one project.
+pub struct Preparer {
+    project: Arc<Project>,
+    connections: Connections,
+    /// Reader schemas that were looked up, by source.
+    schemas: Mutex<BTreeMap<String, ReaderSchemaText>>,
+}
+
+impl Preparer {
+    #[must_use]
+    pub fn new(project: Arc<Project>, connections: Connections) -> Self {
+        Self { project, connections, schemas: Mutex::default() }
+    }
+
+    /// The project.
+    #[must_use]
+    pub fn project(&self) -> &Project {
+        &self.project
+    }
+
+    /// Plans a pipeline. `kept` is what its state was made with. May ask registries, for seconds.
+    pub fn prepare(&self, name: &str, kept: Option<&Kept>) -> Outcome<Prepared> {
+        let Some(pipeline) = self.project.pipelines.get(name) else {
+            return Outcome::Waiting(format!("there is no pipeline \"{name}\""));
+        };
+        let mut sources: BTreeMap<&str, Arc<KafkaSource>> = BTreeMap::new();
+        let (mut waiting, mut problems) = (Vec::new(), Problems::default());
+        for source in self.candidates(pipeline.sql()) {
+            match self.source(source, name, kept) {
+                Outcome::Ready(ready) => drop(sources.insert(source, Arc::new(ready))),
+                Outcome::Waiting(why) => waiting.push(why),
+                Outcome::Wrong(wrong) => problems.extend(wrong),
+            }
+        }
+        let tables: Vec<TableDef> = sources.values().map(|source| table(source)).collect();
+        let planned = weir_engine::sql::plan(pipeline.sql(), &tables);
+        match planned {
+            Ok(plan) => match sources.remove(plan.source.as_str()) {
+                Some(source) => self.ready(name, pipeline, plan, source, kept),
+                None => Outcome::Waiting(format!("source \"{}\" is not ready", plan.source)),
+            },
+            // The query may name a table that is not there yet, or one that is broken.
+            Err(_) if !problems.is_empty() => Outcome::Wrong(problems),
+            Err(_) if !waiting.is_empty() => Outcome::Waiting(waiting.join("; ")),
+            Err(refusals) => Outcome::Wrong(self.refused(name, pipeline, &refusals)),
+        }
+    }
+
+    /// Checks a source by itself: its schema, its event time.
+    pub fn check_source(&self, name: &str) -> Outcome<()> {
+        match self.source(name, "check", None) {
+            Outcome::Ready(_) => Outcome::Ready(()),
+            Outcome::Waiting(why) => Outcome::Waiting(why),
+            Outcome::Wrong(problems) => Outcome::Wrong(problems),
+        }
+    }
+
+    /// The sources whose names appear in the SQL; all of them where none does, so that a refusal can
+    /// name the nearest.
+    pub fn candidates(&self, sql: &str) -> Vec<&str> {
+        let words: Vec<String> =
+            sql.split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_lowercase).collect();
+        let all = || self.project.sources.keys().map(String::as_str);
+        let named: Vec<&str> = all().filter(|name| words.iter().any(|word| word == name)).collect();
+        if named.is_empty() { all().collect() } else { named }
+    }
+
+    fn source(&self, name: &str, pipeline: &str, kept: Option<&Kept>) -> Outcome<KafkaSource> {
+        let Some(source) = self.project.sources.get(name) else {
+            return Outcome::Waiting(format!("there is no source \"{name}\""));
+        };
+        let kept = kept.filter(|kept| kept.identity.source == name);
+        let redactor = &self.project.redactor;
+        let reader_schema = match self.reader_schema(name, source, kept) {
+            Ok(schema) => schema,
+            Err(LookupError::Retry(error)) => {
+                return Outcome::Waiting(redactor.apply(&format!("source \"{name}\": {error}")));
+            }
+            Err(error) => {
+                return wrong(name, source.spots.schema, Code::Source, redactor.apply(&chain(&error)));
+            }
+        };
+        let Some(connection) = self.connections.get(&source.connection) else {
+            return Outcome::Waiting(format!("connection of source \"{name}\" is not ready"));
+        };
+        let config = KafkaSourceConfig {
+            name: name.to_owned(),
+            topic: source.topic.clone(),
+            reader_schema,
+            event_time: source.event_time.clone(),
+            watermark: source.watermark,
+            start: source.start,
+            metadata: source.metadata.clone(),
+            client_id: format!("weir.{}.{pipeline}", self.project.name),
+        };
+        match KafkaSource::new(connection.clone(), config) {
+            Ok(source) => Outcome::Ready(source),
+            Err(error) => {
+                let (at, code) = match error {
+                    ConfigError::NoSuchEventTime { .. } | ConfigError::EventTimeType { .. } => {
+                        (source.spots.event_time, Code::EventTime)
+                    }
+                    _ => (source.spots.schema, Code::Source),
+                };
+                wrong(name, at, code, redactor.apply(&chain(&error)))
+            }
+        }
+    }
+
+    fn ready(
+        &self,
+        name: &str,
+        pipeline: &Pipeline,
+        plan: Plan,
+        source: Arc<KafkaSource>,
+        kept: Option<&Kept>,
+    ) -> Outcome<Prepared> {
+        if let Some(kept) = kept.filter(|kept| kept.identity.fingerprint != plan.fingerprint) {
+            let back = "put that back, or start with another --data-dir";
+            let hint = if kept.identity.source_identity == source.identity() {
+                let made_by: Vec<&str> = kept.identity.sql.split_whitespace().collect();
+                format!("it was made by \"{}\": {back}", self.project.redactor.apply(&made_by.join(" ")))
+            } else {
+                format!("its topic, event time or reader schema was another: {back}")
+            };
+            return Outcome::Wrong(Problems::from(Problem {
+                file: format!("pipelines/{name}.yaml"),
+                at: pipeline.position(1, 1),
+                code: Code::StateChanged.as_str(),
+                message: "the state of this pipeline is of another query or source".to_owned(),
+                hint: Some(hint),
+            }));
+        }
+        match serde_json::to_string(source.reader_schema()) {
+            Ok(reader_schema) => Outcome::Ready(Prepared { plan: Arc::new(plan), source, reader_schema }),
+            Err(error) => wrong(&plan.source, Pos::START, Code::Source, error.to_string()),
+        }
+    }
+
+    fn refused(&self, name: &str, pipeline: &Pipeline, refusals: &[Refusal]) -> Problems {
+        let redactor = &self.project.redactor;
+        let mut problems = Problems::default();
+        for refusal in refusals {
+            problems.add(Problem {
+                file: format!("pipelines/{name}.yaml"),
+                at: pipeline.position(refusal.line as usize, refusal.column as usize),
+                code: refusal.code,
+                message: redactor.apply(&refusal.message),
+                hint: refusal.hint.as_deref().map(|hint| redactor.apply(hint)),
+            });
+        }
+        problems
+    }
+
+    fn reader_schema(
+        &self,
+        name: &str,
+        source: &Source,
+        kept: Option<&Kept>,
+    ) -> Result<ReaderSchemaText, LookupError> {
+        if let Some(schema) = kept.and_then(|kept| kept_schema(kept, &source.schema)) {
+            return Ok(schema);
+        }
+        let known = self.schemas.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        if let Some(schema) = known {
+            return Ok(schema);
+        }
+        let Some(connection) = self.connections.get(&source.connection) else {
+            let detail = "its connection is not ready".to_owned();
+            return Err(LookupError::Retry(weir_schemas::RegistryError::Unavailable { detail }));
+        };
+        let schema = lookup_reader_schema(connection.registry.as_ref(), &source.schema)?;
+        let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        schemas.insert(name.to_owned(), schema.clone());
+        Ok(schema)
+    }
+}
+
+/// The kept schema, where it is the one that the source file asks for.
+fn kept_schema(kept: &Kept, choice: &SchemaChoice) -> Option<ReaderSchemaText> {
+    let schema: ReaderSchemaText = serde_json::from_str(&kept.identity.reader_schema).ok()?;
+    let asked_for = match (choice, &schema.subject) {
+        (SchemaChoice::Latest { subject }, Some((kept, _))) => subject == kept,
+        (SchemaChoice::Version { subject, version }, Some((kept, kept_version))) => {
+            subject == kept && version == kept_version
+        }
+        (SchemaChoice::File(_), _) | (_, None) => false,
+    };
+    asked_for.then_some(schema)
+}
+
+fn table(source: &KafkaSource) -> TableDef {
+    TableDef {
+        name: source.name().to_owned(),
+        schema: source.schema(),
+        event_time: source.event_time(),
+        identity: source.identity(),
+    }
+}
+
+fn wrong<T>(source: &str, at: Pos, code: Code, message: String) -> Outcome<T> {
+    let mut problems = Problems::default();
+    problems.push(&format!("sources/{source}.yaml"), at, code, message);
+    Outcome::Wrong(problems)
+}
+
+/// An error with its causes: `could not …: connection refused`.
+pub(crate) fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,265 @@
+//! Starts each pipeline on a thread of its own, as soon as what it needs is there, and stops them.
+//!
+//! Invariants:
+//! 1. A pipeline that waits, or can't be started, holds up no other and not the process.
+//! 2. Whoever looks at an entry sees why it is not running yet.
+//! 3. After [`Stopper::stop`] nothing is started any more.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use weir_engine::connector::{Source as _, SourceError};
+use weir_engine::pipeline::{Environment, Observer, Pipeline, StartError, State, start};
+
+use super::data_dir::{DataDir, Kept};
+use super::prepare::{Outcome, Prepared, Preparer, chain};
+use super::{Entry, Pipelines};
+
+/// First and longest wait between two tries. Shorter: a broker that is away is asked all the time;
+/// longer: one that comes back is noticed late.
+const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// What the threads of all pipelines share.
+pub struct Shared {
+    pub preparer: Preparer,
+    pub data_dir: DataDir,
+    pub environment: Environment,
+}
+
+/// A pipeline at the start of the process.
+pub struct Task {
+    pub entry: Arc<Entry>,
+    pub observer: Arc<dyn Observer>,
+    pub kept: Option<Kept>,
+    /// `None`: what it needs was not there yet.
+    pub prepared: Option<Prepared>,
+}
+
+/// The pipelines of a process, starting, running and stopping.
+pub struct Supervisor {
+    stop: Arc<Stop>,
+    pipelines: Arc<Pipelines>,
+
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Supervisor {
+    /// Starts all pipelines; returns at once.
+    ///
+    /// # Errors
+    /// The operating system gave no thread.
+    pub fn start(pipelines: Arc<Pipelines>, shared: &Arc<Shared>, tasks: Vec<Task>) -> io::Result<Self> {
+        let mut supervisor = Self { stop: Arc::default(), pipelines, threads: Vec::new() };
+        for task in tasks {
+            let (shared, stop) = (Arc::clone(shared), Arc::clone(&supervisor.stop));
+            let name = format!("start {}", task.entry.name());
+            let thread = std::thread::Builder::new().name(name);
+            supervisor.threads.push(thread.spawn(move || bring_up(task, &shared, &stop))?);
+        }
+        Ok(supervisor)
+    }
+
+    /// Whoever stops the pipelines while another waits for them.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper { stop: Arc::clone(&self.stop), pipelines: Arc::clone(&self.pipelines) }
+    }
+
+    /// Waits until every pipeline has stopped, failed, or is done (a bounded run).
+    pub fn join(self) {
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread that starts a pipeline panicked");
+            }
+        }
+        for entry in self.pipelines.iter() {
+            if let Some(running) = entry.running() {
+                running.join();
+            }
+            let (state, error) = entry.state();
+            if state != State::Failed {
+                tracing::info!(pipeline = entry.name(), "pipeline stopped");
+            } else if let Some(error) = error {
+                tracing::error!(pipeline = entry.name(), error, "pipeline failed");
+            }
+        }
+    }
+}
+
+/// Stops the pipelines of a [`Supervisor`].
+pub struct Stopper {
+    stop: Arc<Stop>,
+    pipelines: Arc<Pipelines>,
+}
+
+impl Stopper {
+    /// Asks all pipelines to finish their epoch, commit and stop. Does not wait.
+    pub fn stop(&self) {
+        self.stop.set();
+        for entry in self.pipelines.iter() {
+            if let Some(running) = entry.running() {
+                running.stop();
+            }
+        }
+    }
+}
+
+/// From nothing to a running pipeline, however long its broker and registry take.
+fn bring_up(task: Task, shared: &Shared, stop: &Stop) {
+    let Task { entry, observer, kept, mut prepared } = task;
+    let mut retry = Retry::new();
+    loop {
+        let tried = match prepared.take() {
+            Some(prepared) => Ok(prepared),
+            None => match shared.preparer.prepare(entry.name(), kept.as_ref()) {
+                Outcome::Ready(prepared) => Ok(prepared),
+                Outcome::Waiting(why) => Err(why),
+                Outcome::Wrong(problems) => {
+                    let problems: Vec<String> = problems.sorted().iter().map(ToString::to_string).collect();
+                    return fail(&entry, &problems.join("\n"));
+                }
+            },
+        };
+        let started = tried.and_then(|ready| {
+            let started = match parallelism(&entry, &ready, kept.as_ref(), shared) {
+                Ok(parallelism) => try_start(&entry, &ready, parallelism, &observer, shared),
+                Err(why) => Err(StartError::Source(SourceError::Retry(why))),
+            };
+            match started {
+                Err(StartError::Source(SourceError::Retry(why))) => {
+                    prepared = Some(ready);
+                    return Err(why);
+                }
+                Err(error) => fail(&entry, &chain(&error)),
+                Ok(()) => {}
+            }
+            Ok(())
+        });
+        match started {
+            Ok(()) => break,
+            Err(why) => {
+                entry.wait_for(why);
+                // As shown: without values from the environment.
+                let waits_for = entry.trouble().unwrap_or_default();
+                tracing::info!(pipeline = entry.name(), waits_for, "pipeline waits");
+            }
+        }
+        if retry.wait(stop) {
+            return entry.stopped();
+        }
+    }
+    // Told to stop while it was being started.
+    if let Some(running) = entry.running().filter(|_| stop.is_set()) {
+        running.stop();
+    }
+}
+
+fn fail(entry: &Entry, error: &str) {
+    entry.fail(error);
+    let error = entry.state().1.unwrap_or_default();
+    tracing::error!(pipeline = entry.name(), error, "pipeline can't be started");
+}
+
+/// `parallelism` of the pipeline file, or the smaller of cores and partitions. While the broker is
+/// away: what the state was made with, so that its results can be read meanwhile.
+fn parallelism(
+    entry: &Entry,
+    prepared: &Prepared,
+    kept: Option<&Kept>,
+    shared: &Shared,
+) -> Result<usize, String> {
+    let pipeline = shared.preparer.project().pipelines.get(entry.name());
+    if let Some(parallelism) = pipeline.and_then(|pipeline| pipeline.settings.parallelism) {
+        return Ok(parallelism);
+    }
+    match prepared.source.discover() {
+        Ok(topology) => Ok(cores().min(topology.partitions.len()).max(1)),
+        Err(SourceError::Fatal(error)) => Err(error),
+        Err(error) => kept
+            .and_then(|kept| kept.settings)
+            .map(|settings| settings.parallelism)
+            .ok_or_else(|| error.to_string()),
+    }
+}
+
+/// Threads that can run at the same time.
+#[must_use]
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn try_start(
+    entry: &Entry,
+    prepared: &Prepared,
+    parallelism: usize,
+    observer: &Arc<dyn Observer>,
+    shared: &Shared,
+) -> Result<(), StartError> {
+    let mut options = entry.spec().options.clone();
+    options.parallelism = parallelism;
+    let source = Arc::clone(&prepared.source);
+    let pipeline = Pipeline {
+        plan: Arc::clone(&prepared.plan),
+        source,
+        reader_schema: prepared.reader_schema.clone(),
+        options,
+        data_dir: shared.data_dir.pipeline(entry.name()),
+        observer: Arc::clone(observer),
+    };
+    let handle = start(pipeline, &shared.environment)?;
+    entry.started(Arc::new(handle));
+    tracing::info!(pipeline = entry.name(), parallelism, "pipeline started");
+    Ok(())
+}
+
+/// Waits that grow, and end early when told to stop.
+struct Retry {
+    next: Duration,
+}
+
+impl Retry {
+    fn new() -> Self {
+        Self { next: RETRY.0 }
+    }
+
+    /// Whether to stop.
+    fn wait(&mut self, stop: &Stop) -> bool {
+        let wait = self.next;
+        self.next = (self.next * 2).min(RETRY.1);
+        stop.wait(wait)
+    }
+}
+
+/// Set once; whoever waits for it wakes.
+#[derive(Default)]
+struct Stop {
+    set: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    fn set(&self) {
+        *self.set.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    fn is_set(&self) -> bool {
+        *self.set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits at most `timeout`; whether it is set.
+    fn wait(&self, timeout: Duration) -> bool {
+        let until = Instant::now() + timeout;
+        let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*set {
+            let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+            else {
+                break;
+            };
+            set = self.changed.wait_timeout(set, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *set
+    }
+}
