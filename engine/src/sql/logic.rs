@@ -3,26 +3,34 @@
 //! DataFusion evaluates the left side first and fails where it fails, so that
 //! `total / n > 5 AND n <> 0` fails on rows where `n` is 0, which its mirror image does not.
 //!
-//! Invariant: on a batch of one row the result does not depend on the order of the sides. A larger
-//! batch may fail as a whole; operators halve it until the failing row stands alone.
+//! Invariants:
+//! 1. On a batch of one row the result does not depend on the order of the sides. A larger batch may
+//!    fail as a whole; operators halve it until the failing row stands alone.
+//! 2. Each side is evaluated once: retrying would double the work with each level of nesting.
 
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::{Array, BooleanArray, RecordBatch};
+use arrow::compute::{and_kleene, not, or_kleene};
 use arrow::datatypes::{DataType, FieldRef, Schema};
 use datafusion::common::cast::as_boolean_array;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::{ColumnarValue, Operator};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::BinaryExpr;
+use datafusion::physical_expr::expressions::{
+    BinaryExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, Literal, NotExpr,
+};
 
-/// Replaces every AND and OR of the tree.
+/// Replaces every AND and OR of the tree whose sides may fail.
 pub(super) fn decide_by_row(expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
     let transformed = expr.transform_up(|e| match e.downcast_ref::<BinaryExpr>() {
-        Some(binary) if matches!(binary.op(), Operator::And | Operator::Or) => {
+        Some(binary)
+            if matches!(binary.op(), Operator::And | Operator::Or)
+                && !(cannot_fail(binary.left()) && cannot_fail(binary.right())) =>
+        {
             Ok(Transformed::yes(Arc::new(Logic { binary: binary.clone() }) as Arc<dyn PhysicalExpr>))
         }
         _ => Ok(Transformed::no(e)),
@@ -30,23 +38,41 @@ pub(super) fn decide_by_row(expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn Physi
     Ok(transformed.data)
 }
 
-/// AND or OR.
+/// Whether an expression evaluates on every row. False where that is not certain.
+fn cannot_fail(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    let itself = expr.is::<Column>()
+        || expr.is::<Literal>()
+        || expr.is::<NotExpr>()
+        || expr.is::<IsNullExpr>()
+        || expr.is::<IsNotNullExpr>()
+        || expr.is::<InListExpr>()
+        || expr
+            .downcast_ref::<BinaryExpr>()
+            .is_some_and(|binary| binary.op().is_logic_operator() || is_comparison(*binary.op()));
+    itself && expr.children().into_iter().all(cannot_fail)
+}
+
+fn is_comparison(op: Operator) -> bool {
+    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
+    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
+}
+
+/// AND or OR of which a side may fail.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Logic {
     binary: BinaryExpr,
 }
 
 impl Logic {
-    /// Whether `value` decides for all rows: false in AND, true in OR.
-    fn decides(&self, value: ColumnarValue, n_rows: usize) -> Result<Option<ColumnarValue>> {
-        let array = value.into_array(n_rows)?;
-        let values = as_boolean_array(&array)?;
-        let n_true = values.true_count();
-        let decided = match self.binary.op() {
-            Operator::And => values.null_count() == 0 && n_true == 0,
-            _ => n_true == n_rows,
-        };
-        Ok(decided.then(|| ColumnarValue::Array(array)))
+    fn is_and(&self) -> bool {
+        *self.binary.op() == Operator::And
+    }
+
+    /// The rows that `values` do not decide: those not false in AND, not true in OR.
+    fn undecided(&self, values: &BooleanArray) -> Result<BooleanArray> {
+        let decided = if self.is_and() { not(values)? } else { values.clone() };
+        let is_decided = (0..decided.len()).map(|i| decided.is_valid(i) && decided.value(i));
+        Ok(not(&BooleanArray::from_iter(is_decided.map(Some)))?)
     }
 }
 
@@ -70,15 +96,28 @@ impl PhysicalExpr for Logic {
     }
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
-        self.binary.evaluate(batch).or_else(|error| {
-            // Where the right side failed, it was needed: the left one did not decide.
-            let right =
-                self.binary.right().evaluate(batch).map(|right| self.decides(right, batch.num_rows()));
-            match right {
-                Ok(Ok(Some(decided))) => Ok(decided),
-                _ => Err(error),
+        let (left, right) = (self.binary.left(), self.binary.right());
+        let n_rows = batch.num_rows();
+        let left = match left.evaluate(batch) {
+            Ok(left) => left.into_array(n_rows)?,
+            Err(error) => {
+                let Ok(right) = right.evaluate(batch) else { return Err(error) };
+                let right = right.into_array(n_rows)?;
+                let all_decided = self.undecided(as_boolean_array(&right)?)?.true_count() == 0;
+                return if all_decided { Ok(ColumnarValue::Array(right)) } else { Err(error) };
             }
-        })
+        };
+        let left = as_boolean_array(&left)?;
+        let right = if cannot_fail(right) {
+            right.evaluate(batch)?
+        } else {
+            // Guards such as `n <> 0 AND total / n > 5` are meant to keep rows from the other side.
+            right.evaluate_selection(batch, &self.undecided(left)?)?
+        };
+        let right = right.into_array(n_rows)?;
+        let right = as_boolean_array(&right)?;
+        let result = if self.is_and() { and_kleene(left, right)? } else { or_kleene(left, right)? };
+        Ok(ColumnarValue::Array(Arc::new(result)))
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Invariants:
-//! 1. No SQL text makes the planner panic, overflow the stack or use unbounded memory: the text is
-//!    bounded, and planning has a thread with a stack of its own.
+//! 1. No SQL text makes the process panic or overflow a stack: the text is bounded, planning has a
+//!    thread with a stack of its own, and expressions are no deeper than operators can evaluate.
 //! 2. What a plan can't run is refused with a code, a position and the nearest form that can.
 //! 3. A plan depends on the text and the tables only: no clock, no configuration, no files.
 
