@@ -163,14 +163,17 @@ fn side_that_decides_wins_over_an_error_in_either_order() {
         assert_eq!(alone(predicate, 3), None, "null or the other value does not win: {predicate}");
     }
     // Behind a guard no row fails, in a batch of any size.
-    check("SELECT id FROM orders WHERE amount <> 0 AND id / amount >= 0 OR amount IS NULL", expect![[r#"
+    check(
+        "SELECT id FROM orders WHERE amount <> 0 AND id / amount >= 0 OR amount IS NULL",
+        expect![[r#"
         +----+
         | id |
         +----+
         | 1  |
         | 2  |
         | 4  |
-        +----+"#]]);
+        +----+"#]],
+    );
     let nested = "NOT (id / amount > 0 OR amount = 0) OR (1 / amount = 1 AND (amount > 0 AND paid))";
     assert_eq!(alone(nested, 3), Some(0));
 }
