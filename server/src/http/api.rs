@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use weir_api::{
-    DashboardEntry, DashboardList, Graph, GraphEdge, GraphNode, PipelineDetail, PipelinesResponse,
-};
-use weir_engine::dataflow::plan::Plan;
+use weir_api::{DashboardEntry, DashboardList, PipelineDetail, PipelinesResponse};
 
 use super::AppState;
+use super::graph::graph;
 use super::respond::json;
 use crate::catalog::PipelineView;
 use crate::problem::{Code, Fault, nearest};
@@ -72,58 +70,5 @@ fn missing<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a str>) -> 
     match nearest(name, names) {
         Some(meant) => fault.hint(format!("did you mean \"{meant}\"?")),
         None => fault,
-    }
-}
-
-/// The operators in the order of the data path, their subtasks together, then the result table.
-fn graph(view: &PipelineView) -> Graph {
-    let mut nodes: Vec<GraphNode> = Vec::new();
-    for live in &view.live.operators {
-        if nodes.iter().all(|node| node.id != live.operator) {
-            let label = view.plan.as_deref().map_or_else(String::new, |plan| label(live.kind, plan, view));
-            nodes.push(GraphNode {
-                id: live.operator.clone(),
-                kind: live.kind.to_owned(),
-                label,
-                ..GraphNode::default()
-            });
-        }
-        let Some(node) = nodes.iter_mut().find(|node| node.id == live.operator) else { continue };
-        node.subtasks = Some(node.subtasks.unwrap_or(0) + 1);
-        node.rows_in = Some(node.rows_in.unwrap_or(0) + live.rows_in);
-        node.rows_out = Some(node.rows_out.unwrap_or(0) + live.rows_out);
-        node.state_bytes = Some(node.state_bytes.unwrap_or(0) + live.state_bytes);
-        node.busy_ratio = Some(node.busy_ratio.unwrap_or(0.0).max(live.busy_ratio));
-        node.blocked_ratio = Some(node.blocked_ratio.unwrap_or(0.0).max(live.blocked_ratio));
-    }
-    if !nodes.is_empty() && view.retained {
-        let rows_out = view.facts().map(|facts| facts.counters.rows_out);
-        let label = view.name.clone();
-        let kind = "result".to_owned();
-        nodes.push(GraphNode { id: "result".to_owned(), kind, label, rows_out, ..GraphNode::default() });
-    }
-    let edge = |pair: &[GraphNode]| GraphEdge {
-        from: pair[0].id.clone(),
-        to: pair[1].id.clone(),
-        rows: pair[0].rows_out,
-        rows_per_second: None,
-    };
-    Graph { edges: nodes.windows(2).map(edge).collect(), nodes }
-}
-
-/// What an operator of a kind does in this plan, for people.
-fn label(kind: &str, plan: &Plan, view: &PipelineView) -> String {
-    match kind {
-        "source" => format!("{} ({})", view.source, view.topic),
-        "stateless" => format!("{} steps", plan.before.len()),
-        "partial" | "window" | "aggregate" | "final" => match (&plan.window, &plan.aggregate) {
-            (Some(window), Some(aggregate)) => {
-                let calls: Vec<&str> =
-                    aggregate.calls.iter().map(|call| call.field.name().as_str()).collect();
-                format!("{} in windows of {} s", calls.join(", "), window.size_ms as f64 / 1_000.0)
-            }
-            _ => String::new(),
-        },
-        _ => String::new(),
     }
 }

@@ -10,6 +10,7 @@
 //! 3. Nothing here computes for long: queries run on their own threads, streams when there is room.
 
 mod api;
+mod graph;
 mod guard;
 mod page;
 mod params;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use weir_api::Dashboard;
 
 pub use serve::serve;
@@ -69,7 +70,7 @@ fn router(app: Arc<AppState>) -> Router {
         .route("/readyz", get(probes::readyz))
         .route("/metrics", get(probes::metrics))
         .route("/", get(page::index))
-        .route("/{*path}", get(page::asset))
+        .route("/{*path}", any(page::asset))
         .fallback(async || Fault::new(Code::NotFound, "there is nothing here"))
         .method_not_allowed_fallback(async || {
             Fault::new(Code::MethodNotAllowed, "this path does not take that method")

@@ -10,7 +10,7 @@ use axum::extract::Path;
 use axum::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
 };
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use rust_embed::{EmbeddedFile, RustEmbed};
@@ -37,13 +37,22 @@ pub(super) async fn index(headers: HeaderMap) -> Result<Response, Fault> {
     }
 }
 
-/// Any other file.
-pub(super) async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Result<Response, Fault> {
+/// Any other file. Other paths are not there, whatever the method.
+pub(super) async fn asset(
+    method: Method,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
     let missing = || Fault::new(Code::NotFound, format!("there is nothing at \"/{path}\""));
-    if path.ends_with(".br") {
+    // Names that start with a dot are the build's own; `.br` is not an address but an encoding.
+    if path.ends_with(".br") || path.split('/').any(|part| part.starts_with('.')) {
         return Err(missing());
     }
-    file(&path, &headers).unwrap_or_else(|| Err(missing()))
+    let found = file(&path, &headers).unwrap_or_else(|| Err(missing()))?;
+    match method {
+        Method::GET | Method::HEAD => Ok(found),
+        _ => Err(Fault::new(Code::MethodNotAllowed, "files can only be read").hint("use GET or HEAD")),
+    }
 }
 
 fn file(path: &str, headers: &HeaderMap) -> Option<Result<Response, Fault>> {

@@ -18,6 +18,7 @@ use crate::testing::{FakeCatalog, RevenueRow, revenue, view};
 struct Server {
     address: String,
     catalog: Arc<FakeCatalog>,
+    hub: Arc<Hub>,
     stop: Option<oneshot::Sender<()>>,
     task: tokio::task::JoinHandle<std::io::Result<()>>,
 }
@@ -58,6 +59,10 @@ impl Answer {
 
 impl Server {
     async fn start() -> Self {
+        Self::start_with(Limits::default()).await
+    }
+
+    async fn start_with(limits: Limits) -> Self {
         let rows: Vec<RevenueRow> =
             (0..3).map(|i| (1_795_348_800_000 + i, "DE".to_owned(), i, false)).collect();
         let table = revenue(812, Some(1_795_348_800_000), true, &rows);
@@ -73,10 +78,11 @@ impl Server {
             aggregate: None,
             last: None,
         };
+        let hub = Hub::new([("revenue".to_owned(), true)], metrics.clone());
         let app = AppState {
             catalog: catalog.clone(),
-            hub: Hub::new([("revenue".to_owned(), true)], metrics.clone()),
-            queries: Queries::new(Limits::default()).expect("threads"),
+            hub: hub.clone(),
+            queries: Queries::new(limits).expect("threads"),
             metrics,
             dashboards: vec![(
                 "shop".to_owned(),
@@ -94,7 +100,7 @@ impl Server {
             stopped.await.ok();
         };
         let task = tokio::spawn(serve(listener, Arc::new(app), shutdown));
-        Self { address, catalog, stop: Some(stop), task }
+        Self { address, catalog, hub, stop: Some(stop), task }
     }
 
     async fn send(&self, request: &str) -> TcpStream {
@@ -258,6 +264,8 @@ async fn every_refusal_is_a_problem() {
     for (status, answer) in [
         (404, server.get("/api/v1/nothing").await),
         (404, server.get("/nothing.js").await),
+        (404, server.request("POST", "/api/v1/nothing", &json, "{}").await),
+        (404, server.get("/.stamp").await),
         (404, server.get("/index.html.br").await),
         (404, server.get("/../Cargo.toml").await),
         (404, server.get("/%2e%2e/Cargo.toml").await),
@@ -355,6 +363,10 @@ async fn readiness_names_what_is_not_reading() {
 
 /// Reads a stream until all of `found` are in its body; head and body.
 async fn read_until(stream: &mut TcpStream, found: &[&str]) -> (String, String) {
+    timeout(Duration::from_secs(30), read_all_of(stream, found)).await.expect("in time")
+}
+
+async fn read_all_of(stream: &mut TcpStream, found: &[&str]) -> (String, String) {
     let mut bytes = Vec::new();
     let mut buffer = vec![0; 4_096];
     loop {
@@ -391,4 +403,71 @@ async fn stream_sends_snapshot_and_status_and_ends_at_shutdown() {
     let mut rest = Vec::new();
     let ended = timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await.expect("in time");
     assert!(ended.is_ok_and(|_| rest.ends_with(b"0\r\n\r\n")), "the stream ends in order");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn query_ends_with_its_connection() {
+    let server = Server::start_with(Limits { running_max: 1, ..Limits::default() }).await;
+    let body = r#"{"query":"SELECT count(*) FROM generate_series(1, 100000000000) a WHERE a.value % 7 = 3"}"#;
+    let head = format!(
+        "host: {}\r\ncontent-type: application/json\r\ncontent-length: {}",
+        server.address,
+        body.len()
+    );
+    let endless = server.send(&format!("POST /api/v1/sql HTTP/1.1\r\n{head}\r\n\r\n{body}")).await;
+    while server.sql("SELECT 1", "*/*").await.status != 429 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(endless);
+    let free = async {
+        while server.sql("SELECT 1", "*/*").await.status == 429 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), free).await.expect("the place becomes free long before the query's end");
+    server.stop().await;
+}
+
+/// The last epoch named in what a stream sent.
+fn last_epoch(body: &[u8]) -> u64 {
+    let text = String::from_utf8_lossy(body);
+    let number = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok();
+    text.rsplit("\"table\":\"revenue\",\"epoch\":").next().and_then(number).unwrap_or(0)
+}
+
+/// Reads until an event of `epoch` has begun; all bytes that came.
+async fn read_to_epoch(stream: &mut TcpStream, epoch: u64) -> usize {
+    let reading = async {
+        let (mut tail, mut total) = (Vec::new(), 0);
+        let mut buffer = vec![0; 1 << 16];
+        while last_epoch(&tail) < epoch {
+            let n = stream.read(&mut buffer).await.expect("open");
+            assert_ne!(n, 0, "the stream ended");
+            total += n;
+            tail.extend_from_slice(&buffer[..n]);
+            tail.drain(..tail.len().saturating_sub(1 << 17));
+        }
+        total
+    };
+    timeout(Duration::from_secs(60), reading).await.expect("in time")
+}
+
+/// 200 epochs of half a megabyte: a client that does not read gets a few of them, merged, and holds up nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stalled_client_catches_up_and_costs_others_nothing() {
+    let server = Server::start().await;
+    let request = format!("GET /api/v1/stream?table=revenue HTTP/1.1\r\nhost: {}\r\n\r\n", server.address);
+    let mut stalled = server.send(&request).await;
+    let mut reader = server.send(&request).await;
+    read_to_epoch(&mut reader, 812).await;
+    let mut read = 0;
+    for epoch in 813..1_013 {
+        let rows: Vec<RevenueRow> = (0..8).map(|i| (10_000 * i, "x".repeat(1 << 16), i, false)).collect();
+        crate::stream::publish_for_test(&server.hub, "revenue", epoch, &rows);
+        read += read_to_epoch(&mut reader, epoch).await;
+    }
+    assert!((90 << 20) < read, "the reading client gets every epoch: {read} bytes");
+    let caught_up = read_to_epoch(&mut stalled, 1_012).await;
+    assert!(caught_up < 16 << 20, "a few events, not all that it missed: {caught_up} bytes");
+    server.stop().await;
 }

@@ -22,7 +22,7 @@ use crate::problem::{Code, Fault};
 /// Most rows of an answer that is not streamed.
 pub(super) const ROWS_MAX: usize = 10_000;
 /// Most bytes of such an answer, so that wide rows can't fill the memory.
-const BYTES_MAX: usize = 64 << 20;
+const BYTES_MAX: usize = 32 << 20;
 
 /// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -146,3 +146,16 @@ impl weir_engine::pipeline::Observer for Observer {
 
 #[cfg(test)]
 mod tests;
+
+/// Commits rows of the test table `revenue`, as the engine would.
+#[cfg(test)]
+pub(crate) fn publish_for_test(hub: &Hub, table: &str, epoch: u64, rows: &[crate::testing::RevenueRow]) {
+    let change = Change {
+        epoch,
+        watermark_ms: Some(0),
+        upserts: vec![crate::testing::revenue_batch(rows)],
+        deletes: Vec::new(),
+        table: crate::testing::revenue(epoch, Some(0), true, rows),
+    };
+    hub.publish(table, change, Instant::now());
+}

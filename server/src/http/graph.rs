@@ -1,0 +1,100 @@
+//! A pipeline's dataflow as nodes and edges, for people to look at.
+//!
+//! ```text
+//! source ─► stateless ─► partial ─► window ─► result        without aggregation: source ─► stateless ─► append ─► result
+//! ```
+//!
+//! Which nodes there are is the plan's; figures are those that subtasks report. Stateless steps and
+//! partial aggregation run inside the source's subtasks and have none of their own.
+
+use weir_api::{Graph, GraphEdge, GraphNode};
+use weir_engine::dataflow::plan::{Plan, Step};
+
+use crate::catalog::PipelineView;
+
+/// The dataflow of a pipeline; without a plan, of what runs already.
+pub(super) fn graph(view: &PipelineView) -> Graph {
+    let mut running = running(view).into_iter();
+    let mut nodes: Vec<GraphNode> = running.next().into_iter().collect();
+    if let (Some(plan), false) = (&view.plan, nodes.is_empty()) {
+        nodes.extend(inside_source(plan));
+    }
+    nodes.extend(running);
+    if let (Some(facts), true) = (view.facts(), view.retained) {
+        nodes.push(GraphNode {
+            id: "result".to_owned(),
+            kind: "result".to_owned(),
+            label: format!("table {}", view.name),
+            rows_out: Some(facts.counters.rows_out),
+            ..GraphNode::default()
+        });
+    }
+    let edge = |pair: &[GraphNode]| GraphEdge {
+        from: pair[0].id.clone(),
+        to: pair[1].id.clone(),
+        rows: pair[0].rows_out,
+        rows_per_second: None,
+    };
+    Graph { edges: nodes.windows(2).map(edge).collect(), nodes }
+}
+
+/// The operators that report figures, in the order of the data path, their subtasks together.
+fn running(view: &PipelineView) -> Vec<GraphNode> {
+    let mut nodes: Vec<GraphNode> = Vec::new();
+    for live in &view.live.operators {
+        let id = format!("{} {}", live.kind, live.operator);
+        let id = if live.kind == live.operator { live.kind.to_owned() } else { id };
+        let at = nodes.iter().position(|node| node.id == id).unwrap_or_else(|| {
+            let label = label(live.kind, view);
+            nodes.push(GraphNode { id, kind: live.kind.to_owned(), label, ..GraphNode::default() });
+            nodes.len() - 1
+        });
+        let node = &mut nodes[at];
+        node.subtasks = Some(node.subtasks.unwrap_or(0) + 1);
+        node.rows_in = Some(node.rows_in.unwrap_or(0) + live.rows_in);
+        node.rows_out = Some(node.rows_out.unwrap_or(0) + live.rows_out);
+        node.state_bytes = Some(node.state_bytes.unwrap_or(0) + live.state_bytes);
+        node.busy_ratio = Some(node.busy_ratio.unwrap_or(0.0).max(live.busy_ratio));
+        node.blocked_ratio = Some(node.blocked_ratio.unwrap_or(0.0).max(live.blocked_ratio));
+    }
+    nodes
+}
+
+/// What a source's subtasks do besides reading and decoding.
+fn inside_source(plan: &Plan) -> Vec<GraphNode> {
+    let node = |kind: &str, label: String| GraphNode {
+        id: kind.to_owned(),
+        kind: kind.to_owned(),
+        label,
+        ..GraphNode::default()
+    };
+    let mut nodes = Vec::new();
+    if !plan.before.is_empty() {
+        nodes.push(node("stateless", steps(&plan.before)));
+    }
+    if let Some(aggregate) = &plan.aggregate {
+        let calls: Vec<&str> = aggregate.calls.iter().map(|call| call.field.name().as_str()).collect();
+        nodes.push(node("partial", calls.join(", ")));
+    }
+    nodes
+}
+
+fn steps(steps: &[Step]) -> String {
+    let step = |step: &Step| match step {
+        Step::Filter(condition) => format!("filter {condition}"),
+        Step::Project { schema, .. } => {
+            let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+            format!("project {}", names.join(", "))
+        }
+    };
+    steps.iter().map(step).collect::<Vec<_>>().join("; ")
+}
+
+/// What an operator of a kind does in this pipeline.
+fn label(kind: &str, view: &PipelineView) -> String {
+    match (kind, view.plan.as_deref().and_then(|plan| plan.window.as_ref())) {
+        ("source", _) => format!("{} ({})", view.source, view.topic),
+        ("window", Some(window)) => format!("windows of {} s", window.size_ms as f64 / 1_000.0),
+        _ => kind.to_owned(),
+    }
+}
