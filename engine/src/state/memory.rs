@@ -43,8 +43,11 @@ impl Memory {
         options.set_max_total_wal_size(64 << 20);
         options.set_max_manifest_file_size(16 << 20);
         // By default RocksDB keeps a log file in the folder, even in one that it only reads.
-        options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Warn, |_, text| {
-            tracing::warn!(detail = text.trim_end(), "rocksdb has a warning");
+        options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Warn, |level, text| {
+            // A header is the list of options at each open: no warning, whatever its number.
+            if !matches!(level, LogLevel::Header) {
+                tracing::warn!(detail = text.trim_end(), "rocksdb has a warning");
+            }
         }));
         options.set_stats_dump_period_sec(0);
         options
