@@ -8,7 +8,7 @@
 //! partial aggregation run inside the source's subtasks and have none of their own.
 
 use weir_api::{Graph, GraphEdge, GraphNode};
-use weir_engine::dataflow::plan::{Plan, Step};
+use weir_engine::dataflow::plan::{Call, Function, Plan, Step};
 
 use crate::catalog::PipelineView;
 
@@ -16,8 +16,13 @@ use crate::catalog::PipelineView;
 pub(super) fn graph(view: &PipelineView) -> Graph {
     let mut running = running(view).into_iter();
     let mut nodes: Vec<GraphNode> = running.next().into_iter().collect();
-    if let (Some(plan), false) = (&view.plan, nodes.is_empty()) {
-        nodes.extend(inside_source(plan));
+    if let (Some(plan), Some(source)) = (&view.plan, nodes.first_mut()) {
+        let mut inside = inside_source(plan);
+        if let Some(last) = inside.last_mut() {
+            // What a source's subtasks count as going out has been through all that is inside.
+            last.rows_out = source.rows_out.take();
+        }
+        nodes.extend(inside);
     }
     nodes.extend(running);
     if let (Some(facts), true) = (view.facts(), view.retained) {
@@ -73,8 +78,11 @@ fn inside_source(plan: &Plan) -> Vec<GraphNode> {
         nodes.push(node("stateless", steps(&plan.before)));
     }
     if let Some(aggregate) = &plan.aggregate {
-        let calls: Vec<&str> = aggregate.calls.iter().map(|call| call.field.name().as_str()).collect();
-        nodes.push(node("partial", calls.join(", ")));
+        let call = |call: &Call| match (&call.function, call.args.is_empty(), &call.filter) {
+            (Function::Count, true, None) => "count(*)".to_owned(),
+            _ => call.field.name().clone(),
+        };
+        nodes.push(node("partial", aggregate.calls.iter().map(call).collect::<Vec<_>>().join(", ")));
     }
     nodes
 }

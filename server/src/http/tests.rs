@@ -399,6 +399,9 @@ async fn stream_sends_snapshot_and_status_and_ends_at_shutdown() {
     assert!(!text.contains("event: snapshot"), "{text}");
     let metrics = server.get("/metrics").await.text();
     assert!(metrics.contains("weir_stream_clients 2\n"), "{metrics}");
+    drop(statuses);
+    let gone = async { while !server.get("/metrics").await.text().contains("weir_stream_clients 1\n") {} };
+    timeout(Duration::from_secs(10), gone).await.expect("a stream ends with its client");
     server.stop().await;
     let mut rest = Vec::new();
     let ended = timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await.expect("in time");

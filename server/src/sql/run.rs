@@ -53,7 +53,10 @@ impl Job {
                 constant(self.format, &rows, started, sender).await
             }
             Request::Query(statement) => {
-                let state = session(&tables, self.pool, self.threads).map_err(|e| error::execution(&e))?;
+                let mut state =
+                    session(&tables, self.pool, self.threads).map_err(|e| error::execution(&e))?;
+                // `now()` is this moment throughout the query.
+                state.mark_start_execution();
                 let plan = plan(*statement, &self.sql, &state, &mut tables).await?;
                 let schema = plan.schema();
                 let encoder = Encoder::begin(self.format, schema, tables.epochs().clone(), started)?;

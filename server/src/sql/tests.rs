@@ -232,6 +232,18 @@ fn tables_are_listed_and_described() {
 }
 
 #[test]
+fn now_is_one_moment_in_utc() {
+    let sql = "SELECT now() = now() AS once, arrow_typeof(now()) AS kind, \
+               now() > TIMESTAMP '2024-01-01T00:00:00Z' AS past, window_end > now() - INTERVAL '1' MINUTE AS young \
+               FROM revenue ORDER BY orders LIMIT 1";
+    let answer = answer(sql, Format::Csv).expect("a row");
+    assert!(
+        answer.lines().nth(1).is_some_and(|row| row.starts_with("true,") && row.contains("true,")),
+        "{answer}"
+    );
+}
+
+#[test]
 fn explain_shows_the_plan() {
     let text = answer("EXPLAIN SELECT count(*) FROM revenue", Format::Csv).expect("a plan");
     assert!(text.contains("Aggregate"), "{text}");
