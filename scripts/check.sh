@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# What is checked without running it: format, lints, documentation, the repository's own rules.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/setup.sh
+cargo fmt --all --check
+cargo clippy --workspace --all-targets --quiet -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+cargo xtask tidy
