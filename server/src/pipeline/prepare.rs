@@ -27,6 +27,9 @@ use super::connections::Connections;
 use super::data_dir::Kept;
 use crate::project::{Code, Pipeline, Pos, Problem, Problems, Project, Source};
 
+/// Refusals that no table could change: the SQL can't be parsed, is not one SELECT, is too large.
+const NEED_NO_TABLE: [&str; 3] = ["E0201", "E0202", "E0224"];
+
 /// A pipeline that can be started.
 pub struct Prepared {
     pub plan: Arc<Plan>,
@@ -85,6 +88,9 @@ impl Preparer {
                 Some(source) => self.ready(name, pipeline, plan, source, kept),
                 None => Outcome::Waiting(format!("source \"{}\" is not ready", plan.source)),
             },
+            Err(refusals) if refusals.iter().any(|refusal| NEED_NO_TABLE.contains(&refusal.code)) => {
+                Outcome::Wrong(self.refused(name, pipeline, &refusals))
+            }
             // The query may name a table that is not there yet, or one that is broken.
             Err(_) if !problems.is_empty() => Outcome::Wrong(problems),
             Err(_) if !waiting.is_empty() => Outcome::Waiting(waiting.join("; ")),

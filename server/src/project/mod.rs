@@ -66,6 +66,11 @@ impl Project {
     /// All mistakes at once. Fix the files.
     pub fn load(dir: &Path, env: Env<'_>) -> Result<Self, Problems> {
         let mut reading = Reading { env, problems: Problems::default(), redactor: Redactor::default() };
+        if !dir.is_dir() {
+            let message = format!("there is no folder \"{}\"", dir.display());
+            reading.problems.push(ROOT_FILE, Pos::START, Code::Unreadable, message);
+            return Err(reading.problems);
+        }
         let root = read_root(dir, &mut reading);
         let known = root.as_ref().map(|root| root.names.clone());
         let root = root.unwrap_or_default();
@@ -134,13 +139,14 @@ fn folder_name(dir: &Path) -> Option<String> {
 
 /// `None` where the file can't be read at all.
 fn read_root(dir: &Path, reading: &mut Reading<'_>) -> Option<connection::Root> {
-    let unreadable = match read_file(&dir.join(ROOT_FILE)) {
-        Ok(text) => return reading.yaml(ROOT_FILE, &text, connection::read),
-        Err(_) if !dir.is_dir() => format!("there is no folder \"{}\"", dir.display()),
-        Err(error) => format!("could not read the file that makes a folder a project: {error}"),
-    };
-    reading.problems.push(ROOT_FILE, Pos::START, Code::Unreadable, unreadable);
-    None
+    match read_file(&dir.join(ROOT_FILE)) {
+        Ok(text) => reading.yaml(ROOT_FILE, &text, connection::read),
+        Err(error) => {
+            let message = format!("could not read the file that makes a folder a project: {error}");
+            reading.problems.push(ROOT_FILE, Pos::START, Code::Unreadable, message);
+            None
+        }
+    }
 }
 
 /// The text of a file that is neither too large nor anything but text.

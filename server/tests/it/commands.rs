@@ -1,0 +1,170 @@
+//! Commands that end by themselves, and those that are refused.
+
+use std::path::Path;
+
+use expect_test::expect;
+
+use crate::weir::{Running, command, outcome, weir, write};
+
+const ROOT: (&str, &str) = (
+    "weir.yaml",
+    "project: shop\nconnections:\n  shop: { type: kafka, bootstrap_servers: '127.0.0.1:1', schema_registry: { url: 'http://127.0.0.1:1' } }\n",
+);
+const SCHEMA: (&str, &str) = (
+    "sources/orders.avsc",
+    r#"{"type":"record","name":"o","fields":[{"name":"country","type":"string"},{"name":"amount","type":"int"},{"name":"at","type":{"type":"long","logicalType":"timestamp-millis"}}]}"#,
+);
+const ORDERS: (&str, &str) = (
+    "sources/orders.yaml",
+    "connection: shop\ntopic: orders\nschema: { file: orders.avsc }\nevent_time: at\n",
+);
+const REVENUE: (&str, &str) = (
+    "pipelines/revenue.yaml",
+    "sql: |\n  SELECT window_end, country, sum(amount) AS revenue\n  FROM TUMBLE(TABLE orders, DESCRIPTOR(at), INTERVAL '10' SECOND)\n  GROUP BY window_end, country\n",
+);
+
+fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &[ROOT, SCHEMA, ORDERS, REVENUE]);
+    write(dir.path(), files);
+    dir
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn check_accepts_a_project_without_mistakes() {
+    let dir = project(&[]);
+    let (code, stdout, stderr) = outcome(&weir(&["check", text(dir.path())]));
+    assert_eq!((code, stdout.as_str()), (0, ""), "{stderr}");
+    expect![[r#"
+        shop: right. Sources: 1, pipelines: 1, dashboards: 0
+    "#]]
+    .assert_eq(&stderr);
+}
+
+#[test]
+fn check_tells_mistakes_in_sql_sources_and_panels_where_they_stand() {
+    let dir = project(&[
+        (
+            "sources/clicks.yaml",
+            "connection: shop\ntopic: c\nschema: { file: orders.avsc }\nevent_time: amount\n",
+        ),
+        (
+            "pipelines/wrong.yaml",
+            "epoch: 1s\nsql: |\n  SELECT country,\n         contry AS x\n  FROM orders\n",
+        ),
+        (
+            "dashboards/d.yaml",
+            "title: D\npanels:\n  - { title: P, pipeline: revenue, chart: stat, y: revenu }\n",
+        ),
+    ]);
+    let (code, stdout, stderr) = outcome(&weir(&["check", text(dir.path())]));
+    assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+    expect![[r#"
+        dashboards/d.yaml:3:52: error: pipeline "revenue" has no column "revenu", did you mean "revenue"? [E0115]
+        pipelines/wrong.yaml:4:10: error: unknown column "contry" [E0204]
+          hint: did you mean "country"?
+        sources/clicks.yaml:4:13: error: event time "amount" is a column of type Int32, not a timestamp, did you mean "at"? [E0114]
+    "#]].assert_eq(&stderr);
+}
+
+#[test]
+fn check_names_what_it_could_not_ask() {
+    let dir = project(&[("sources/orders.yaml", "connection: shop\ntopic: orders\nevent_time: at\n")]);
+    let (code, _, stderr) = outcome(&weir(&["check", text(dir.path())]));
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("sources/orders.yaml: unchecked: "), "{stderr}");
+    write(dir.path(), &[("pipelines/typo.yaml", "sql: SELEC 1\n")]);
+    let (code, _, stderr) = outcome(&weir(&["check", text(dir.path()), "--offline"]));
+    assert_eq!(code, 2, "SQL that can't be parsed needs no schema: {stderr}");
+    expect![[r#"
+        sources/orders.yaml: unchecked: source "orders": could not ask the schema registry: --offline
+        pipelines/revenue.yaml: unchecked: source "orders": could not ask the schema registry: --offline
+        pipelines/typo.yaml:1:6: error: expected an SQL statement, found SELEC [E0201]
+    "#]]
+    .assert_eq(&stderr);
+}
+
+#[test]
+fn explain_prints_the_dataflow_to_stdout() {
+    let dir = project(&[]);
+    let (code, stdout, stderr) = outcome(&weir(&["explain", text(dir.path()), "revenue"]));
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
+    assert!(stdout.contains("orders") && stdout.contains("window"), "{stdout}");
+    let (code, _, stderr) = outcome(&weir(&["explain", text(dir.path()), "revenu"]));
+    assert_eq!(code, 2);
+    expect![[r#"
+        error: there is no pipeline "revenu", did you mean "revenue"?
+    "#]]
+    .assert_eq(&stderr);
+}
+
+#[test]
+fn what_is_not_there_yet_or_not_safe_is_refused() {
+    let dir = project(&[]);
+    let dir = text(dir.path());
+    for (args, part) in [
+        (vec!["inspect", "x"], "\"inspect\" is not supported yet"),
+        (vec!["reset", dir, "revenue", "--yes"], "\"reset\" is not supported yet"),
+        (vec!["schema"], "\"schema\" is not supported yet"),
+        (vec!["run", dir, "--skip-lost", "revenue"], "\"--skip-lost\" is not supported yet"),
+        (vec!["run", dir, "--listen", "0.0.0.0:0"], "--allow-unauthenticated"),
+        (vec!["run", dir, "--lisen", "127.0.0.1:0"], "--listen"),
+        (vec!["demo", "--listen", "0.0.0.0:0"], "loopback"),
+    ] {
+        let (code, stdout, stderr) = outcome(&weir(&args));
+        assert_eq!((code, stdout.as_str()), (2, ""), "{args:?}: {stderr}");
+        assert!(stderr.contains(part), "{args:?}: {stderr}");
+    }
+}
+
+#[test]
+fn help_teaches_with_an_example_on_stdout() {
+    for args in [vec!["--help"], vec!["run", "--help"], vec!["sql", "--help"], vec!["check", "--help"]] {
+        let (code, stdout, stderr) = outcome(&weir(&args));
+        assert_eq!((code, stderr.as_str()), (0, ""));
+        assert!(stdout.contains("Example:"), "{args:?}: {stdout}");
+    }
+}
+
+#[test]
+fn a_query_to_nobody_fails_and_says_what_to_do() {
+    let (code, stdout, stderr) = outcome(&weir(&["sql", "SELECT 1", "--server", "http://127.0.0.1:1"]));
+    assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
+    assert!(stderr.contains("is weir running?"), "{stderr}");
+}
+
+#[test]
+fn a_run_waits_for_its_broker_keeps_its_folder_and_stops_when_told() {
+    let dir = project(&[]);
+    let run = ["run", text(dir.path()), "--listen", "127.0.0.1:0"];
+    let mut first = Running::start(command(&run));
+    let url = first.url("listening");
+    let ready =
+        ureq::get(format!("{url}/readyz")).config().http_status_as_error(false).build().call().unwrap();
+    assert_eq!(ready.status(), 503);
+
+    let (code, _, stderr) = outcome(&weir(&run));
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("in use by another weir"), "{stderr}");
+
+    let (code, elapsed) = first.terminate();
+    assert_eq!(code, Some(0));
+    assert!(elapsed.as_secs() < 10, "{elapsed:?}");
+}
+
+#[test]
+fn values_from_the_environment_are_in_no_log() {
+    let root = "project: shop\nconnections:\n  shop: { type: kafka, bootstrap_servers: '${BROKER}', schema_registry: { url: 'http://127.0.0.1:1' } }\n";
+    let dir = project(&[("weir.yaml", root)]);
+    let mut command = command(&["run", text(dir.path()), "--listen", "127.0.0.1:0"]);
+    command.env("BROKER", "broker.secret.invalid:9092").env("WEIR_LOG", "debug");
+    let mut run = Running::start(command);
+    run.wait_for("pipeline waits");
+    let seen = run.seen.join("\n");
+    assert!(!seen.contains("broker.secret.invalid"), "{seen}");
+    assert_eq!(run.terminate().0, Some(0));
+}
