@@ -1,5 +1,7 @@
 //! The binary from outside: arguments, exit codes, what goes to stdout and what to stderr, signals.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
 mod commands;
 mod demo;
 mod weir;
