@@ -65,95 +65,98 @@ impl Code {
     }
 
     fn describe(self) -> (&'static str, &'static str, &'static str) {
-        match self {
-            Self::Syntax => (
-                "E0101",
-                "the file is not YAML that Weir reads",
-                "A bracket or quote is not closed, the indentation is wrong, or the file uses anchors, aliases, tags or \
-                 several documents, which project files may not. The position is where reading stopped; the mistake is \
-                 there or just before.",
-            ),
-            Self::UnknownKey => (
-                "E0102",
-                "unknown key",
-                "No key of that name exists here. Every key does what it says or is refused, so that a typing mistake \
-                 never becomes a setting that silently does nothing.",
-            ),
-            Self::MissingKey => ("E0103", "a required key is missing", "Add the key that the message names."),
-            Self::WrongType => (
-                "E0104",
-                "a value has the wrong shape",
-                "A single value, a list (`[a, b]`) or a map (`{ a: b }`) was expected and another of them found, or \
-                 nothing at all.",
-            ),
-            Self::BadValue => (
-                "E0105",
-                "a value is not one of those allowed",
-                "Durations are a whole number and one of ms, s, m, h, d (`250ms`, `7d`), instants RFC 3339 \
-                 (`2026-11-22T00:00:00Z`); other keys take the words or the range that the message names.",
-            ),
-            Self::Variable => (
-                "E0106",
-                "an environment variable can't be put in",
-                "`${NAME}` needs the variable NAME; `${NAME:-default}` does not. A plain `${` is written `$${`.",
-            ),
-            Self::BadName => (
-                "E0107",
-                "a name is not allowed",
-                "Sources, pipelines, sinks, dashboards and connections are named by small letters, digits and `_`, \
-                 beginning with a letter; their files end in `.yaml`. A project's name may also hold capital letters, \
-                 `.` and `-`.",
-            ),
-            Self::UnknownReference => (
-                "E0108",
-                "what is referred to does not exist",
-                "A source names a connection of weir.yaml, a panel a pipeline of the project.",
-            ),
-            Self::DuplicateKey => ("E0109", "a key appears twice", "Remove one of them."),
-            Self::NotSupportedYet => (
-                "E0110",
-                "not supported yet",
-                "The key or file is part of Weir's design, but this version can't do it. It is refused rather than \
-                 ignored.",
-            ),
-            Self::Unreadable => (
-                "E0111",
-                "a file can't be read",
-                "It does not exist, is not a file, is larger than 1 MiB, is not UTF-8, or may not be read by this user. \
-                 A project needs at least weir.yaml and one pipeline.",
-            ),
-            Self::RefusedProperty => (
-                "E0112",
-                "a Kafka property that can't be set",
-                "Offsets, groups and brokers are Weir's own business: exactly-once results depend on them; and \
-                 properties about producing do nothing for a source. Others of librdkafka's are passed on.",
-            ),
-            Self::Source => (
-                "E0113",
-                "a source can't be used as a table",
-                "The registry does not know the subject or version, the schema is not valid Avro or no record, or \
-                 librdkafka refuses a property.",
-            ),
-            Self::EventTime => (
-                "E0114",
-                "the event time is not a timestamp column",
-                "`event_time` names a column of the reader schema with logical type timestamp-millis, -micros or \
-                 -nanos (local ones too). Without the key, the Kafka timestamp is the event time.",
-            ),
-            Self::PanelColumn => (
-                "E0115",
-                "a panel shows a column that its pipeline does not have",
-                "`x`, `y` and `series` name columns of the pipeline's SELECT.",
-            ),
-            Self::StateChanged => (
-                "E0116",
-                "the kept state belongs to another query",
-                "The data directory holds state of this pipeline for another SQL, topic, event time or other column \
-                 types. Nothing was touched. Put the old query back, or start over with an empty data directory.",
-            ),
-        }
+        TABLE[self as usize]
     }
 }
+
+/// Number, title, explanation; in the order of [`Code::ALL`].
+const TABLE: [(&str, &str, &str); 16] = [
+    (
+        "E0101",
+        "the file is not YAML that Weir reads",
+        "A bracket or quote is not closed, the indentation is wrong, or the file uses anchors, aliases, tags or \
+         several documents, which project files may not. The position is where reading stopped; the mistake is \
+         there or just before.",
+    ),
+    (
+        "E0102",
+        "unknown key",
+        "No key of that name exists here. Every key does what it says or is refused, so that a typing mistake \
+         never becomes a setting that silently does nothing.",
+    ),
+    ("E0103", "a required key is missing", "Add the key that the message names."),
+    (
+        "E0104",
+        "a value has the wrong shape",
+        "A single value, a list (`[a, b]`) or a map (`{ a: b }`) was expected and another of them found, or \
+         nothing at all.",
+    ),
+    (
+        "E0105",
+        "a value is not one of those allowed",
+        "Durations are a whole number and one of ms, s, m, h, d (`250ms`, `7d`), instants RFC 3339 \
+         (`2026-11-22T00:00:00Z`); other keys take the words or the range that the message names.",
+    ),
+    (
+        "E0106",
+        "an environment variable can't be put in",
+        "`${NAME}` needs the variable NAME; `${NAME:-default}` does not. A plain `${` is written `$${`.",
+    ),
+    (
+        "E0107",
+        "a name is not allowed",
+        "Sources, pipelines, sinks, dashboards and connections are named by small letters, digits and `_`, \
+         beginning with a letter; their files end in `.yaml`. A project's name may also hold capital letters, \
+         `.` and `-`.",
+    ),
+    (
+        "E0108",
+        "what is referred to does not exist",
+        "A source names a connection of weir.yaml, a panel a pipeline of the project.",
+    ),
+    ("E0109", "a key appears twice", "Remove one of them."),
+    (
+        "E0110",
+        "not supported yet",
+        "The key or file is part of Weir's design, but this version can't do it. It is refused rather than \
+         ignored.",
+    ),
+    (
+        "E0111",
+        "a file can't be read",
+        "It does not exist, is not a file, is larger than 1 MiB, is not UTF-8, or may not be read by this user. \
+         A project needs at least weir.yaml and one pipeline.",
+    ),
+    (
+        "E0112",
+        "a Kafka property that can't be set",
+        "Offsets, groups and brokers are Weir's own business: exactly-once results depend on them; and \
+         properties about producing do nothing for a source. Others of librdkafka's are passed on.",
+    ),
+    (
+        "E0113",
+        "a source can't be used as a table",
+        "The registry does not know the subject or version, the schema is not valid Avro or no record, or \
+         librdkafka refuses a property.",
+    ),
+    (
+        "E0114",
+        "the event time is not a timestamp column",
+        "`event_time` names a column of the reader schema with logical type timestamp-millis, -micros or \
+         -nanos (local ones too). Without the key, the Kafka timestamp is the event time.",
+    ),
+    (
+        "E0115",
+        "a panel shows a column that its pipeline does not have",
+        "`x`, `y` and `series` name columns of the pipeline's SELECT.",
+    ),
+    (
+        "E0116",
+        "the kept state belongs to another query",
+        "The data directory holds state of this pipeline for another SQL, topic, event time or other column \
+         types. Nothing was touched. Put the old query back, or start over with an empty data directory.",
+    ),
+];
 
 /// The text of `docs/errors.md`. `sql` and `requests` are the codes of refused queries and of HTTP,
 /// with their titles.
@@ -202,5 +205,6 @@ mod tests {
     #[test]
     fn codes_are_in_order_and_distinct() {
         assert!(Code::ALL.is_sorted_by(|a, b| a.as_str() < b.as_str()));
+        assert!(Code::ALL.iter().enumerate().all(|(i, code)| *code as usize == i), "as in the table");
     }
 }
