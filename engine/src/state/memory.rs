@@ -44,8 +44,8 @@ impl Memory {
         options.set_max_manifest_file_size(16 << 20);
         // By default RocksDB keeps a log file in the folder, even in one that it only reads.
         options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Warn, |level, text| {
-            // A header is the list of options at each open: no warning, whatever its number.
-            if !matches!(level, LogLevel::Header) {
+            // The list of options at each open passes every filter, at a level below a warning.
+            if matches!(level, LogLevel::Warn | LogLevel::Error | LogLevel::Fatal) {
                 tracing::warn!(detail = text.trim_end(), "rocksdb has a warning");
             }
         }));
