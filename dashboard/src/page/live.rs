@@ -260,7 +260,10 @@ impl Live {
             self.inner.update_value(|inner| inner.list_is_asked_for = false);
             match answer {
                 Ok(answer) => {
-                    self.inner.update_value(|inner| inner.store.set_pipelines(answer.pipelines));
+                    self.inner.update_value(|inner| {
+                        inner.connection.expect_status(!answer.pipelines.is_empty());
+                        inner.store.set_pipelines(answer.pipelines);
+                    });
                     self.project.set(answer.project);
                     self.list.set(ListState::Ready);
                     self.request_frame();
@@ -299,9 +302,6 @@ impl Inner {
 
     fn fold(&mut self, frame: &Frame) -> Result<(), String> {
         let event = Event::parse(&frame.name, &frame.data).map_err(|error| error.to_string())?;
-        if matches!(event, Some(Event::Status(_))) {
-            self.connection.heard_status();
-        }
         self.store.fold(&frame.id, event).map_err(|error| error.to_string())
     }
 }

@@ -72,7 +72,13 @@ fn Line(
     };
     let go = {
         let name = name.clone();
-        move |_| route.go(Route::to_pipeline(&name))
+        // The whole line is a target; a click on the link itself is the link's, with all the keys that belong to it.
+        move |event: web_sys::MouseEvent| {
+            let target: web_sys::Element = event_target(&event);
+            if target.tag_name() != "A" {
+                route.go(Route::to_pipeline(&name));
+            }
+        }
     };
     let has_warning = move || row.with(|row| row.as_ref().is_some_and(|row| row.lag_is_long));
     let has_late = move || row.with(|row| row.as_ref().is_some_and(|row| row.late_rows != "0"));

@@ -67,7 +67,7 @@ fn slot(at: usize, numeric: &[bool], lines: Memo<Option<Vec<Line>>>) -> impl Int
     });
     view! {
         <tr
-            data-testid="window-row"
+            data-testid=move || line.with(|line| line.as_ref().map(|_| "window-row"))
             data-final=move || if is_final() { "true" } else { "false" }
             class:opens=opens
             hidden=move || line.with(Option::is_none)

@@ -90,10 +90,12 @@ impl Store {
         match event {
             Some(Event::Snapshot(snapshot)) => self.fold_snapshot(snapshot)?,
             Some(Event::Delta(delta)) if self.wanted.tables.contains(&delta.table) => {
-                match self.tables.get_mut(&delta.table) {
+                let (name, epoch, watermark) = (delta.table.clone(), delta.epoch, delta.watermark.clone());
+                match self.tables.get_mut(&name) {
                     Some(table) => table.fold(delta)?,
-                    None => return Err(FoldError::NoSnapshot { table: delta.table }),
+                    None => return Err(FoldError::NoSnapshot { table: name }),
                 }
+                self.advance(&name, epoch, watermark);
             }
             Some(Event::Status(status)) => self.fold_status(status),
             Some(Event::Delta(_)) | None => {}
@@ -130,10 +132,21 @@ impl Store {
 
     fn fold_snapshot(&mut self, snapshot: Snapshot) -> Result<(), FoldError> {
         if self.wanted.tables.contains(&snapshot.table) {
-            let name = snapshot.table.clone();
-            self.tables.insert(name, Table::new(snapshot, self.wanted.last_ms)?);
+            let (name, epoch, watermark) =
+                (snapshot.table.clone(), snapshot.epoch, snapshot.watermark.clone());
+            self.tables.insert(name.clone(), Table::new(snapshot, self.wanted.last_ms)?);
+            self.advance(&name, epoch, watermark);
         }
         Ok(())
+    }
+
+    /// A pipeline's rows may be ahead of its last status, never behind what the list says: both are one screen.
+    fn advance(&mut self, name: &str, epoch: u64, watermark: Option<String>) {
+        let pipeline = self.pipelines.iter_mut().find(|pipeline| pipeline.name == name);
+        if let Some(pipeline) = pipeline.filter(|pipeline| pipeline.epoch <= epoch) {
+            pipeline.epoch = epoch;
+            pipeline.watermark = watermark;
+        }
     }
 
     fn fold_status(&mut self, status: Status) {
@@ -144,11 +157,10 @@ impl Store {
         };
         self.list_outdated |= pipeline.state != status.state;
         pipeline.state = status.state;
-        pipeline.epoch = status.epoch;
-        pipeline.watermark.clone_from(&status.watermark);
         pipeline.late_rows = status.late_rows;
         pipeline.dead_letters = status.dead_letters;
         self.pulses.entry(status.pipeline.clone()).or_default().beat(&status);
+        self.advance(&status.pipeline, status.epoch, status.watermark);
     }
 }
 
@@ -223,7 +235,13 @@ mod tests {
         assert_eq!((store.pipelines()[0].epoch, store.pipelines()[0].dead_letters), (9, 2));
         assert_eq!(store.pulse("a").expect("a beat").rates(), [2.5]);
         assert!(!store.take_list_outdated());
-        store.fold("3", status("failed")).expect("a status always fits");
+        store.want(Wanted { tables: vec!["a".into()], last_ms: 60_000 });
+        store.fold("3", snapshot("a")).expect("a snapshot fits");
+        let ahead = event("delta", r#"{"table":"a","epoch":11,"watermark":null,"upserts":[],"deletes":[]}"#);
+        store.fold("4", ahead).expect("a delta fits");
+        assert_eq!(store.pipelines()[0].epoch, 11, "rows are ahead of the status");
+        store.fold("5", status("failed")).expect("a status always fits");
+        assert_eq!(store.pipelines()[0].epoch, 11, "a status that was under way does not go back");
         assert!(store.take_list_outdated(), "the reason is only in the list");
     }
 }
