@@ -5,8 +5,9 @@
 //!     └─► registry in memory ◄──────────────────────────────────┘
 //! ```
 //!
-//! Memory is bounded: the mock cluster keeps the newest 5 MiB of each of the 7 partitions, which is
-//! about 20 minutes of this shop, and lets older records go. Data and state end with the process.
+//! Memory is bounded: the mock cluster keeps the newest 5 MiB of each of the 7 partitions (some 20
+//! minutes of clicks, an hour of orders) and lets older records go; results are kept on disk. Data and
+//! state end with the process.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
