@@ -145,7 +145,7 @@ impl Hub {
 
 impl Client {
     /// The next piece of the stream; `None` when the server shuts down. Waits until there is one,
-    /// for at most about [`SILENCE`].
+    /// for at most about `SILENCE`.
     pub async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(piece) = self.pieces.pop_front() {
