@@ -1,7 +1,6 @@
 //! The reader schema of a source file: looked up once, then kept with the pipeline's state.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use weir_schemas::{ReaderSchema, RegistryError, SchemaError, SchemaRegistry, SchemaText};
 
 use crate::error::LookupError;
@@ -48,13 +47,6 @@ impl ReaderSchemaText {
             None => schema,
         })
     }
-
-    /// The text without what does not change what a record decodes to: white space, documentation,
-    /// the order of attributes.
-    pub(super) fn meaning(&self) -> String {
-        let texts = self.schema.references.iter().chain([&self.schema.text]);
-        texts.map(|text| meaning(text)).collect::<Vec<_>>().join(" ")
-    }
 }
 
 /// Looks up a reader schema and checks that a table can be read with it.
@@ -84,58 +76,4 @@ pub fn lookup_reader_schema(
     };
     text.parse().map_err(LookupError::Schema)?;
     Ok(text)
-}
-
-fn meaning(text: &str) -> String {
-    let Ok(value) = serde_json::from_str::<Value>(text) else {
-        return text.to_owned();
-    };
-    let mut out = String::new();
-    write_meaning(&value, &mut out);
-    out
-}
-
-fn write_meaning(value: &Value, out: &mut String) {
-    match value {
-        Value::Object(attributes) => {
-            let mut attributes: Vec<_> = attributes.iter().filter(|(name, _)| *name != "doc").collect();
-            attributes.sort_by_key(|(name, _)| *name);
-            out.push('{');
-            for (i, (name, value)) in attributes.into_iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                out.push_str(&Value::from(name.as_str()).to_string());
-                out.push(':');
-                write_meaning(value, out);
-            }
-            out.push('}');
-        }
-        Value::Array(items) => {
-            out.push('[');
-            for (i, item) in items.iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                write_meaning(item, out);
-            }
-            out.push(']');
-        }
-        scalar => out.push_str(&scalar.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::meaning;
-
-    #[test]
-    fn meaning_ignores_formatting_and_documentation_only() {
-        let plain = r#"{"type":"record","name":"o","fields":[{"name":"a","type":"int","default":1}]}"#;
-        let dressed = r#"{ "name": "o", "doc": "an order", "type": "record",
-            "fields": [ {"type": "int", "name": "a", "doc": "…", "default": 1} ] }"#;
-        assert_eq!(meaning(plain), meaning(dressed));
-        assert_ne!(meaning(plain), meaning(&plain.replace("\"default\":1", "\"default\":2")));
-        assert_ne!(meaning(plain), meaning(&plain.replace("\"int\"", "\"long\"")));
-    }
 }

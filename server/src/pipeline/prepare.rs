@@ -173,7 +173,7 @@ impl Preparer {
                 let made_by: Vec<&str> = kept.identity.sql.split_whitespace().collect();
                 format!("it was made by \"{}\": {back}", self.project.redactor.apply(&made_by.join(" ")))
             } else {
-                format!("its topic, event time or reader schema was another: {back}")
+                format!("its topic or event time was another: {back}")
             };
             return Outcome::Wrong(Problems::from(Problem {
                 file: format!("pipelines/{name}.yaml"),
