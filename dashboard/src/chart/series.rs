@@ -74,8 +74,11 @@ impl Slots {
     }
 }
 
-/// The columns that can be drawn: numeric and not part of the key.
+/// The columns that can be drawn: numeric and not part of the key; none in a table without windows.
 pub fn measures(table: &Table) -> Vec<String> {
+    if table.places().window_start.or(table.places().window_end).is_none() {
+        return Vec::new();
+    }
     let columns = table.columns().iter().enumerate();
     let numeric = columns.filter(|(at, column)| number::is_numeric(column) && !table.key().contains(at));
     numeric.map(|(_, column)| column.name.clone()).collect()

@@ -24,8 +24,11 @@ pub(super) fn Detail(live: Live, route: Route, theme: Theme, chosen: Memo<Option
         live.want(Wanted { tables: chosen.get().into_iter().collect(), last_ms: last_ms.get() });
     });
     let measures = Memo::new(move |_| {
-        let table = chosen.get();
-        live.read(|store| table.and_then(|name| store.table(&name)).map(series::measures).unwrap_or_default())
+        let name = chosen.get();
+        live.read(|store| {
+            let table = name.and_then(|name| store.table(&name));
+            table.map(series::measures).unwrap_or_default()
+        })
     });
     let measure = Memo::new(move |_| {
         let named = route.address().measure;

@@ -89,7 +89,9 @@ pub fn facts(store: &Store, name: &str) -> Facts {
     let Some(watermark) = table.watermark() else {
         return Facts { complete: "nothing complete yet".into(), small_print: format!("epoch {epoch}") };
     };
-    let complete = match table.complete_until() {
+    // Rows without windows are final as they come, and the watermark promises that no older one follows.
+    let has_windows = table.places().window_start.or(table.places().window_end).is_some();
+    let complete = match table.complete_until().or((!has_windows).then_some(watermark)) {
         Some(until) => format!("complete up to {}", time::clock_text(until)),
         None => "nothing complete yet".into(),
     };

@@ -94,8 +94,10 @@ pub fn of(value: &Value) -> Option<f64> {
 
 /// Whether the values of a column can be drawn and added.
 pub fn is_numeric(column: &Column) -> bool {
-    const NAMES: [&str; 6] = ["INT", "BIGINT", "SMALLINT", "TINYINT", "REAL", "DOUBLE"];
-    NAMES.contains(&column.sql_type.as_str()) || column.sql_type.starts_with("DECIMAL")
+    const NAMES: [&str; 7] = ["INT", "BIGINT", "SMALLINT", "TINYINT", "REAL", "DOUBLE", "DECIMAL"];
+    // `DECIMAL(18,2)`, `BIGINT UNSIGNED`: the first word decides.
+    let word = column.sql_type.split(['(', ' ']).next();
+    word.is_some_and(|word| NAMES.contains(&word))
 }
 
 /// A value in a live table: digits grouped, doubles with at most four decimals, instants as clock times.
@@ -160,6 +162,12 @@ mod tests {
         );
         assert_eq!(live_cell(&column("BIGINT"), &Value::Null), "null");
         assert_eq!(exact_cell(&json!([1, "a"])), r#"[1,"a"]"#);
+    }
+
+    #[test]
+    fn first_word_of_a_type_says_whether_it_is_a_number() {
+        assert!(["INT", "BIGINT UNSIGNED", "DECIMAL(18,2)"].iter().all(|name| is_numeric(&column(name))));
+        assert!(["VARCHAR", "ARRAY<INT>", "INTERVAL"].iter().all(|name| !is_numeric(&column(name))));
     }
 
     proptest! {

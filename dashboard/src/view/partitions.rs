@@ -5,6 +5,9 @@ use weir_api::Partition;
 use super::number::{grouped, span};
 use crate::protocol::time::{self, MILLISECOND};
 
+/// Partitions that differ by less are in step: they differ by how batches happened to be read.
+const STEP_OUT: i64 = 2 * time::SECOND;
+
 /// One partition, as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionRow {
@@ -25,7 +28,11 @@ pub fn rows(partitions: &[Partition], now_ms: f64) -> Vec<PartitionRow> {
     let active = || partitions.iter().filter(|partition| !partition.idle);
     // One not yet heard of holds back all others.
     let least = active().map(watermark).min();
-    let differs = active().any(|partition| Some(watermark(partition)) != least);
+    let most = active().map(watermark).max();
+    let differs = match (least, most) {
+        (Some(Some(least)), Some(Some(most))) => STEP_OUT <= most - least,
+        (least, most) => least != most,
+    };
     let rows = partitions.iter().map(|partition| {
         let own = watermark(partition);
         let behind = match own {
@@ -80,7 +87,8 @@ mod tests {
 
     #[test]
     fn partitions_in_step_hold_nobody_back() {
-        let same = [0, 1].map(|number| partition(number, Some("1970-01-01T00:00:20.000Z"), false));
+        let same = ["1970-01-01T00:00:20.000Z", "1970-01-01T00:00:21.999Z"];
+        let same = same.map(|watermark| partition(0, Some(watermark), false));
         assert!(rows(&same, 30_000.0).iter().all(|row| !row.holds_back));
     }
 }
