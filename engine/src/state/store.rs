@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
-use rocksdb::{ColumnFamily, DB, ReadOptions, WriteOptions};
+use rocksdb::{ColumnFamily, DB, Options, ReadOptions, WriteOptions};
 use serde::de::DeserializeOwned;
 
 use super::error::Error;
@@ -51,6 +51,15 @@ impl Store {
         std::fs::create_dir_all(dir).map_err(|source| Error::Folder { path: dir.to_owned(), source })?;
         let db = DB::open_cf_descriptors(&memory.database(true), dir, memory.families());
         Self::opened(dir, db)
+    }
+
+    /// Whether there is something to open in a folder that no process has open. Where a crash came
+    /// while RocksDB made it, there is nothing yet: it makes one column family after the other, and
+    /// all of them before anything is written. [`Self::open`] finishes it then.
+    #[must_use]
+    pub fn exists(dir: &Path) -> bool {
+        let families = DB::list_cf(&Options::default(), dir);
+        families.is_ok_and(|families| [STATE, RESULT].iter().all(|name| families.iter().any(|f| f == name)))
     }
 
     /// Opens a folder that no process has open, and never writes to it.

@@ -302,6 +302,22 @@ fn a_second_opener_is_refused_and_the_identity_is_kept() {
     assert_eq!(files(), before, "nothing is written");
 }
 
+#[test]
+fn a_folder_whose_making_was_cut_short_holds_nothing_and_can_be_opened() {
+    let (dir, memory) = (tempfile::tempdir().expect("made"), memory());
+    let path = dir.path().join("revenue");
+    assert!(!Store::exists(&path));
+    // RocksDB makes the default family, then the others: here it got no further.
+    let mut options = rocksdb::Options::default();
+    options.create_if_missing(true);
+    drop(rocksdb::DB::open(&options, &path).expect("made"));
+    assert!(!Store::exists(&path));
+    let store = Store::open(&path, &memory).expect("opened");
+    assert_eq!(store.identity().expect("readable"), None);
+    drop(store);
+    assert!(Store::exists(&path));
+}
+
 /// Overwrites the value at `key` with what `damage` makes of it.
 fn damage(dir: &Path, family: &str, key: &[u8], damage: impl Fn(&mut Vec<u8>)) {
     let memory = memory();

@@ -89,7 +89,7 @@ impl DataDir {
         };
         let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
         let mut names: Vec<String> = names.collect::<io::Result<_>>()?;
-        names.retain(|name| has_database(&self.pipeline(name)));
+        names.retain(|name| Store::exists(&self.pipeline(name)));
         names.sort();
         Ok(names)
     }
@@ -100,18 +100,13 @@ impl DataDir {
     /// What is kept can't be read.
     pub fn kept(&self, name: &str) -> Result<Option<Kept>, StateError> {
         let folder = self.pipeline(name);
-        if !has_database(&folder) {
+        if !Store::exists(&folder) {
             return Ok(None);
         }
         let store = Store::open_read_only(&folder)?;
         let settings = store.recovered().map(|recovered| recovered.settings);
         Ok(store.identity()?.map(|identity| Kept { identity, settings }))
     }
-}
-
-/// RocksDB writes this file last when it makes a database.
-fn has_database(folder: &Path) -> bool {
-    folder.join("CURRENT").is_file()
 }
 
 /// What a pipeline was started with before.
