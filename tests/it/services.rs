@@ -306,7 +306,7 @@ transaction.state.log.num.partitions=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
-log.retention.check.interval.ms=1000
+log.retention.ms=-1
 ",
         folder.join("data").display()
     )

@@ -1,0 +1,145 @@
+//! Every reason for which a record becomes a dead letter, and schemas that change on the way.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use apache_avro::types::Value as Avro;
+use serde_json::json;
+
+use crate::producer::{Producer, To, Topics, Writer};
+use crate::services::services;
+use crate::weir::Project;
+
+const V1: &str = r#"{"type": "record", "name": "reading", "fields": [
+    {"name": "value", "type": "long"},
+    {"name": "at", "type": ["null", {"type": "long", "logicalType": "timestamp-millis"}]}]}"#;
+const V2: &str = r#"{"type": "record", "name": "reading", "fields": [
+    {"name": "value", "type": "long"},
+    {"name": "unit", "type": "string", "default": "m"},
+    {"name": "at", "type": ["null", {"type": "long", "logicalType": "timestamp-millis"}]}]}"#;
+const OTHER: &str = r#"{"type": "record", "name": "reading", "fields": [
+    {"name": "value", "type": {"type": "array", "items": "long"}},
+    {"name": "at", "type": ["null", {"type": "long", "logicalType": "timestamp-millis"}]}]}"#;
+
+const SOURCE: &str = "event_time: at\nwatermark: { delay: 0s, idle_timeout: 1h, max_ahead: 1h }\n";
+
+/// Now, at the start of a minute.
+fn minute_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_millis();
+    let now = i64::try_from(now).expect("it is before the year 292277026");
+    now - now.rem_euclid(60_000)
+}
+
+fn at(time_ms: i64) -> (&'static str, Avro) {
+    ("at", Avro::Union(1, Box::new(Avro::TimestampMillis(time_ms))))
+}
+
+fn reading(writer: &Writer, value: i64, time_ms: i64) -> Vec<u8> {
+    writer.encode(&[("value", Avro::Long(value)), at(time_ms)])
+}
+
+#[test]
+fn each_reason_is_told_apart_and_the_rest_is_counted() {
+    let services = services();
+    let (bootstrap, registry) = (&services.kafka.bootstrap, &services.registry.url);
+    Topics::new(bootstrap).create("readings", 1);
+    let v1 = Writer::register(registry, "readings-value", V1);
+    let other = Writer::register(registry, "readings_other-value", OTHER);
+    let minute = minute_ms();
+
+    let good = reading(&v1, 5, minute + 1_000);
+    let mut unknown = good.clone();
+    unknown[1..5].copy_from_slice(&2_000_000_u32.to_be_bytes());
+    let incompatible = other.encode(&[("value", Avro::Array(vec![Avro::Long(1)])), at(minute)]);
+    let null_time = v1.encode(&[("value", Avro::Long(5)), ("at", Avro::Union(0, Box::new(Avro::Null)))]);
+    let truncated = &good[..good.len() - 1];
+    let trailing = [good.as_slice(), b"!"].concat();
+    let ahead = reading(&v1, 5, minute + 2 * 3_600_000);
+    let zero = reading(&v1, 0, minute + 2_000);
+    let later = reading(&v1, 5, minute + 25_000);
+    let late = reading(&v1, 5, minute + 3_000);
+    let records: [(Option<&[u8]>, Option<&str>); 12] = [
+        (Some(&good), None),
+        (Some(b"{\"value\": 5}"), Some("bad_framing")),
+        (Some(&unknown), Some("unknown_schema")),
+        (Some(&incompatible), Some("incompatible_schema")),
+        (Some(truncated), Some("bad_payload")),
+        (Some(&trailing), Some("bad_payload")),
+        (Some(&null_time), Some("bad_event_time")),
+        (Some(&ahead), Some("bad_event_time")),
+        (Some(&zero), Some("evaluation_error")),
+        (None, None),
+        (Some(&later), None),
+        (Some(&late), Some("late_row")),
+    ];
+    let producer = Producer::new(bootstrap);
+    for (value, _) in records {
+        producer.send(To { topic: "readings", partition: 0, timestamp_ms: minute }, Some(b"k"), value);
+    }
+    producer.flush();
+
+    let sql = "SELECT window_start, count(*) AS n, sum(100 / value) AS total
+FROM TUMBLE(TABLE readings, DESCRIPTOR(at), INTERVAL '10' SECOND) GROUP BY window_start";
+    let project = Project::new(&services).source("readings", SOURCE).pipeline("totals", sql, "");
+    let weir = project.run();
+    let totals = "SELECT CAST(window_start AS BIGINT) AS start, n, total, _final FROM totals ORDER BY start";
+    let first = vec![json!(minute), json!(1), json!(20), json!(true)];
+    let second = vec![json!(minute + 20_000), json!(1), json!(20), json!(false)];
+    weir.await_rows(totals, &[first, second]);
+
+    let letters: Vec<_> = (0..)
+        .zip(records)
+        .filter_map(|(offset, (_, reason))| Some(vec![json!(offset), json!(reason?)]))
+        .collect();
+    let query = "SELECT \"offset\", reason FROM weir.dead_letters WHERE pipeline = 'totals' ORDER BY 1";
+    weir.await_rows(query, &letters);
+    weir.await_rows(
+        "SELECT rows_in, tombstones, late_rows, dead_letters FROM weir.pipelines",
+        &[vec![json!(records.len()), json!(1), json!(1), json!(letters.len())]],
+    );
+    // Where it was, what it was, and what is wrong with it.
+    let framing = "SELECT source, topic, partition, key, payload, detail <> '' FROM weir.dead_letters
+        WHERE reason = 'bad_framing'";
+    weir.await_rows(
+        framing,
+        &[vec![
+            json!("readings"),
+            json!("readings"),
+            json!(0),
+            json!("aw=="),
+            json!("eyJ2YWx1ZSI6IDV9"),
+            json!(true),
+        ]],
+    );
+}
+
+#[test]
+fn a_new_schema_flows_while_the_pipeline_runs() {
+    let services = services();
+    let (bootstrap, registry) = (&services.kafka.bootstrap, &services.registry.url);
+    Topics::new(bootstrap).create("evolving", 1);
+    let v1 = Writer::register(registry, "evolving-value", V1);
+    let minute = minute_ms();
+    let to = To { topic: "evolving", partition: 0, timestamp_ms: minute };
+    let producer = Producer::new(bootstrap);
+    producer.send(to, None, Some(&reading(&v1, 1, minute)));
+    producer.flush();
+    let sql = "SELECT window_start, sum(value) AS total
+FROM TUMBLE(TABLE evolving, DESCRIPTOR(at), INTERVAL '10' SECOND) GROUP BY window_start";
+    let project = Project::new(&services).source("evolving", SOURCE).pipeline("totals", sql, "");
+    let weir = project.run();
+    weir.await_rows("SELECT total FROM totals", &[vec![json!(1)]]);
+
+    let v2 = Writer::register(registry, "evolving-value", V2);
+    let unit = ("unit", Avro::String("km".to_owned()));
+    producer.send(to, None, Some(&v2.encode(&[("value", Avro::Long(10)), unit, at(minute)])));
+    producer.send(to, None, Some(&reading(&v1, 100, minute)));
+    producer.flush();
+    weir.await_rows("SELECT total FROM totals", &[vec![json!(111)]]);
+    weir.await_rows(
+        "SELECT subject, version, first_offset, compatible FROM weir.schemas ORDER BY version",
+        &[
+            vec![json!("evolving-value"), json!(1), json!(0), json!(true)],
+            vec![json!("evolving-value"), json!(2), json!(1), json!(true)],
+        ],
+    );
+}
