@@ -1,14 +1,14 @@
 //! A Kafka topic as a source: settings in, [`KafkaSource`] out.
 //!
-//! One client per [`KafkaReader`] (a source subtask) and one for questions
+//! One client per `KafkaReader` (a source subtask) and one for questions
 //! about the topic. All of them only read: no consumer group is joined, nothing is committed.
 //!
 //! Invariants:
 //! 1. Positions are absolute offsets, resolved here; librdkafka never chooses one by itself
 //!    (`auto.offset.reset=error`), so a gap can't pass unnoticed.
-//! 2. What is queued in the clients of a pipeline's source is bounded by [`QUEUE_BYTES_MAX`] and
+//! 2. What is queued in the clients of a pipeline's source is bounded by `QUEUE_BYTES_MAX` and
 //!    one fetch per partition, however slowly it is taken.
-//! 3. No unsafe code outside [`native`].
+//! 3. No unsafe code outside `native`.
 
 mod decoder;
 mod lookup;
