@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Invariants:
-//! 1. Uses go to the left only. All but [`page`] and the parts marked `wasm32` is plain Rust, compiled and tested
+//! 1. Uses go to the left only. All but `page` and the parts marked `wasm32` is plain Rust, compiled and tested
 //!    natively.
 //! 2. The page shows committed epochs only, all of one refresh of the same epoch, and never a number that looks alive
 //!    when it is not.

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Invariants:
-//! 1. Only [`paint`] knows a canvas; all else is pure and tested natively.
+//! 1. Only `paint` knows a canvas; all else is pure and tested natively.
 //! 2. Provisional is told apart from final without colour: dashed lines and hollow marks, hatched bars. So are series:
 //!    by the shape of their marks.
 

@@ -6,7 +6,7 @@
 //!   └── connection::Connection ◄──────────┘   when to connect, what the header may claim
 //! ```
 //!
-//! Everything but [`stream`] and [`http`] is plain Rust that gets its clock and its randomness as arguments.
+//! Everything but `stream` and `http` is plain Rust that gets its clock and its randomness as arguments.
 
 pub mod connection;
 #[cfg(target_arch = "wasm32")]
