@@ -7,7 +7,7 @@
 //!
 //! Invariants:
 //! 1. Where nothing was read and no watermark or idleness changed, there is no epoch.
-//! 2. At most [`IN_FLIGHT_MAX`] epochs are not yet durable; when commits are slower, epochs stretch.
+//! 2. At most `IN_FLIGHT_MAX` epochs are not yet durable; when commits are slower, epochs stretch.
 //! 3. Nothing is read of a topic that was made anew, or from which unread records were deleted.
 
 use std::collections::BTreeMap;

@@ -10,7 +10,7 @@
 //! 1. Every record taken is a row, a tombstone or a dead letter of the epoch in which the partition's
 //!    next offset passed it.
 //! 2. Between `Close(N)` and `Barrier(N)` no record is taken.
-//! 3. An epoch holds at most [`EPOCH_BYTES_MAX`] of appended rows and dead letters: past that no
+//! 3. An epoch holds at most `EPOCH_BYTES_MAX` of appended rows and dead letters: past that no
 //!    record is taken until the next barrier, which is asked for at once.
 
 use std::collections::VecDeque;

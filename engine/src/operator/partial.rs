@@ -3,7 +3,7 @@
 //! It pays only while it makes few groups of many rows. Where flushed groups are more than a quarter
 //! of the rows, rows go through as they are for a while, and then it tries again.
 //!
-//! Invariant: held groups are bounded by [`GROUPS_MAX`], and nothing is held across a barrier.
+//! Invariant: held groups are bounded by `GROUPS_MAX`, and nothing is held across a barrier.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

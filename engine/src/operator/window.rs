@@ -10,7 +10,7 @@
 //! 1. A window's rows become final once, at the first barrier whose watermark has passed its end plus
 //!    `lateness`; its state goes in the same epoch.
 //! 2. Evaluating reads the accumulators and changes nothing: provisional rows cost no exactness.
-//! 3. What is on disk of a pane is at most twice its groups and [`BLOCKS_MAX`] blocks: then the pane
+//! 3. What is on disk of a pane is at most twice its groups and `BLOCKS_MAX` blocks: then the pane
 //!    is written whole and older blocks go.
 
 use std::collections::BTreeMap;
