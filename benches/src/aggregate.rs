@@ -11,10 +11,9 @@ use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use weir_engine::aggregate::{Argument, CallSpec, Function, Groups, Layout};
 
-use crate::{Random, cpu_ns};
+use crate::machine::thread_cpu_ns;
+use crate::random::Random;
 
-/// CPU-seconds per figure.
-pub(crate) const SECONDS: u64 = 2;
 /// Rows of one batch, as a decoder makes them.
 const BATCH_ROWS: usize = 8192;
 /// Groups read in one go, as at a barrier.
@@ -149,11 +148,11 @@ fn measure(keys: Keys, n_keys: u64, seconds: u64) -> Result<Measured> {
 /// How much `step` gets done per CPU-second: it is repeated for at least `seconds`, and says what
 /// it did.
 fn rate(seconds: u64, mut step: impl FnMut() -> Result<usize>) -> Result<f64> {
-    let start = cpu_ns()?;
+    let start = thread_cpu_ns()?;
     let mut n_done = 0;
     loop {
         n_done += step()?;
-        let elapsed = cpu_ns()? - start;
+        let elapsed = thread_cpu_ns()? - start;
         // The kernel brings the count up to date at its ticks only, so 0 means "not yet".
         if elapsed > 0 && elapsed >= seconds * 1_000_000_000 {
             return Ok(n_done as f64 * 1e9 / elapsed as f64);

@@ -1,37 +1,55 @@
-//! Micro-benchmarks of the engine's stations, one subcommand each. README.md has the commands, what
-//! the numbers mean and the last ones measured.
+//! Measurements of Weir: the engine's stations, the whole data path, recovery. README.md has the
+//! commands, what the numbers mean and the last ones measured.
 
 mod aggregate;
+mod end_to_end;
+mod environment;
+mod machine;
+mod process;
+mod random;
+mod recovery;
 
-use anyhow::bail;
+use clap::{Parser, Subcommand};
+
+/// Measurements of Weir. Build with --release.
+#[derive(Parser)]
+#[command(name = "weir-benches")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Rows into the groups of one pane, and groups out of it.
+    Aggregate {
+        /// CPU-seconds per figure; 0 only shows that it works.
+        #[arg(long, default_value_t = 2)]
+        seconds: u64,
+    },
+    /// From a real Kafka to committed results, beside a client that only reads.
+    EndToEnd(end_to_end::Options),
+    /// From a killed process to a snapshot.
+    Recovery(recovery::Options),
+
+    /// One run of `end-to-end`, in a process of its own.
+    #[command(hide = true)]
+    Station(end_to_end::Station),
+    /// Builds the state of `recovery` and goes on until it is killed.
+    #[command(hide = true)]
+    Fill(recovery::Target),
+    /// Starts on that state.
+    #[command(hide = true)]
+    Recover(recovery::Target),
+}
 
 fn main() -> anyhow::Result<()> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    match args[..] {
-        ["aggregate"] => aggregate::run(aggregate::SECONDS),
-        ["aggregate", "--seconds", seconds] => aggregate::run(seconds.parse()?),
-        _ => bail!("usage: weir-benches aggregate [--seconds N]"),
-    }
-}
-
-/// Nanoseconds that this thread has been on a CPU: what another busy process takes does not count.
-fn cpu_ns() -> anyhow::Result<u64> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
-    let Some(first) = text.split_whitespace().next() else { bail!("/proc/thread-self/schedstat is empty") };
-    Ok(first.parse()?)
-}
-
-/// The numbers of SplitMix64 from one seed on: the same in every run.
-struct Random(u64);
-
-impl Random {
-    /// The next number below `bound`. The bias towards small ones is too small to matter here.
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ mixed >> 31) % bound
+    match Arguments::parse().command {
+        Command::Aggregate { seconds } => aggregate::run(seconds),
+        Command::EndToEnd(options) => end_to_end::run(&options),
+        Command::Recovery(options) => recovery::run(&options),
+        Command::Station(station) => end_to_end::measure(&station),
+        Command::Fill(target) => recovery::fill(&target),
+        Command::Recover(target) => recovery::recover(&target),
     }
 }

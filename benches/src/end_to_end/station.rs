@@ -1,0 +1,193 @@
+//! One measured run over the topic, from its beginning to its end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, ValueEnum};
+use weir_connectors::kafka::{KafkaConnection, KafkaSource, KafkaSourceConfig, ReaderSchemaText};
+use weir_engine::connector::{ReaderEvent, Source, Start, WatermarkOptions};
+use weir_engine::pipeline::{Pipeline, PipelineOptions, State, start};
+use weir_engine::sql::{TableDef, plan};
+use weir_schemas::SchemaRegistry;
+use weir_schemas::registry::MemoryRegistry;
+
+use super::bids::SCHEMA;
+use crate::environment::{Silent, environment};
+use crate::machine::process_cpu_s;
+use crate::process::say;
+
+const DAY_MS: i64 = 24 * 3_600_000;
+/// As the engine's source subtasks take them.
+const RECORDS_PER_POLL: usize = 8_192;
+
+/// What a run does with the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Work {
+    /// Takes them off the client's queue, and no more.
+    Read,
+    Filter,
+    SumByAuction,
+    MaxOfAll,
+}
+
+impl Work {
+    /// The pipeline; `None` where there is none.
+    fn sql(self) -> Option<&'static str> {
+        match self {
+            Self::Read => None,
+            Self::Filter => Some("SELECT auction, bidder, price, date_time FROM bid WHERE auction % 123 = 0"),
+            Self::SumByAuction => Some(
+                "SELECT window_start, window_end, auction, count(*) AS bids, sum(price) AS total, \
+                 max(price) AS highest \
+                 FROM TUMBLE(TABLE bid, DESCRIPTOR(date_time), INTERVAL '10' SECOND) \
+                 GROUP BY window_start, window_end, auction",
+            ),
+            Self::MaxOfAll => Some(
+                "SELECT window_start, window_end, max(price) AS highest \
+                 FROM TUMBLE(TABLE bid, DESCRIPTOR(date_time), INTERVAL '10' SECOND) \
+                 GROUP BY window_start, window_end",
+            ),
+        }
+    }
+
+    /// For the table of figures.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::Read => "(a) the reader alone",
+            Self::Filter => "(b) filter",
+            Self::SumByAuction => "(c) count, sum, max by auction, 10 s",
+            Self::MaxOfAll => "(d) max, no key, 10 s",
+        }
+    }
+
+    /// As the command line takes it.
+    pub(super) fn argument(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+/// What to run on which topic.
+#[derive(Debug, Args)]
+pub(crate) struct Station {
+    #[arg(long, value_enum)]
+    work: Work,
+    #[arg(long)]
+    bootstrap: String,
+    #[arg(long)]
+    topic: String,
+    #[arg(long)]
+    parallelism: usize,
+}
+
+/// Registers the schema of the bids and returns its id, the same in every process.
+pub(super) fn registry() -> Result<(MemoryRegistry, u32)> {
+    let registry = MemoryRegistry::new();
+    let id = registry.register("bid-value", SCHEMA)?;
+    Ok((registry, id.0))
+}
+
+/// Runs it and says records, bytes of record values, seconds and CPU-seconds. What a process takes to
+/// start, and to plan the query, is not in them; opening and closing the state is.
+pub(crate) fn measure(station: &Station) -> Result<()> {
+    let source = Arc::new(source(station)?);
+    // The readers share the client's memory by the number of partitions.
+    source.discover()?;
+    let (started, cpu_s) = (Instant::now(), process_cpu_s());
+    let (n_records, n_bytes) = match station.work.sql() {
+        None => read(&*source)?,
+        Some(sql) => run(sql, source, station.parallelism)?,
+    };
+    let wall_s = started.elapsed().as_secs_f64();
+    say(&[n_records as f64, n_bytes as f64, wall_s, process_cpu_s() - cpu_s])
+}
+
+fn source(station: &Station) -> Result<KafkaSource> {
+    let connection = KafkaConnection {
+        bootstrap_servers: station.bootstrap.clone(),
+        properties: BTreeMap::new(),
+        registry: Arc::new(registry()?.0),
+    };
+    let config = KafkaSourceConfig {
+        name: "bid".to_owned(),
+        topic: station.topic.clone(),
+        reader_schema: ReaderSchemaText::from_file(SCHEMA),
+        event_time: Some("date_time".to_owned()),
+        watermark: WatermarkOptions {
+            delay_ms: 4_000,
+            idle_timeout_ms: 30_000,
+            max_ahead_ms: DAY_MS,
+            max_drift_ms: 3_600_000,
+        },
+        start: Start::Earliest,
+        metadata: Vec::new(),
+        client_id: "weir.benches.bid".to_owned(),
+    };
+    Ok(KafkaSource::new(connection, config)?)
+}
+
+fn read(source: &dyn Source) -> Result<(u64, u64)> {
+    let mut reader = source.reader()?;
+    let mut unread = BTreeSet::new();
+    for info in source.discover()?.partitions {
+        reader.assign(info.partition, Start::Earliest)?;
+        unread.insert(info.partition);
+    }
+    let (mut n_records, mut n_bytes) = (0, 0);
+    let mut events = Vec::new();
+    while !unread.is_empty() {
+        reader.poll(RECORDS_PER_POLL, Duration::from_millis(10), &mut events)?;
+        for event in events.drain(..) {
+            match event {
+                ReaderEvent::Block(block) => {
+                    n_records += block.len() as u64;
+                    n_bytes += block.data.len() as u64;
+                }
+                ReaderEvent::End { partition, .. } => {
+                    unread.remove(&partition);
+                }
+                ReaderEvent::Trouble { detail } => bail!("the broker is in trouble: {detail}"),
+                ReaderEvent::HighWatermark { .. } | ReaderEvent::Recovered => {}
+            }
+        }
+    }
+    Ok((n_records, n_bytes))
+}
+
+fn run(sql: &str, source: Arc<KafkaSource>, parallelism: usize) -> Result<(u64, u64)> {
+    let folder = tempfile::Builder::new().prefix("weir-benches-state").tempdir()?;
+    let table = TableDef {
+        name: source.name().to_owned(),
+        schema: source.schema(),
+        event_time: source.event_time(),
+        identity: source.identity(),
+    };
+    let plan = plan(sql, &[table]).map_err(|refusals| anyhow::anyhow!("{refusals:?}"))?;
+    let pipeline = Pipeline {
+        plan: Arc::new(plan),
+        source,
+        reader_schema: SCHEMA.to_owned(),
+        options: PipelineOptions {
+            name: "bench".to_owned(),
+            epoch_ms: 250,
+            lateness_ms: 0,
+            provisional: true,
+            retention_ms: 7 * DAY_MS,
+            parallelism,
+            bounded: true,
+        },
+        data_dir: folder.path().to_owned(),
+        observer: Arc::new(Silent),
+    };
+    let handle = start(pipeline, &environment())?;
+    handle.join();
+    let (state, error) = handle.state();
+    ensure!(state == State::Stopped, "the pipeline {}: {error:?}", state.as_str());
+    let counters = handle.snapshot().facts().counters;
+    ensure!(counters.dead_letters == 0 && 0 < counters.rows_out, "wrong results: {counters:?}");
+    let n_bytes = handle.live().bytes_total;
+    drop(handle);
+    folder.close().context("could not remove the state")?;
+    Ok((counters.rows_in, n_bytes))
+}

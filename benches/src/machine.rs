@@ -1,0 +1,70 @@
+//! What a run took of the machine, and which machine it is. Linux only.
+
+use std::collections::HashMap;
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// Nanoseconds that this thread has been on a CPU: what another busy process takes does not count.
+pub(crate) fn thread_cpu_ns() -> Result<u64> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
+    let Some(first) = text.split_whitespace().next() else { bail!("/proc/thread-self/schedstat is empty") };
+    Ok(first.parse()?)
+}
+
+/// Seconds that all threads of this process, those that have ended too, have been on a CPU.
+#[expect(unsafe_code, reason = "the standard library does not tell")]
+pub(crate) fn process_cpu_s() -> f64 {
+    // SAFETY: all zeros is a valid `rusage`, and the call writes one.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
+        usage
+    };
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}
+
+/// MiB of memory that this process has now, and the most it ever had.
+pub(crate) fn memory_mib() -> Result<(u64, u64)> {
+    let text = fs::read_to_string("/proc/self/status")?;
+    let fields: HashMap<&str, &str> = text.lines().filter_map(|line| line.split_once(':')).collect();
+    let mib = |name: &str| -> Result<u64> {
+        let field = fields.get(name).with_context(|| format!("/proc/self/status has no {name}"))?;
+        let kib: u64 = field.trim().trim_end_matches(" kB").parse()?;
+        Ok(kib / 1024)
+    };
+    Ok((mib("VmRSS")?, mib("VmHWM")?))
+}
+
+/// One line for whoever keeps the numbers: commit, cores, CPU model, and how busy the machine is.
+pub(crate) fn describe() -> String {
+    let cpu_info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let models = cpu_info.lines().filter_map(|line| line.strip_prefix("model name"));
+    let models: Vec<&str> = models.map(|model| model.trim_start_matches([' ', '\t', ':'])).collect();
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: Vec<&str> = load.split(' ').take(2).collect();
+    format!(
+        "commit {}, {} cores of {}, load average {} (1 min) {} (5 min)",
+        commit().unwrap_or_else(|| "unknown".to_owned()),
+        models.len(),
+        models.first().unwrap_or(&"unknown model"),
+        load.first().unwrap_or(&"?"),
+        load.get(1).unwrap_or(&"?"),
+    )
+}
+
+fn commit() -> Option<String> {
+    let mut git = Command::new("git");
+    git.args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty"]);
+    let output = git.output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
+}
+
+/// The middle of the figures; of an even number of them the upper one.
+pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.into_iter().collect();
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
