@@ -311,7 +311,10 @@ impl SourceTask {
             self.account(&block, from, &decoded);
             self.judge_and_run(&block, &decoded)?;
             let state = self.partitions.get(block.partition).expect("blocks come from assigned partitions");
-            state.advance(block.offsets[next - 1] + 1);
+            let next_offset = block.offsets[next - 1] + 1;
+            state.advance(next_offset);
+            // The client's own news of the end come later than the records.
+            self.shared.set_end_offset(block.partition, next_offset);
             self.send_ready()?;
         }
         let spent = self.clock.monotonic_ns().saturating_sub(before);
