@@ -180,7 +180,9 @@ impl Coordinator {
                 .for_each(|fact| fact.bounded_end = None);
         }
         let barrier = Barrier { epoch, watermark_ms: self.state.watermark_ms, close_all: self.state.done };
-        let slowest = partitions.filter(|fact| !fact.idle).filter_map(|fact| fact.watermark_ms).min();
+        // One that a bounded run has read to its end never catches up: nobody waits for it.
+        let behind = partitions.filter(|fact| !(fact.idle || self.bounded && is_done(fact)));
+        let slowest = behind.filter_map(|fact| fact.watermark_ms).min();
         let read_until_ms = slowest.map(|ms| ms.saturating_add(self.source.watermark().max_drift_ms));
         self.tell_sources(|| Control::Barrier { barrier, read_until_ms })?;
         let closed_ms = barrier.watermark_ms.map(|w| w.saturating_sub(self.lateness_ms));
