@@ -221,7 +221,7 @@ fn one_line(text: &str) -> String {
     words.join(" ").trim_end_matches('.').to_owned()
 }
 
-fn decapitalised(text: &str) -> String {
+pub(super) fn decapitalised(text: &str) -> String {
     let mut chars = text.chars();
     match (chars.next(), chars.clone().next()) {
         (Some(first), Some(second)) if second.is_lowercase() => first.to_lowercase().chain(chars).collect(),

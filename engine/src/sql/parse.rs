@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
 use super::dialect::WeirDialect;
-use super::error::{NOT_ONE_SELECT, Refusal, SYNTAX, TOO_LARGE};
+use super::error::{NOT_ONE_SELECT, Refusal, SYNTAX, TOO_LARGE, decapitalised};
 
 /// Longest SQL text, in bytes. A person's query has a few thousand; a chain of operators as long as
 /// this is dropped recursively within a quarter of [`super::PLANNER_STACK_BYTES`].
@@ -56,6 +56,12 @@ impl Tokens {
     /// The token that starts where `at` starts: a whole call's span shortened to its name.
     pub(super) fn head(&self, at: Span) -> Span {
         self.0.iter().find(|token| token.span.start == at.start).map_or(at, |token| token.span)
+    }
+
+    /// The last token that starts in front of `at`.
+    fn before(&self, at: Location) -> Span {
+        let before = self.0.iter().take_while(|token| token.span.start < at).last();
+        before.map_or(Span::new(at, at), |token| token.span)
     }
 
     /// The first token of the second statement.
@@ -147,10 +153,15 @@ fn syntax_error(error: ParserError, tokens: &Tokens) -> Refusal {
     };
     let end = tokens.0.last().map_or(Location::new(1, 1), |token| token.span.end);
     let (message, at) = split_location(&text).unwrap_or((&text, end));
-    let at = tokens.head(Span::new(at, at));
+    let message = message.strip_prefix("sql parser error: ").unwrap_or(message);
+    let at = match message.strip_prefix("Expected an expression, found: ") {
+        // It took a keyword for a column and points behind it.
+        Some(_) => tokens.before(at),
+        None => tokens.head(Span::new(at, at)),
+    };
     let message = message.replacen("Expected: ", "expected ", 1).replace(", found: ", ", found ");
     let message = message.replace("found EOF", "found the end");
-    Refusal::new(SYNTAX, at, message.strip_prefix("sql parser error: ").unwrap_or(&message))
+    Refusal::new(SYNTAX, at, decapitalised(&message))
 }
 
 /// Takes "… at Line: 3, Column: 7" apart: the parser has no other way to say where.
