@@ -11,6 +11,7 @@
 //! 2. Operators know no threads, channels or clocks, so that a test drives them with a list.
 
 pub mod append;
+mod key_json;
 pub mod partial;
 pub mod rows;
 pub mod stateless;

@@ -17,11 +17,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
-use arrow::compute::{take, take_record_batch};
+use arrow::compute::take;
 use arrow::datatypes::{DataType, SchemaRef, UInt32Type};
 
 use crate::aggregate::{Groups, Layout};
 use crate::dataflow::plan::{Aggregate, Key, Plan, Step};
+use crate::operator::key_json;
 use crate::operator::rows::{Rows, halve, run_steps};
 use crate::operator::stateless::{result_schema, timestamps, with_final};
 use crate::operator::{Barrier, Batch, Error, FailedGroup, Operator, Output, PanePut};
@@ -250,13 +251,11 @@ impl WindowOperator {
         Ok(Arc::new(self.aggregate.schema.project(&positions)?))
     }
 
+    /// The group's key under the names that the SELECT gave it.
     fn key_json(&self, keys: &[ArrayRef], position: u32) -> Result<String, Error> {
-        let batch = RecordBatch::try_new(self.key_schema()?, keys.to_vec())?;
-        let row = take_record_batch(&batch, &UInt32Array::from(vec![position]))?;
-        let mut writer = arrow::json::LineDelimitedWriter::new(Vec::new());
-        writer.write(&row)?;
-        writer.finish()?;
-        Ok(String::from_utf8_lossy(&writer.into_inner()).trim_end().to_owned())
+        let output = self.plan.output.fields();
+        let names = self.plan.key.iter().map(|column| output[*column].name().as_str());
+        Ok(key_json::object(names.zip(keys), position as usize)?)
     }
 }
 
