@@ -1,21 +1,25 @@
-//! Weir against a real Kafka and a real schema registry.
+//! Weir against a real Kafka and a real schema registry; and the engine alone, over memory.
 //!
 //! ```text
 //! services.rs   one Kafka and one registry for the run, on free ports, gone when this process is
 //! producer.rs   topics, schemas, Avro records        shop.rs   a seeded stream and what it comes to
 //! weir.rs       the `weir` binary on a project folder
+//! memory.rs     a source in memory: slt.rs and batch_oracle.rs need no services
 //! the others    tests: each with topics of its own, so that all can run at once
 //! ```
 //!
 //! Nothing here sleeps to wait for something: it asks until a deadline that no healthy machine
 //! comes near.
 
+mod batch_oracle;
 mod dead_letters;
 mod end_to_end;
 mod kafka_source;
+mod memory;
 mod partitions;
 mod producer;
 mod registry;
 mod services;
 mod shop;
+mod slt;
 mod weir;
