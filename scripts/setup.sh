@@ -57,4 +57,5 @@ fi
 
 if [ "${1:-}" = --test ]; then
   scripts/services.sh >/dev/null
+  scripts/browser.sh >/dev/null
 fi

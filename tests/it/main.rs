@@ -5,6 +5,7 @@
 //! producer.rs   topics, schemas, Avro records        shop.rs   a seeded stream and what it comes to
 //! weir.rs       the `weir` binary on a project folder
 //! memory.rs     a source in memory: slt.rs and batch_oracle.rs need no services
+//! proxy.rs      one address before weir, that may cut   browser/       what a browser looks at
 //! the others    tests: each with topics of its own, so that all can run at once
 //! ```
 //!
@@ -12,14 +13,17 @@
 //! comes near.
 
 mod batch_oracle;
+mod browser;
 mod dead_letters;
 mod end_to_end;
 mod kafka_source;
 mod memory;
 mod partitions;
 mod producer;
+mod proxy;
 mod registry;
 mod services;
 mod shop;
 mod slt;
+mod stream;
 mod weir;

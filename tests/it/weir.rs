@@ -120,6 +120,11 @@ impl Weir {
         (answer.status() != 200).then(|| answer.body_mut().read_to_string().expect("text"))
     }
 
+    /// `http://127.0.0.1:port`.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The rows of a query's answer.
     pub(crate) fn sql(&self, query: &str) -> Vec<Vec<Value>> {
         self.try_sql(query)
@@ -128,13 +133,18 @@ impl Weir {
 
     /// As [`Self::sql`]; a result table is not there before its pipeline runs.
     pub(crate) fn try_sql(&self, query: &str) -> Result<Vec<Vec<Value>>, String> {
+        self.ask(query).map(|answer| rows(&answer))
+    }
+
+    /// The whole answer to a query.
+    pub(crate) fn ask(&self, query: &str) -> Result<Value, String> {
         let config = ureq::Agent::config_builder().http_status_as_error(false).build();
         let mut answer = ureq::Agent::from(config)
             .post(format!("{}/api/v1/sql", self.url))
             .send_json(serde_json::json!({ "query": query }))
             .map_err(|error| error.to_string())?;
         let body: Value = answer.body_mut().read_json().map_err(|error| error.to_string())?;
-        if answer.status() == 200 { Ok(rows(&body)) } else { Err(body.to_string()) }
+        if answer.status() == 200 { Ok(body) } else { Err(body.to_string()) }
     }
 
     /// Asks until a query has this answer.
@@ -194,7 +204,7 @@ impl Drop for Weir {
     }
 }
 
-fn rows(answer: &Value) -> Vec<Vec<Value>> {
+pub(crate) fn rows(answer: &Value) -> Vec<Vec<Value>> {
     let rows = answer["rows"].as_array().unwrap_or_else(|| panic!("no rows in {answer}"));
     rows.iter().map(|row| row.as_array().expect("a row is an array").clone()).collect()
 }
