@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMillisecondArray, UInt32Array};
 use arrow::buffer::Buffer;
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef, TimeUnit};
@@ -317,4 +317,24 @@ pub(crate) fn text(array: &dyn Array, row: usize) -> String {
         empty if empty.is_empty() => "(empty)".to_owned(),
         text => text,
     }
+}
+
+#[test]
+fn a_bounded_run_waits_for_no_partition_that_it_has_read() {
+    let rows = |times: Vec<i64>| {
+        let times = TimestampMillisecondArray::from(times).with_timezone("UTC");
+        RecordBatch::try_from_iter([("at", Arc::new(times) as ArrayRef)]).expect("one column")
+    };
+    // Partition 1 is ahead of where partition 0 ends by more than may be, and idleness is far away.
+    let mut source =
+        MemorySource::new("t", vec![rows(vec![0]), rows((0..50).map(|i| i * 1_000).collect())], 0);
+    source.watermark.max_drift_ms = 1_000;
+    source.records_per_poll = 1;
+    let run = Run { parallelism: 2, epoch_ms: 1, lateness_ms: 0, provisional: false };
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let outcome = run_bounded(&[source], "SELECT at FROM t", run).expect("a query that can run");
+        done.send(outcome.rows.num_rows()).expect("somebody waits");
+    });
+    assert_eq!(ended.recv_timeout(Duration::from_secs(60)), Ok(51), "rows in a minute");
 }
