@@ -95,8 +95,8 @@ pub struct SourceState {
 enum Work {
     /// The number is the first record not yet decoded.
     Block(RecordBlock, usize),
-    /// What lies before `next_offset` has been taken: the partition's end, or the end of a bounded run.
-    Reached { partition: i32, next_offset: i64, at_end: bool },
+    /// What lies before `next_offset` has been taken: the partition's end, or that of a bounded run.
+    Reached { partition: i32, next_offset: i64 },
 }
 
 /// Why a source subtask ended.
@@ -206,8 +206,8 @@ impl SourceTask {
         }
         match self.state.queue.pop_front() {
             Some(Work::Block(block, from)) => return self.process(block, from),
-            Some(Work::Reached { partition, next_offset, at_end }) => {
-                self.reached(partition, next_offset, at_end);
+            Some(Work::Reached { partition, next_offset }) => {
+                self.reached(partition, next_offset);
                 return Ok(());
             }
             None => {}
@@ -269,12 +269,15 @@ impl SourceTask {
                     self.state.queue.push_back(Work::Block(block, 0));
                 }
                 if let Some(next_offset) = cut {
-                    self.state.queue.push_back(Work::Reached { partition, next_offset, at_end: false });
+                    self.state.queue.push_back(Work::Reached { partition, next_offset });
                 }
             }
             ReaderEvent::End { partition, next_offset } => {
                 self.shared.set_end_offset(partition, next_offset);
-                self.state.queue.push_back(Work::Reached { partition, next_offset, at_end: true });
+                // What lies behind the end of a bounded run was not taken: a later run reads it.
+                let bounded_end = self.partitions.get(partition).and_then(|state| state.bounded_end);
+                let next_offset = bounded_end.map_or(next_offset, |end| end.min(next_offset));
+                self.state.queue.push_back(Work::Reached { partition, next_offset });
             }
             ReaderEvent::HighWatermark { partition, end_offset } => {
                 self.shared.set_end_offset(partition, end_offset);
@@ -290,16 +293,14 @@ impl SourceTask {
         }
     }
 
-    fn reached(&mut self, partition: i32, next_offset: i64, at_end: bool) {
+    fn reached(&mut self, partition: i32, next_offset: i64) {
         let now_ns = self.clock.monotonic_ns();
         let Some(state) = self.partitions.get(partition) else { return };
         if state.next_offset < next_offset {
             self.activity.store(true, Ordering::Relaxed);
             state.advance(next_offset);
         }
-        if at_end {
-            state.reached_end(now_ns);
-        }
+        state.reached_end(now_ns);
     }
 
     fn process(&mut self, block: RecordBlock, from: usize) -> Result<(), Error> {

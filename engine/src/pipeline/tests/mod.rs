@@ -1,9 +1,11 @@
 //! Whole pipelines over a log in memory: streaming equals a recomputation, whatever the parallelism,
 //! the sizes of batches, or how often it was stopped and started.
 
-use std::collections::BTreeMap;
+mod faults;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +15,8 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, 
 use proptest::prelude::*;
 
 use super::{
-    Committed, Environment, Observer, Pipeline, PipelineHandle, PipelineOptions, State, open_stopped, start,
+    Committed, Environment, Observer, Pipeline, PipelineHandle, PipelineOptions, StartError, State,
+    open_stopped, start,
 };
 use crate::connector::{
     Decoded, Decoder, PartitionInfo, Reader, ReaderEvent, RecordBlock, Source, SourceError, Span, Start,
@@ -36,11 +39,46 @@ type Record = (i64, i64, i64);
 struct Log {
     partitions: Arc<Mutex<Vec<Vec<Record>>>>,
     records_per_poll: usize,
+    idle_timeout_ms: i64,
+    max_drift_ms: i64,
+    start: Start,
+    faults: Arc<Faults>,
+}
+
+/// What is wrong with a [`Log`] now.
+#[derive(Default)]
+struct Faults {
+    /// These partitions give nothing, as if their leader were slow.
+    withheld: Mutex<BTreeSet<i32>>,
+    /// The broker does not say where these partitions start.
+    unassignable: Mutex<BTreeSet<i32>>,
+    /// Every decoder stops in front of every second record.
+    registry_away: AtomicBool,
+    reader_fails: AtomicBool,
+    decoder_panics: AtomicBool,
+    no_reader: AtomicBool,
+    /// Taken by the next poll.
+    said: Mutex<Vec<ReaderEvent>>,
 }
 
 impl Log {
     fn new(partitions: Vec<Vec<Record>>, records_per_poll: usize) -> Self {
-        Self { partitions: Arc::new(Mutex::new(partitions)), records_per_poll }
+        Self {
+            partitions: Arc::new(Mutex::new(partitions)),
+            records_per_poll,
+            idle_timeout_ms: 60_000_000,
+            max_drift_ms: 3_600_000,
+            start: Start::Earliest,
+            faults: Arc::default(),
+        }
+    }
+
+    fn append(&self, partition: usize, records: &[Record]) {
+        self.partitions.lock().unwrap()[partition].extend_from_slice(records);
+    }
+
+    fn n_records(&self) -> u64 {
+        self.partitions.lock().unwrap().iter().map(|records| records.len() as u64).sum()
     }
 }
 
@@ -64,13 +102,13 @@ impl Source for Log {
     fn watermark(&self) -> WatermarkOptions {
         WatermarkOptions {
             delay_ms: DELAY_MS,
-            idle_timeout_ms: 60_000_000,
+            idle_timeout_ms: self.idle_timeout_ms,
             max_ahead_ms: i64::MAX,
-            max_drift_ms: 3_600_000,
+            max_drift_ms: self.max_drift_ms,
         }
     }
     fn start(&self) -> Start {
-        Start::Earliest
+        self.start
     }
     fn identity(&self) -> String {
         "topic log".to_owned()
@@ -88,11 +126,14 @@ impl Source for Log {
         })
     }
     fn reader(&self) -> Result<Box<dyn Reader>, SourceError> {
-        Ok(Box::new(LogReader { log: self.clone(), positions: BTreeMap::new() }))
+        if self.faults.no_reader.load(Ordering::SeqCst) {
+            return Err(SourceError::Fatal("no client".into()));
+        }
+        Ok(Box::new(LogReader { log: self.clone(), positions: BTreeMap::new(), paused: BTreeSet::new() }))
     }
     fn decoder(&self, columns: &[usize]) -> Result<Box<dyn Decoder>, SourceError> {
         let schema = Arc::new(self.schema().project(columns).unwrap());
-        Ok(Box::new(LogDecoder { columns: columns.to_vec(), schema }))
+        Ok(Box::new(LogDecoder { columns: columns.to_vec(), schema, faults: Arc::clone(&self.faults) }))
     }
 }
 
@@ -100,26 +141,46 @@ struct LogReader {
     log: Log,
     /// Position and whether the end was reported at it.
     positions: BTreeMap<i32, (usize, bool)>,
+    paused: BTreeSet<i32>,
 }
 
 impl Reader for LogReader {
     fn assign(&mut self, partition: i32, start: Start) -> Result<i64, SourceError> {
+        if self.log.faults.unassignable.lock().unwrap().contains(&partition) {
+            return Err(SourceError::Retry("the leader is away".into()));
+        }
         let position = match start {
             Start::Offset(offset) => offset,
+            Start::Latest => self.log.partitions.lock().unwrap()[partition as usize].len() as i64,
             _ => 0,
         };
         self.positions.insert(partition, (position as usize, false));
         Ok(position)
     }
-    fn set_paused(&mut self, _partition: i32, _paused: bool) {}
+    fn set_paused(&mut self, partition: i32, paused: bool) {
+        if !paused {
+            self.paused.remove(&partition);
+        } else if self.positions.contains_key(&partition) {
+            self.paused.insert(partition);
+        }
+    }
     fn poll(
         &mut self,
         _max: usize,
         wait: Duration,
         events: &mut Vec<ReaderEvent>,
     ) -> Result<(), SourceError> {
+        let faults = &self.log.faults;
+        if faults.reader_fails.load(Ordering::SeqCst) {
+            return Err(SourceError::Fatal("the reader is broken".into()));
+        }
+        events.append(&mut faults.said.lock().unwrap());
+        let withheld = faults.withheld.lock().unwrap().clone();
         let partitions = self.log.partitions.lock().unwrap();
         for (partition, (position, at_end)) in &mut self.positions {
+            if withheld.contains(partition) || self.paused.contains(partition) {
+                continue;
+            }
             let records = &partitions[*partition as usize];
             let until = records.len().min(*position + self.log.records_per_poll);
             if until == *position {
@@ -155,13 +216,18 @@ impl Reader for LogReader {
 struct LogDecoder {
     columns: Vec<usize>,
     schema: SchemaRef,
+    faults: Arc<Faults>,
 }
 
 impl Decoder for LogDecoder {
     fn decode(&mut self, block: &RecordBlock, from: usize) -> Result<Decoded, SourceError> {
+        assert!(!self.faults.decoder_panics.load(Ordering::SeqCst), "the decoder is broken");
+        let away = self.faults.registry_away.load(Ordering::SeqCst);
+        let blocked = (from..block.len()).find(|i| away && block.offsets[*i] % 2 == 1);
+        let next = blocked.unwrap_or(block.len());
         let field = |column: usize| -> Vec<i64> {
             let bytes = |i| block.value(i).unwrap()[column * 8..column * 8 + 8].try_into().unwrap();
-            (from..block.len()).map(|i| i64::from_le_bytes(bytes(i))).collect()
+            (from..next).map(|i| i64::from_le_bytes(bytes(i))).collect()
         };
         let array = |column: &usize| -> ArrayRef {
             if *column == 0 {
@@ -173,11 +239,11 @@ impl Decoder for LogDecoder {
         Ok(Decoded {
             batch: RecordBatch::try_new(Arc::clone(&self.schema), self.columns.iter().map(array).collect())
                 .unwrap(),
-            records: (from as u32..block.len() as u32).collect(),
+            records: (from as u32..next as u32).collect(),
             rejected: vec![],
             tombstones: 0,
-            next: block.len(),
-            blocked: None,
+            next,
+            blocked: blocked.map(|_| "the registry is away".to_owned()),
             schemas: vec![],
         })
     }
@@ -208,6 +274,40 @@ impl Observer for Recorder {
     }
 }
 
+fn options(parallelism: usize, bounded: bool) -> PipelineOptions {
+    PipelineOptions {
+        name: "p".into(),
+        epoch_ms: 1,
+        lateness_ms: 0,
+        provisional: true,
+        retention_ms: i64::MAX,
+        parallelism,
+        bounded,
+    }
+}
+
+fn try_run(
+    log: &Log,
+    sql: &str,
+    dir: &Path,
+    options: PipelineOptions,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+) -> Result<PipelineHandle, StartError> {
+    let table =
+        TableDef { name: "log".into(), schema: log.schema(), event_time: 0, identity: log.identity() };
+    let plan = plan(sql, &[table]).unwrap_or_else(|refusals| panic!("{refusals:?}"));
+    let pipeline = Pipeline {
+        plan: Arc::new(plan),
+        source: Arc::new(log.clone()),
+        reader_schema: String::new(),
+        options,
+        data_dir: dir.to_owned(),
+        observer,
+    };
+    start(pipeline, &Environment { clock, memory: Memory::new(8 << 20, 8 << 20) })
+}
+
 fn run(
     log: &Log,
     sql: &str,
@@ -215,29 +315,10 @@ fn run(
     parallelism: usize,
     bounded: bool,
 ) -> (PipelineHandle, Arc<Recorder>) {
-    let table =
-        TableDef { name: "log".into(), schema: log.schema(), event_time: 0, identity: log.identity() };
-    let plan = plan(sql, &[table]).unwrap_or_else(|refusals| panic!("{refusals:?}"));
     let recorder = Arc::new(Recorder::default());
-    let pipeline = Pipeline {
-        plan: Arc::new(plan),
-        source: Arc::new(log.clone()),
-        reader_schema: String::new(),
-        options: PipelineOptions {
-            name: "p".into(),
-            epoch_ms: 1,
-            lateness_ms: 0,
-            provisional: true,
-            retention_ms: i64::MAX,
-            parallelism,
-            bounded,
-        },
-        data_dir: dir.to_owned(),
-        observer: Arc::clone(&recorder) as Arc<dyn Observer>,
-    };
-    let environment =
-        Environment { clock: Arc::new(LookedAtClock::default()), memory: Memory::new(8 << 20, 8 << 20) };
-    (start(pipeline, &environment).unwrap(), recorder)
+    let observer = Arc::clone(&recorder) as Arc<dyn Observer>;
+    let clock = Arc::new(LookedAtClock::default());
+    (try_run(log, sql, dir, options(parallelism, bounded), clock, observer).unwrap(), recorder)
 }
 
 fn run_to_end(log: &Log, sql: &str, dir: &Path, parallelism: usize) -> Rows {
@@ -353,28 +434,10 @@ fn state_of_another_query_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let log = Log::new(vec![vec![(1, 1, 1)]], 10);
     run_to_end(&log, SUM_BY_KEY, dir.path(), 1);
-    let table =
-        TableDef { name: "log".into(), schema: log.schema(), event_time: 0, identity: log.identity() };
     let other = SUM_BY_KEY.replace("'10' SECOND", "'20' SECOND");
-    let pipeline = Pipeline {
-        plan: Arc::new(plan(&other, &[table]).unwrap()),
-        source: Arc::new(log),
-        reader_schema: String::new(),
-        options: PipelineOptions {
-            name: "p".into(),
-            epoch_ms: 1,
-            lateness_ms: 0,
-            provisional: true,
-            retention_ms: i64::MAX,
-            parallelism: 1,
-            bounded: true,
-        },
-        data_dir: dir.path().to_owned(),
-        observer: Arc::new(Recorder::default()),
-    };
-    let environment =
-        Environment { clock: Arc::new(LookedAtClock::default()), memory: Memory::new(8 << 20, 8 << 20) };
-    assert!(matches!(start(pipeline, &environment), Err(super::StartError::PlanChanged { .. })));
+    let (clock, observer) = (Arc::new(LookedAtClock::default()), Arc::new(Recorder::default()));
+    let refused = try_run(&log, &other, dir.path(), options(1, true), clock, observer);
+    assert!(matches!(refused, Err(StartError::PlanChanged { .. })));
 }
 
 #[test]
