@@ -267,6 +267,8 @@ impl Coordinator {
     /// Goes on with a partition where it was committed.
     fn resume(&mut self, mut fact: PartitionFact, info: &PartitionInfo) -> Result<(), Failure> {
         fact.bounded_end = self.bounded.then(|| fact.bounded_end.unwrap_or(info.end_offset));
+        // A backlog is not idleness: the others must wait for what came while nobody read.
+        fact.idle &= info.end_offset <= fact.next_offset;
         if fact.next_offset < 0 {
             let start = self.source.start();
             return self.assign(fact, start, info);

@@ -41,9 +41,26 @@ fn start_with(
     (handle.unwrap(), clock, recorder)
 }
 
+fn read_all(log: &Log, handle: &PipelineHandle, clock: &ManualClock) {
+    let n_records = log.n_records();
+    until(handle, clock, |snapshot| snapshot.facts().counters.rows_in == n_records);
+}
+
+fn stop(handle: PipelineHandle) -> Rows {
+    handle.stop();
+    handle.join();
+    assert_eq!(handle.state(), (State::Stopped, None));
+    rows(&handle.snapshot())
+}
+
 /// Each partition's next offset.
 fn next_offsets(snapshot: &Snapshot) -> Vec<i64> {
     snapshot.facts().partitions.iter().map(|fact| fact.next_offset).collect()
+}
+
+fn all_idle(snapshot: &Snapshot) -> bool {
+    let partitions = &snapshot.facts().partitions;
+    !partitions.is_empty() && partitions.iter().all(|fact| fact.idle)
 }
 
 #[test]
@@ -67,4 +84,43 @@ fn a_bounded_run_leaves_what_comes_after_its_ends() {
     drop(handle);
     let later = run_to_end(&log, SUM_BY_KEY, dir.path(), 1);
     assert_eq!(later.get(&(30_000, 1)), Some(&(1, 100, true)));
+}
+
+#[test]
+fn an_idle_partition_holds_nothing_back_and_gets_a_floor_when_it_wakes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::new(vec![vec![(1_000, 1, 1)], vec![(1_000, 2, 1), (30_000, 2, 1)]], 10);
+    log.idle_timeout_ms = 100;
+    let (handle, clock, _) = start_with(&log, dir.path(), options(2, false));
+    until(&handle, &clock, all_idle);
+    log.append(1, &[(40_000, 2, 1)]);
+    until(&handle, &clock, |snapshot| snapshot.facts().watermark_ms == Some(37_000));
+    log.append(0, &[(1_500, 1, 1), (29_000, 1, 1), (38_000, 1, 1)]);
+    read_all(&log, &handle, &clock);
+    let snapshot = handle.snapshot();
+    let facts = snapshot.facts();
+    assert_eq!((facts.counters.late_rows, facts.watermark_ms), (2, Some(37_000)));
+    let floors: Vec<_> = facts.floors.iter().map(|f| (f.partition, f.next_offset, f.floor_ms)).collect();
+    assert_eq!(floors, [(0, 1, 37_000)]);
+    assert_eq!(stop(handle).get(&(0, 1)), Some(&(1, 1, true)), "a final row never changes");
+}
+
+#[test]
+fn a_partition_with_a_backlog_is_not_idle_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::new(vec![vec![(1_000, 1, 1)], vec![(1_000, 2, 1)]], 10);
+    log.idle_timeout_ms = 20;
+    let (handle, clock, _) = start_with(&log, dir.path(), options(2, false));
+    until(&handle, &clock, all_idle);
+    stop(handle);
+    log.append(0, &[(2_000, 1, 1)]);
+    log.append(1, &[(90_000, 2, 1)]);
+    log.faults.withheld.lock().unwrap().insert(0);
+    let (handle, clock, _) = start_with(&log, dir.path(), options(2, false));
+    until(&handle, &clock, |snapshot| snapshot.facts().counters.rows_in == 3);
+    log.faults.withheld.lock().unwrap().clear();
+    read_all(&log, &handle, &clock);
+    let facts = handle.snapshot().facts().clone();
+    assert_eq!((facts.counters.late_rows, facts.floors.len()), (0, 0), "it was there to be read all along");
+    assert_eq!(stop(handle).get(&(0, 1)).map(|row| row.0), Some(2));
 }
