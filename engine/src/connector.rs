@@ -114,6 +114,12 @@ impl Reason {
         Self::LateRow,
     ];
 
+    /// Its position in [`Self::ALL`], for figures kept per reason.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
     /// The value of the `reason` column.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -320,4 +326,16 @@ pub enum SourceError {
     /// Give up: it will never work as configured.
     #[error("{0}")]
     Fatal(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_at_its_index() {
+        for (i, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason.index(), i, "{}", reason.as_str());
+        }
+    }
 }

@@ -129,10 +129,7 @@ fn sources(out: &mut Exposition, views: &[PipelineView], now_ms: i64) {
 }
 
 fn dead_letters(out: &mut Exposition, views: &[PipelineView]) {
-    let of = |view: &PipelineView, reason: Reason| {
-        let at = Reason::ALL.iter().position(|other| *other == reason).expect("ALL holds every reason");
-        view.live.dead_letters_total[at]
-    };
+    let of = |view: &PipelineView, reason: Reason| view.live.dead_letters_total[reason.index()];
     out.family("weir_late_rows", Kind::Counter, "rows", "Rows that were late for one of their windows.");
     for view in views {
         out.sample("weir_late_rows_total", &[("pipeline", &view.name)], of(view, Reason::LateRow));
