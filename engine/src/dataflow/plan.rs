@@ -92,6 +92,14 @@ pub struct Aggregate {
     pub schema: SchemaRef,
 }
 
+impl Aggregate {
+    /// GROUP BY expressions other than the window's: the key columns of states and of the exchange.
+    #[must_use]
+    pub fn n_exprs(&self) -> usize {
+        self.keys.iter().filter(|key| matches!(key, Key::Expr(_))).count()
+    }
+}
+
 /// One GROUP BY expression.
 #[derive(Debug, Clone)]
 pub enum Key {

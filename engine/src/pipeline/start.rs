@@ -15,7 +15,7 @@ use crate::dataflow::exchange::{CHANNEL_MESSAGES, Exchange, split_states};
 use crate::dataflow::live::{Shared, State};
 use crate::dataflow::message::{Control, Event, Message, Part};
 use crate::dataflow::partitions::Partitions;
-use crate::dataflow::plan::{Key, Plan};
+use crate::dataflow::plan::{Aggregate, Plan};
 use crate::dataflow::source::{SourceState, SourceTask};
 use crate::dataflow::subtask::WindowTask;
 use crate::dataflow::threads::{chain, discover, spawn};
@@ -58,10 +58,9 @@ pub fn start(pipeline: Pipeline, environment: &Environment) -> Result<PipelineHa
     let store = Store::open(&pipeline.data_dir, &environment.memory)?;
     check_identity(&store, &pipeline)?;
     let recovered = store.recovered();
-    let Restored { operators, tables, facts, settings, replace_blocks } =
+    let Restored { operators, mut tables, facts, settings, replace_blocks } =
         restore(&store, &pipeline.plan, &pipeline.options, recovered)?;
     let wiring = Wiring::new(&pipeline);
-    let mut tables = tables;
     let latest: Latest = Arc::new(Mutex::new(tables.publish(facts.clone())));
     let mut threads = Vec::new();
     let closed_ms = facts.closed_ms;
@@ -220,7 +219,7 @@ fn restore_windows(
     replace_blocks: bool,
 ) -> Result<(Vec<WindowOperator>, Vec<TimedRows>), StartError> {
     let aggregate = plan.aggregate.as_ref().expect("only plans with an aggregation have windows");
-    let n_keys = aggregate.keys.iter().filter(|key| matches!(key, Key::Expr(_))).count();
+    let n_keys = aggregate.n_exprs();
     let mut windows = (0..options.parallelism)
         .map(|_| WindowOperator::new(plan, options.lateness_ms, options.provisional))
         .collect::<Result<Vec<_>, _>>()?;
@@ -307,10 +306,7 @@ impl Wiring {
             .aggregate
             .as_ref()
             .map(|aggregate| Ok::<_, StartError>(Partial::new(&layout_of(aggregate)?)));
-        let n_keys = plan
-            .aggregate
-            .as_ref()
-            .map_or(0, |aggregate| aggregate.keys.iter().filter(|key| matches!(key, Key::Expr(_))).count());
+        let n_keys = plan.aggregate.as_ref().map_or(0, Aggregate::n_exprs);
         let senders = self.exchange[subtask].iter().map(|(sender, _)| sender.clone()).collect();
         let (shared, clock) = (&self.shared, &environment.clock);
         let task = SourceTask {
