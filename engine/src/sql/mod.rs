@@ -53,6 +53,7 @@ use lower::Context;
 
 pub use error::{CODES, Refusal};
 pub use explain::explain;
+pub use suggest::edit_distance;
 pub use type_name::type_name;
 
 /// Stack of the planning thread. Only what is used of it costs memory.

@@ -11,7 +11,7 @@ pub(super) fn did_you_mean(name: &str, candidates: &[&str]) -> Option<String> {
     let limit = (name.chars().count() / 3).max(1);
     let nearest = candidates
         .iter()
-        .map(|candidate| (distance(name, candidate), *candidate))
+        .map(|candidate| (edit_distance(head(name), head(candidate)), *candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min()?;
     Some(format!("did you mean \"{}\"?", nearest.1))
@@ -27,21 +27,28 @@ pub(super) fn listed(names: &[&str]) -> String {
     text
 }
 
-/// Levenshtein distance in characters, of at most the first 64 of each.
-fn distance(a: &str, b: &str) -> usize {
-    const COMPARED: usize = 64;
-    let b: Vec<char> = b.chars().take(COMPARED).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, a_char) in a.chars().take(COMPARED).enumerate() {
+/// Characters to insert, delete or replace to turn one name into the other (Levenshtein). Costs the product
+/// of their lengths.
+#[must_use]
+pub fn edit_distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, left_char) in left.chars().enumerate() {
         let mut diagonal = row[0];
         row[0] = i + 1;
-        for (j, b_char) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(a_char != *b_char);
+        for (j, right_char) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(left_char != *right_char);
             diagonal = row[j + 1];
             row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
         }
     }
-    row[b.len()]
+    row[right.len()]
+}
+
+/// The first characters: names in SQL text may be of any length.
+fn head(name: &str) -> &str {
+    const COMPARED: usize = 64;
+    name.char_indices().nth(COMPARED).map_or(name, |(end, _)| &name[..end])
 }
 
 #[cfg(test)]
@@ -59,7 +66,7 @@ mod tests {
 
     #[test]
     fn distance_counts_insertions_deletions_and_replacements() {
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(edit_distance("", "abc"), 3);
+        assert_eq!(edit_distance("kitten", "sitting"), 3);
     }
 }
