@@ -69,8 +69,9 @@ fn did_you_mean(suggestion: Option<&str>) -> String {
     suggestion.map(|name| format!(", did you mean \"{name}\"?")).unwrap_or_default()
 }
 
-/// An error and what caused it, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+/// An error with its causes, in one line: `could not …: connection refused`.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -15,4 +15,4 @@ pub mod mock;
 mod error;
 mod suggest;
 
-pub use error::{ConfigError, LookupError, PropertyError};
+pub use error::{ConfigError, LookupError, PropertyError, chain};

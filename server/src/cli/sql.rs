@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::ipc::reader::StreamReader;
 use arrow::record_batch::RecordBatch;
 use weir_api::Problem;
+use weir_connectors::chain;
 use weir_connectors::kafka::topic_of;
 use weir_engine::pipeline::{Live, State};
 use weir_engine::result::Snapshot;
@@ -14,7 +15,7 @@ use weir_engine::result::Snapshot;
 use super::Failure;
 use super::args::{DEFAULT_LISTEN, Format as Chosen, SqlArgs};
 use crate::catalog::PipelineView;
-use crate::pipeline::{DataDir, Kept, chain};
+use crate::pipeline::{DataDir, Kept};
 use crate::sql::{Format, OfflineError, query_offline, write_table};
 
 /// Most rows of a table on the terminal, as over HTTP.

@@ -26,7 +26,6 @@ use weir_engine::result::Snapshot;
 pub use clock::SystemClock;
 pub use connections::Connections;
 pub use data_dir::{DataDir, DataDirError, Kept};
-pub(crate) use prepare::chain;
 pub use prepare::{Outcome, Prepared, Preparer};
 pub use supervise::{Shared, Stopper, Supervisor, Task, cores};
 

@@ -12,13 +12,12 @@
 //! 3. A plan that does not fit the kept state is refused here, before anything is touched.
 
 use std::collections::BTreeMap;
-use std::error::Error as StdError;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use weir_connectors::kafka::{
     KafkaSource, KafkaSourceConfig, ReaderSchemaText, SchemaChoice, lookup_reader_schema,
 };
-use weir_connectors::{ConfigError, LookupError};
+use weir_connectors::{ConfigError, LookupError, chain};
 use weir_engine::connector::Source as _;
 use weir_engine::dataflow::plan::Plan;
 use weir_engine::sql::{Refusal, TableDef};
@@ -254,16 +253,4 @@ fn wrong<T>(source: &str, at: Pos, code: Code, message: String) -> Outcome<T> {
     let mut problems = Problems::default();
     problems.push(&format!("sources/{source}.yaml"), at, code, message);
     Outcome::Wrong(problems)
-}
-
-/// An error with its causes: `could not …: connection refused`.
-pub(crate) fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

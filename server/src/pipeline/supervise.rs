@@ -10,11 +10,12 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use weir_connectors::chain;
 use weir_engine::connector::{Source as _, SourceError};
 use weir_engine::pipeline::{Environment, Observer, Pipeline, StartError, State, start};
 
 use super::data_dir::{DataDir, Kept};
-use super::prepare::{Outcome, Prepared, Preparer, chain};
+use super::prepare::{Outcome, Prepared, Preparer};
 use super::{Entry, Pipelines};
 
 /// First and longest wait between two tries. Shorter: a broker that is away is asked all the time;
