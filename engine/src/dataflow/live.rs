@@ -2,7 +2,8 @@
 //!
 //! Invariants:
 //! 1. Nothing here is a committed number: those are in the snapshot of their epoch.
-//! 2. Threads write it once per batch, through atomics; only a change of state takes a lock.
+//! 2. Threads write it once per batch: counters through atomics, ends and troubles under locks that are
+//!    held for one entry. Nothing is written per row.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
