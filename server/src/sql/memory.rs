@@ -4,8 +4,8 @@
 //! query's operators are dropped, so neither limit is ever passed.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryLimit, MemoryPool, MemoryReservation};
@@ -17,12 +17,30 @@ pub(super) struct QueryPool {
     limit_bytes: usize,
 
     used_bytes: AtomicUsize,
+    /// Why memory was first refused.
+    refusal: OnceLock<String>,
 }
 
 impl QueryPool {
     /// At most `limit_bytes` of what `shared` has left.
     pub(super) fn new(shared: Arc<dyn MemoryPool>, limit_bytes: usize) -> Self {
-        Self { shared, limit_bytes, used_bytes: AtomicUsize::new(0) }
+        Self { shared, limit_bytes, used_bytes: AtomicUsize::new(0), refusal: OnceLock::new() }
+    }
+
+    /// The error as this pool would tell it. An operator that is refused memory and would rather spill
+    /// to disk, which queries may not, tells of the disk instead; which operator is refused is chance.
+    pub(super) fn retold(&self, error: DataFusionError) -> DataFusionError {
+        match self.refusal.get() {
+            Some(refusal) if error.to_string().contains("DiskManager is disabled") => {
+                DataFusionError::ResourcesExhausted(refusal.clone())
+            }
+            _ => error,
+        }
+    }
+
+    fn refuse(&self, why: String) -> DataFusionError {
+        self.refusal.get_or_init(|| why.clone());
+        DataFusionError::ResourcesExhausted(why)
     }
 }
 
@@ -50,16 +68,14 @@ impl MemoryPool for QueryPool {
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
         let grown = |used: usize| used.checked_add(additional).filter(|used| *used <= self.limit_bytes);
         if self.used_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown).is_err() {
-            return Err(DataFusionError::ResourcesExhausted(format!(
-                "the query needs more than the {} MiB that one query may use",
-                self.limit_bytes >> 20
-            )));
+            let limit_mib = self.limit_bytes >> 20;
+            return Err(
+                self.refuse(format!("the query needs more than the {limit_mib} MiB that one query may use"))
+            );
         }
         self.shared.try_grow(reservation, additional).map_err(|_| {
             self.used_bytes.fetch_sub(additional, Ordering::Relaxed);
-            DataFusionError::ResourcesExhausted(
-                "the running queries use all the memory there is for them".to_owned(),
-            )
+            self.refuse("the running queries use all the memory there is for them".to_owned())
         })
     }
 
@@ -69,5 +85,25 @@ impl MemoryPool for QueryPool {
 
     fn memory_limit(&self) -> MemoryLimit {
         MemoryLimit::Finite(self.limit_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer};
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_even_by_an_operator_that_would_spill() {
+        let pool = Arc::new(QueryPool::new(Arc::new(GreedyMemoryPool::new(usize::MAX)), 1 << 20));
+        let spill = || DataFusionError::ResourcesExhausted("… (DiskManager is disabled)".to_owned());
+        let other = || DataFusionError::Execution("other".to_owned());
+        assert_eq!(pool.retold(spill()).to_string(), spill().to_string(), "nothing was refused");
+
+        let shared = Arc::clone(&pool) as Arc<dyn MemoryPool>;
+        let refused = MemoryConsumer::new("test").register(&shared).try_grow(2 << 20).unwrap_err();
+        assert_eq!(pool.retold(spill()).to_string(), refused.to_string());
+        assert_eq!(pool.retold(other()).to_string(), other().to_string());
     }
 }

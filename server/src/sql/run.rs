@@ -20,6 +20,7 @@ use futures::StreamExt;
 use tokio::sync::mpsc::Sender;
 
 use super::answer::{Encoder, Format};
+use super::memory::QueryPool;
 use super::statement::{self, Request};
 use super::tables::{PUBLIC, SYSTEM, Tables};
 use super::{Piece, error, functions};
@@ -31,7 +32,7 @@ pub(super) struct Job {
     pub(super) views: Vec<PipelineView>,
     pub(super) sql: String,
     pub(super) format: Format,
-    pub(super) pool: Arc<dyn MemoryPool>,
+    pub(super) pool: Arc<QueryPool>,
     pub(super) threads: usize,
 }
 
@@ -53,8 +54,8 @@ impl Job {
                 constant(self.format, &rows, started, sender).await
             }
             Request::Query(statement) => {
-                let mut state =
-                    session(&tables, self.pool, self.threads).map_err(|e| error::execution(&e))?;
+                let pool = Arc::clone(&self.pool) as Arc<dyn MemoryPool>;
+                let mut state = session(&tables, pool, self.threads).map_err(|e| error::execution(&e))?;
                 // `now()` is this moment throughout the query.
                 state.mark_start_execution();
                 let plan = plan(*statement, &self.sql, &state, &mut tables).await?;
@@ -66,7 +67,7 @@ impl Job {
                 if sender.send(Piece::Begin(epochs)).await.is_err() {
                     return Ok(());
                 }
-                execute(plan, state.task_ctx(), encoder, sender).await
+                execute(plan, state.task_ctx(), &self.pool, encoder, sender).await
             }
         }
     }
@@ -93,13 +94,15 @@ async fn constant(
 async fn execute(
     plan: Arc<dyn ExecutionPlan>,
     context: Arc<TaskContext>,
+    pool: &QueryPool,
     mut encoder: Encoder,
     sender: &Sender<Piece>,
 ) -> Result<(), Fault> {
-    let mut batches = execute_stream(plan, context).map_err(|e| error::execution(&e))?;
+    let failed = |e| error::execution(&pool.retold(e));
+    let mut batches = execute_stream(plan, context).map_err(failed)?;
     while !encoder.is_full() {
         let Some(batch) = batches.next().await else { break };
-        encoder.batch(&batch.map_err(|e| error::execution(&e))?)?;
+        encoder.batch(&batch.map_err(failed)?)?;
         if let Some(bytes) = encoder.take()
             && hand_over(sender, Piece::Bytes(bytes)).await.is_err()
         {
