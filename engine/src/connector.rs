@@ -232,11 +232,12 @@ pub enum ReaderEvent {
         partition: i32,
         end_offset: i64,
     },
-    /// Something is wrong and being retried by the client; for a person.
+    /// Something is wrong and being retried by the client; for a person. Until [`Self::Recovered`]
+    /// no partition is taken for idle.
     Trouble {
         detail: String,
     },
-    /// The broker works again.
+    /// All of it works again. Follows every [`Self::Trouble`], when it is over.
     Recovered,
 }
 

@@ -38,6 +38,16 @@ impl PartitionState {
         }
     }
 
+    /// Records of it are there, not yet dealt with: it is not at its end.
+    pub fn heard(&mut self) {
+        self.at_end = false;
+    }
+
+    /// Stops to be read, or goes on. What came meanwhile is still to be heard of.
+    pub fn set_paused(&mut self, paused: bool, now_ns: u64) {
+        (self.paused, self.quiet_since_ns) = (paused, now_ns);
+    }
+
     /// Records up to `next_offset` were taken.
     pub fn advance(&mut self, next_offset: i64) {
         self.next_offset = next_offset;
@@ -99,12 +109,12 @@ impl Partitions {
     }
 
     /// Marks partitions idle that have been silent long enough. Returns whether any became idle.
-    /// While the broker is in trouble (`trouble_until_ns` in the future) silence means nothing.
-    pub fn fall_idle(&mut self, idle_timeout_ms: i64, now_ns: u64, trouble_until_ns: u64) -> bool {
+    /// Silence before `listening_since_ns` means nothing.
+    pub fn fall_idle(&mut self, idle_timeout_ms: i64, now_ns: u64, listening_since_ns: u64) -> bool {
         let timeout_ns = u64::try_from(idle_timeout_ms).unwrap_or(0).saturating_mul(1_000_000);
         let mut any = false;
         for state in self.states.values_mut() {
-            let since = state.quiet_since_ns.max(trouble_until_ns);
+            let since = state.quiet_since_ns.max(listening_since_ns);
             if !state.idle && state.at_end && !state.paused && since.saturating_add(timeout_ns) <= now_ns {
                 (state.idle, any) = (true, true);
             }

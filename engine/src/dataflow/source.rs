@@ -48,8 +48,8 @@ const POLL_WAIT: Duration = Duration::from_millis(10);
 const BLOCKED_WAIT: Duration = Duration::from_millis(100);
 /// How long to wait before asking a broker again that did not say where a partition starts.
 const ASSIGN_WAIT: Duration = Duration::from_millis(200);
-/// How long after the broker's last complaint its silence still means nothing.
-const TROUBLE_NS: u64 = 30_000_000_000;
+/// Not having asked the client for longer than this: what was silent before may have a backlog now.
+const DEAF_NS: u64 = 1_000_000_000;
 /// Appended rows and dead letters of one subtask in one epoch.
 const EPOCH_BYTES_MAX: usize = 32 << 20;
 
@@ -87,7 +87,11 @@ pub struct SourceState {
     full_said: bool,
     /// To be assigned once the broker answers.
     unassigned: VecDeque<(i32, Start)>,
-    trouble_until_ns: u64,
+    /// The client has said that something is wrong, and not yet that it is over.
+    in_trouble: bool,
+    polled_ns: u64,
+    /// Since when silence of a partition means that there is nothing.
+    listening_since_ns: u64,
     ready: Vec<Batch>,
 }
 
@@ -176,11 +180,12 @@ impl SourceTask {
     fn pass(&mut self, barrier: operator::Barrier, read_until_ms: Option<i64>) -> Result<(), Error> {
         self.exchange.barrier(barrier)?;
         self.partitions.close(barrier.watermark_ms.map(|w| w.saturating_sub(self.rules.lateness_ms)));
+        let now_ns = self.clock.monotonic_ns();
         for (partition, state) in self.partitions.iter_mut() {
             let ahead = read_until_ms.zip(state.time.watermark_ms).is_some_and(|(until, w)| until < w);
             if ahead != state.paused {
                 self.reader.set_paused(partition, ahead);
-                state.paused = ahead;
+                state.set_paused(ahead, now_ns);
             }
         }
         Ok(())
@@ -217,15 +222,25 @@ impl SourceTask {
         }
         let mut taken = Vec::new();
         self.reader.poll(RECORDS_MAX, POLL_WAIT, &mut taken)?;
-        let before = self.clock.monotonic_ns();
         for event in taken {
-            self.take(event, before);
+            self.take(event);
         }
-        let options = self.source.watermark();
-        if self.partitions.fall_idle(options.idle_timeout_ms, before, self.state.trouble_until_ns) {
+        self.listen();
+        Ok(())
+    }
+
+    /// After each poll: looks for partitions that have been silent for long, while it was listening.
+    fn listen(&mut self) {
+        let now_ns = self.clock.monotonic_ns();
+        let idle_timeout_ms = self.source.watermark().idle_timeout_ms;
+        let timeout_ns = u64::try_from(idle_timeout_ms).unwrap_or(0).saturating_mul(1_000_000);
+        let polled_ns = std::mem::replace(&mut self.state.polled_ns, now_ns);
+        if self.state.in_trouble || DEAF_NS.min(timeout_ns) < now_ns.saturating_sub(polled_ns) {
+            self.state.listening_since_ns = now_ns;
+        }
+        if self.partitions.fall_idle(idle_timeout_ms, now_ns, self.state.listening_since_ns) {
             self.activity.store(true, Ordering::Relaxed);
         }
-        Ok(())
     }
 
     fn assign(&mut self, partition: i32, start: Start) -> Result<(), Error> {
@@ -255,11 +270,13 @@ impl SourceTask {
         }
     }
 
-    fn take(&mut self, event: ReaderEvent, now_ns: u64) {
+    fn take(&mut self, event: ReaderEvent) {
         match event {
             ReaderEvent::Block(mut block) => {
                 let partition = block.partition;
-                let bounded_end = self.partitions.get(partition).and_then(|state| state.bounded_end);
+                let state = self.partitions.get(partition).expect("blocks come from assigned partitions");
+                state.heard();
+                let bounded_end = state.bounded_end;
                 let n_taken = block.len();
                 if let Some(end) = bounded_end {
                     block.truncate_at(end);
@@ -283,11 +300,11 @@ impl SourceTask {
                 self.shared.set_end_offset(partition, end_offset);
             }
             ReaderEvent::Trouble { detail } => {
-                self.state.trouble_until_ns = now_ns.saturating_add(TROUBLE_NS);
+                self.state.in_trouble = true;
                 self.shared.set_trouble("source", Some(detail));
             }
             ReaderEvent::Recovered => {
-                self.state.trouble_until_ns = now_ns;
+                self.state.in_trouble = false;
                 self.shared.set_trouble("source", None);
             }
         }

@@ -124,3 +124,43 @@ fn a_partition_with_a_backlog_is_not_idle_after_a_restart() {
     assert_eq!((facts.counters.late_rows, facts.floors.len()), (0, 0), "it was there to be read all along");
     assert_eq!(stop(handle).get(&(0, 1)).map(|row| row.0), Some(2));
 }
+
+/// Lets time pass in which nothing must happen.
+fn pass(clock: &ManualClock, ms: i64) {
+    for _ in 0..ms {
+        clock.advance(1);
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn silence_means_nothing_while_the_registry_or_the_broker_is_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::new(vec![vec![(1_000, 1, 1)], vec![(1_000, 2, 1)]], 1);
+    log.idle_timeout_ms = 400;
+    let (handle, clock, recorder) = start_with(&log, dir.path(), options(1, false));
+    read_all(&log, &handle, &clock);
+    pass(&clock, 50);
+    // The source is stuck with partition 1 while records of partition 0 come, which it hears of later.
+    log.faults.registry_away.store(true, Ordering::SeqCst);
+    log.append(1, &[(2_000, 2, 1)]);
+    pass(&clock, 50);
+    log.faults.withheld.lock().unwrap().insert(0);
+    log.append(0, &[(2_000, 1, 1), (3_000, 1, 1)]);
+    pass(&clock, 600);
+    log.faults.registry_away.store(false, Ordering::SeqCst);
+    pass(&clock, 200);
+    log.faults.withheld.lock().unwrap().clear();
+    read_all(&log, &handle, &clock);
+    log.faults.said.lock().unwrap().push(ReaderEvent::Trouble { detail: "no broker".into() });
+    pass(&clock, 600);
+    log.faults.said.lock().unwrap().push(ReaderEvent::Recovered);
+    pass(&clock, 50);
+    let fell_idle = |recorder: &Recorder| {
+        let seen = recorder.0.lock().unwrap();
+        seen.iter().any(|epoch| epoch.snapshot.facts().partitions.iter().any(|fact| fact.idle))
+    };
+    assert!(!fell_idle(&recorder));
+    until(&handle, &clock, all_idle);
+    stop(handle);
+}
