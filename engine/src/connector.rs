@@ -251,7 +251,7 @@ pub trait Reader: Send {
     /// [`SourceError::Retry`] where the broker did not answer: the partition is then not assigned.
     fn assign(&mut self, partition: i32, start: Start) -> Result<i64, SourceError>;
 
-    /// Stops taking records of a partition, or goes on. What is queued is kept, not fetched again.
+    /// Stops taking records of an assigned partition, or goes on; others are left alone. What is queued is kept, not fetched again.
     fn set_paused(&mut self, partition: i32, paused: bool);
 
     /// Takes at most about `max_records` records, waiting at most `max_wait` for the first.

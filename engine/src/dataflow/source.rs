@@ -248,6 +248,10 @@ impl SourceTask {
             Ok(next_offset) => {
                 let state = self.partitions.get(partition).expect("it is known before it is assigned");
                 state.advance(next_offset);
+                if state.paused {
+                    // A barrier came first, and the reader did not know the partition then.
+                    self.reader.set_paused(partition, true);
+                }
                 self.shared.set_trouble("assignment", None);
                 self.activity.store(true, Ordering::Relaxed);
                 Ok(())

@@ -164,3 +164,24 @@ fn silence_means_nothing_while_the_registry_or_the_broker_is_away() {
     until(&handle, &clock, all_idle);
     stop(handle);
 }
+
+#[test]
+fn a_partition_far_ahead_is_not_read_even_if_it_was_assigned_late() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::new(vec![vec![(1_000, 1, 1)], vec![(100_000, 2, 1)]], 1);
+    log.max_drift_ms = 50_000;
+    let (handle, clock, _) = start_with(&log, dir.path(), options(1, false));
+    read_all(&log, &handle, &clock);
+    stop(handle);
+    log.append(1, &[(101_000, 2, 1), (102_000, 2, 1)]);
+    log.faults.unassignable.lock().unwrap().insert(1);
+    let (handle, clock, _) = start_with(&log, dir.path(), options(1, false));
+    log.append(0, &[(2_000, 1, 1)]);
+    until(&handle, &clock, |snapshot| snapshot.facts().counters.rows_in == 3);
+    log.faults.unassignable.lock().unwrap().clear();
+    pass(&clock, 400);
+    assert_eq!(next_offsets(&handle.snapshot()), [2, 1], "the slowest has not caught up");
+    log.append(0, &[(99_000, 1, 1)]);
+    read_all(&log, &handle, &clock);
+    stop(handle);
+}
