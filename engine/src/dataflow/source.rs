@@ -47,7 +47,7 @@ const POLL_WAIT: Duration = Duration::from_millis(10);
 /// How long to wait before asking an absent registry again.
 const BLOCKED_WAIT: Duration = Duration::from_millis(100);
 /// How long to wait before asking a broker again that did not say where a partition starts.
-const ASSIGN_WAIT: Duration = Duration::from_millis(200);
+const ASSIGN_WAIT_NS: u64 = 200_000_000;
 /// Not having asked the client for longer than this: what was silent before may have a backlog now.
 const DEAF_NS: u64 = 1_000_000_000;
 /// Appended rows and dead letters of one subtask in one epoch.
@@ -87,6 +87,7 @@ pub struct SourceState {
     full_said: bool,
     /// To be assigned once the broker answers.
     unassigned: VecDeque<(i32, Start)>,
+    assign_after_ns: u64,
     /// The client has said that something is wrong, and not yet that it is over.
     in_trouble: bool,
     polled_ns: u64,
@@ -217,7 +218,9 @@ impl SourceTask {
             }
             None => {}
         }
-        if let Some((partition, start)) = self.state.unassigned.pop_front() {
+        if self.state.assign_after_ns <= self.clock.monotonic_ns()
+            && let Some((partition, start)) = self.state.unassigned.pop_front()
+        {
             return self.assign(partition, start);
         }
         let mut taken = Vec::new();
@@ -244,6 +247,7 @@ impl SourceTask {
     }
 
     fn assign(&mut self, partition: i32, start: Start) -> Result<(), Error> {
+        let asked_ns = self.clock.monotonic_ns();
         match self.reader.assign(partition, start) {
             Ok(next_offset) => {
                 let state = self.partitions.get(partition).expect("it is known before it is assigned");
@@ -259,7 +263,11 @@ impl SourceTask {
             Err(SourceError::Retry(detail)) => {
                 self.shared.set_trouble("assignment", Some(detail));
                 self.state.unassigned.push_back((partition, start));
-                self.wait(ASSIGN_WAIT)
+                // A question that takes long is asked seldom: the other partitions wait meanwhile.
+                let now_ns = self.clock.monotonic_ns();
+                let wait_ns = ASSIGN_WAIT_NS.max(now_ns.saturating_sub(asked_ns).saturating_mul(4));
+                self.state.assign_after_ns = now_ns.saturating_add(wait_ns);
+                Ok(())
             }
             Err(other) => Err(other.into()),
         }
