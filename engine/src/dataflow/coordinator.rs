@@ -163,6 +163,8 @@ impl Coordinator {
         while self.state.reports.len() < self.controls.len() {
             self.wait(None)?;
         }
+        // The sources wait for the barrier now: what they noted so far is in their reports.
+        self.activity.store(false, Ordering::Relaxed);
         let mut reports = std::mem::take(&mut self.state.reports);
         for fact in reports.iter().flat_map(|report| &report.partitions) {
             self.state.partitions.insert(fact.partition, fact.clone());

@@ -185,3 +185,41 @@ fn a_partition_far_ahead_is_not_read_even_if_it_was_assigned_late() {
     read_all(&log, &handle, &clock);
     stop(handle);
 }
+
+/// Takes its time, as a slow disk does, so that epochs are waited for.
+#[derive(Default)]
+struct Slow(Recorder);
+
+impl Observer for Slow {
+    fn committed(&self, epoch: &Arc<Committed>) {
+        std::thread::park_timeout(Duration::from_millis(25));
+        self.0.committed(epoch);
+    }
+}
+
+#[test]
+fn every_epoch_changes_something() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::new(vec![vec![], vec![]], 1);
+    let slow = Arc::new(Slow::default());
+    let observer = Arc::clone(&slow) as Arc<dyn Observer>;
+    let clock = Arc::new(ManualClock::new(0));
+    let time = Arc::clone(&clock) as Arc<dyn Clock>;
+    let handle = try_run(&log, SUM_BY_KEY, dir.path(), options(2, false), time, observer).unwrap();
+    for round in 0..3 {
+        for i in 0..150 {
+            let record = (round * 1_000 + i * 10, i % 3, 1);
+            (log.append(0, &[record]), log.append(1, &[record]));
+            pass(&clock, 1);
+        }
+        read_all(&log, &handle, &clock);
+        // Long enough for an epoch that nobody needs.
+        pass(&clock, 60);
+    }
+    stop(handle);
+    let epochs = slow.0.0.lock().unwrap();
+    for pair in epochs.windows(2) {
+        let (before, after) = (pair[0].snapshot.facts(), pair[1].snapshot.facts());
+        assert_ne!(before.partitions, after.partitions, "epoch {} is empty", after.epoch);
+    }
+}
