@@ -303,7 +303,8 @@ impl Coordinator {
         let start = if added_later { Start::Earliest } else { self.source.start() };
         let fact = PartitionFact {
             partition: info.partition,
-            next_offset: -1,
+            // Kept even if no reader gets to it before a restart, which then starts there, too.
+            next_offset: if added_later { info.begin_offset } else { -1 },
             watermark_ms: None,
             idle: false,
             floor_ms: None,

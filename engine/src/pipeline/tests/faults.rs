@@ -223,3 +223,24 @@ fn every_epoch_changes_something() {
         assert_ne!(before.partitions, after.partitions, "epoch {} is empty", after.epoch);
     }
 }
+
+#[test]
+fn an_added_partition_is_read_from_its_beginning_even_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::new(vec![vec![(1_000, 1, 1)]], 10);
+    log.start = Start::Latest;
+    let (handle, clock, _) = start_with(&log, dir.path(), options(1, false));
+    until(&handle, &clock, |snapshot| next_offsets(snapshot) == [1]);
+    log.append(0, &[(1_000, 1, 1)]);
+    until(&handle, &clock, |snapshot| next_offsets(snapshot) == [2]);
+    stop(handle);
+    log.partitions.lock().unwrap().push(vec![(2_000, 1, 1)]);
+    log.faults.unassignable.lock().unwrap().insert(1);
+    let (handle, clock, _) = start_with(&log, dir.path(), options(1, false));
+    until(&handle, &clock, |snapshot| next_offsets(snapshot).len() == 2);
+    stop(handle);
+    log.faults.unassignable.lock().unwrap().clear();
+    let (handle, clock, _) = start_with(&log, dir.path(), options(1, false));
+    until(&handle, &clock, |snapshot| snapshot.facts().counters.rows_in == 2);
+    stop(handle);
+}
