@@ -57,12 +57,17 @@ impl Rows {
     }
 }
 
-/// Runs rows through a chain of steps.
+/// Runs rows through a chain of steps, as far as there are any: what comes out empty may have the
+/// columns of an earlier step.
 ///
 /// # Errors
 /// The first evaluation error; which row it was is not known, see [`halve`].
 pub fn run_steps(steps: &[Step], mut rows: Rows) -> Result<Rows, DataFusionError> {
     for step in steps {
+        // A constant that fails would fail for no row.
+        if rows.is_empty() {
+            break;
+        }
         rows = match step {
             Step::Filter(expr) => {
                 let mask = expr.evaluate(&rows.batch)?.into_array(rows.len())?;
@@ -140,6 +145,20 @@ mod tests {
         let tags: ArrayRef = Arc::new(Int64Array::from_iter_values(0..values.len() as i64));
         let batch = RecordBatch::try_new(schema, vec![Arc::new(Int64Array::from(values))]).unwrap();
         (vec![Step::Project { exprs: vec![expr], schema: out }], Rows { batch, tags: vec![tags] })
+    }
+
+    #[test]
+    fn a_constant_that_fails_fails_for_rows_that_reach_it_only() {
+        let (_, rows) = divide(vec![1, 2, 3]);
+        let schema = rows.batch.schema();
+        let keep = binary(col("a", &schema).unwrap(), Operator::Gt, lit(2i64), &schema).unwrap();
+        let constant = binary(lit(1i64), Operator::Divide, lit(0i64), &schema).unwrap();
+        let out = Arc::new(Schema::new(vec![Field::new("q", DataType::Int64, false)]));
+        let steps = [Step::Filter(keep), Step::Project { exprs: vec![constant], schema: out }];
+        let halved = halve(rows, &|rows| run_steps(&steps, rows));
+        let failed: Vec<i64> =
+            halved.failed.iter().map(|(row, _)| row.tags[0].as_primitive::<Int64Type>().value(0)).collect();
+        assert_eq!(failed, [2]);
     }
 
     proptest! {
