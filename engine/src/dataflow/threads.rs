@@ -49,7 +49,9 @@ pub fn chain(error: &dyn Error) -> String {
     text
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+/// What a thread said when it panicked.
+#[must_use]
+pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()

@@ -1,5 +1,6 @@
 //! From a plan and a data folder to running threads: open, check, recover, wire.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -18,7 +19,7 @@ use crate::dataflow::partitions::Partitions;
 use crate::dataflow::plan::{Aggregate, Plan};
 use crate::dataflow::source::{SourceState, SourceTask};
 use crate::dataflow::subtask::WindowTask;
-use crate::dataflow::threads::{chain, discover, spawn};
+use crate::dataflow::threads::{chain, discover, panic_text, spawn};
 use crate::facts::Facts;
 use crate::operator::append::AppendOperator;
 use crate::operator::partial::Partial;
@@ -56,7 +57,7 @@ pub enum StartError {
 /// See [`StartError`]; what goes wrong later is the handle's state.
 pub fn start(pipeline: Pipeline, environment: &Environment) -> Result<PipelineHandle, StartError> {
     let store = Store::open(&pipeline.data_dir, &environment.memory)?;
-    check_identity(&store, &pipeline)?;
+    let new_identity = check_identity(&store, &pipeline)?;
     let recovered = store.recovered();
     let Restored { operators, mut tables, facts, settings, replace_blocks } =
         restore(&store, &pipeline.plan, &pipeline.options, recovered)?;
@@ -87,6 +88,9 @@ pub fn start(pipeline: Pipeline, environment: &Environment) -> Result<PipelineHa
     };
     let name = pipeline.options.name.clone();
     threads.push(spawn(format!("{name} commit"), wiring.events.0.clone(), move || committer.run())?);
+    if let Some(identity) = new_identity {
+        store.set_identity(&identity)?;
+    }
     let stop_discovery = wiring.discovery(&pipeline)?;
 
     let coordinator = Coordinator {
@@ -145,15 +149,16 @@ pub fn open_stopped(data_dir: &Path) -> Result<Arc<Snapshot>, StartError> {
     Ok(tables.publish(restored.facts))
 }
 
-fn check_identity(store: &Store, pipeline: &Pipeline) -> Result<(), StartError> {
+/// What is to be written of a pipeline that was never started, once nothing but threads can fail.
+fn check_identity(store: &Store, pipeline: &Pipeline) -> Result<Option<Identity>, StartError> {
     let plan = &pipeline.plan;
     match store.identity()? {
         Some(kept) if kept.fingerprint != plan.fingerprint => Err(StartError::PlanChanged {
             dir: pipeline.data_dir.display().to_string(),
             found: format!("\"{}\" over {}", kept.sql.trim(), kept.source_identity),
         }),
-        Some(_) => Ok(()),
-        None => Ok(store.set_identity(&Identity {
+        Some(_) => Ok(None),
+        None => Ok(Some(Identity {
             fingerprint: plan.fingerprint,
             sql: plan.sql.clone(),
             source: pipeline.source.name().to_owned(),
@@ -163,7 +168,7 @@ fn check_identity(store: &Store, pipeline: &Pipeline) -> Result<(), StartError> 
             event_time: pipeline.source.event_time(),
             topic_id: None,
             incarnation: 1,
-        })?),
+        })),
     }
 }
 
@@ -360,20 +365,19 @@ fn run_coordinator(
     shared: Arc<Shared>,
 ) -> Result<JoinHandle<()>, StartError> {
     let work = move || {
-        let ended = coordinator.run();
+        let ended = catch_unwind(AssertUnwindSafe(|| coordinator.run()));
         drop(stop_discovery);
         for thread in threads {
             // A panic was reported by the thread itself.
             drop(thread.join());
         }
-        match ended {
-            Ok(()) => shared.set_state(State::Stopped, None),
-            Err(failure) => {
-                let reason = chain(&failure);
-                tracing::error!(pipeline = %name, reason, "pipeline failed");
-                shared.set_state(State::Failed, Some(reason));
-            }
-        }
+        let reason = match ended {
+            Ok(Ok(())) => return shared.set_state(State::Stopped, None),
+            Ok(Err(failure)) => chain(&failure),
+            Err(panic) => format!("the coordinator panicked: {}", panic_text(&*panic)),
+        };
+        tracing::error!(pipeline = %name, reason, "pipeline failed");
+        shared.set_state(State::Failed, Some(reason));
     };
     Ok(std::thread::Builder::new().name("coordinator".to_owned()).spawn(work)?)
 }

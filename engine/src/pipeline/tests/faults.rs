@@ -244,3 +244,55 @@ fn an_added_partition_is_read_from_its_beginning_even_after_a_restart() {
     until(&handle, &clock, |snapshot| snapshot.facts().counters.rows_in == 2);
     stop(handle);
 }
+
+/// Panics at the second epoch.
+struct Broken;
+
+impl Observer for Broken {
+    fn committed(&self, epoch: &Arc<Committed>) {
+        assert!(epoch.epoch.0 < 2, "the observer is broken");
+    }
+}
+
+#[test]
+fn whatever_fails_the_pipeline_fails_with_the_reason_and_ends() {
+    let fails = |break_it: &dyn Fn(&Faults), observer: Arc<dyn Observer>, reason: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let records: Vec<Record> = (0..500).map(|i| (i * 100, i % 3, 1)).collect();
+        let log = Log::new(vec![records.clone(), records.clone(), vec![]], 3);
+        break_it(&log.faults);
+        let clock = Arc::new(LookedAtClock::default());
+        let handle = try_run(&log, SUM_BY_KEY, dir.path(), options(3, false), clock, observer).unwrap();
+        while handle.state().0 != State::Failed {
+            log.append(2, &records[..10]);
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        handle.join();
+        let (state, error) = handle.state();
+        assert!(error.as_ref().is_some_and(|error| error.contains(reason)), "{state:?}: {error:?}");
+        drop(handle);
+        assert!(open_stopped(dir.path()).is_ok(), "the folder is let go of");
+    };
+    let quiet = || Arc::new(Recorder::default());
+    fails(&|faults| faults.reader_fails.store(true, Ordering::SeqCst), quiet(), "the reader is broken");
+    fails(&|faults| faults.decoder_panics.store(true, Ordering::SeqCst), quiet(), "the decoder is broken");
+    fails(
+        &|faults| faults.coordinator_panics.store(true, Ordering::SeqCst),
+        quiet(),
+        "coordinator is broken",
+    );
+    fails(&|_| (), Arc::new(Broken), "the observer is broken");
+}
+
+#[test]
+fn a_start_that_fails_binds_the_folder_to_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::new(vec![vec![(1_000, 1, 1)]], 10);
+    log.faults.no_reader.store(true, Ordering::SeqCst);
+    let (clock, observer) = (Arc::new(LookedAtClock::default()), Arc::new(Recorder::default()));
+    let failed = try_run(&log, SUM_BY_KEY, dir.path(), options(2, true), clock, observer);
+    assert!(matches!(failed, Err(StartError::Source(_))));
+    log.faults.no_reader.store(false, Ordering::SeqCst);
+    let other = SUM_BY_KEY.replace("'10' SECOND", "'20' SECOND");
+    assert_eq!(run_to_end(&log, &other, dir.path(), 1).len(), 1);
+}

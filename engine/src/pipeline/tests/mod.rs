@@ -57,6 +57,7 @@ struct Faults {
     reader_fails: AtomicBool,
     decoder_panics: AtomicBool,
     no_reader: AtomicBool,
+    coordinator_panics: AtomicBool,
     /// Taken by the next poll.
     said: Mutex<Vec<ReaderEvent>>,
 }
@@ -108,6 +109,7 @@ impl Source for Log {
         }
     }
     fn start(&self) -> Start {
+        assert!(!self.faults.coordinator_panics.load(Ordering::SeqCst), "the coordinator is broken");
         self.start
     }
     fn identity(&self) -> String {
