@@ -118,7 +118,7 @@ pub struct Shared {
     window_kind: &'static str,
 
     state: Mutex<(State, Option<String>)>,
-    trouble: Mutex<BTreeMap<&'static str, String>>,
+    trouble: Mutex<BTreeMap<(&'static str, usize), String>>,
     end_offsets: Mutex<BTreeMap<i32, i64>>,
     pub records_total: AtomicU64,
     pub bytes_total: AtomicU64,
@@ -162,12 +162,12 @@ impl Shared {
         }
     }
 
-    /// Says what `who` waits for, or that it no longer does.
-    pub fn set_trouble(&self, who: &'static str, trouble: Option<String>) {
+    /// Says what `what` of a subtask waits for, or that it no longer does.
+    pub fn set_trouble(&self, what: &'static str, subtask: usize, trouble: Option<String>) {
         let mut all = lock(&self.trouble);
         match trouble {
-            Some(detail) => all.insert(who, detail),
-            None => all.remove(who),
+            Some(detail) => all.insert((what, subtask), detail),
+            None => all.remove(&(what, subtask)),
         };
     }
 
@@ -187,7 +187,9 @@ impl Shared {
             .map(|(subtask, meter)| meter.live(&self.source_name, "source", subtask))
             .chain(windows.map(|(subtask, meter)| meter.live(self.window_kind, self.window_kind, subtask)))
             .collect();
-        let trouble: Vec<String> = lock(&self.trouble).values().cloned().collect();
+        let mut trouble: Vec<String> = lock(&self.trouble).values().cloned().collect();
+        // Subtasks mostly wait for the same.
+        trouble.dedup();
         let load = |value: &AtomicU64| value.load(Ordering::Relaxed);
         Live {
             end_offsets: lock(&self.end_offsets).iter().map(|(p, end)| (*p, *end)).collect(),
@@ -205,4 +207,19 @@ impl Shared {
 /// Locks; what the mutex guards here is valid even if a thread panicked while it held it.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_of_one_subtask_is_not_over_when_another_has_none() {
+        let shared = Shared::new("t", "window", 2);
+        shared.set_trouble("registry", 0, Some("away".to_owned()));
+        shared.set_trouble("registry", 1, None);
+        assert_eq!(shared.live().trouble.as_deref(), Some("away"));
+        shared.set_trouble("registry", 1, Some("away".to_owned()));
+        assert_eq!(shared.live().trouble.as_deref(), Some("away"), "said once");
+    }
 }

@@ -256,12 +256,12 @@ impl SourceTask {
                     // A barrier came first, and the reader did not know the partition then.
                     self.reader.set_paused(partition, true);
                 }
-                self.shared.set_trouble("assignment", None);
+                self.shared.set_trouble("assignment", self.subtask, None);
                 self.activity.store(true, Ordering::Relaxed);
                 Ok(())
             }
             Err(SourceError::Retry(detail)) => {
-                self.shared.set_trouble("assignment", Some(detail));
+                self.shared.set_trouble("assignment", self.subtask, Some(detail));
                 self.state.unassigned.push_back((partition, start));
                 // A question that takes long is asked seldom: the other partitions wait meanwhile.
                 let now_ns = self.clock.monotonic_ns();
@@ -313,11 +313,11 @@ impl SourceTask {
             }
             ReaderEvent::Trouble { detail } => {
                 self.state.in_trouble = true;
-                self.shared.set_trouble("source", Some(detail));
+                self.shared.set_trouble("source", self.subtask, Some(detail));
             }
             ReaderEvent::Recovered => {
                 self.state.in_trouble = false;
-                self.shared.set_trouble("source", None);
+                self.shared.set_trouble("source", self.subtask, None);
             }
         }
     }
@@ -350,11 +350,11 @@ impl SourceTask {
         let spent = self.clock.monotonic_ns().saturating_sub(before);
         self.shared.sources[self.subtask].busy_ns.fetch_add(spent, Ordering::Relaxed);
         if let Some(detail) = decoded.blocked {
-            self.shared.set_trouble("registry", Some(detail));
+            self.shared.set_trouble("registry", self.subtask, Some(detail));
             self.state.queue.push_front(Work::Block(block, next));
             return self.wait(BLOCKED_WAIT);
         }
-        self.shared.set_trouble("registry", None);
+        self.shared.set_trouble("registry", self.subtask, None);
         Ok(())
     }
 

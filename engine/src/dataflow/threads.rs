@@ -79,7 +79,7 @@ pub fn discover(
     loop {
         let wait = match source.discover() {
             Ok(topology) => {
-                shared.set_trouble("topic", None);
+                shared.set_trouble("topic", 0, None);
                 retry = RETRY_FIRST;
                 if events.send(Event::Topology(topology)).is_err() {
                     return Ok(());
@@ -87,7 +87,7 @@ pub fn discover(
                 DISCOVER_EVERY
             }
             Err(SourceError::Retry(detail)) => {
-                shared.set_trouble("topic", Some(detail));
+                shared.set_trouble("topic", 0, Some(detail));
                 let wait = retry;
                 retry = (retry * 2).min(RETRY_MAX);
                 wait
