@@ -489,7 +489,8 @@ impl SourceTask {
             key: block.key(i).map(<[u8]>::to_vec),
             payload: value.map(<[u8]>::to_vec),
         };
-        self.state.epoch_bytes += value.map_or(0, <[u8]>::len) + letter.detail.len() + 128;
+        let key_len = letter.key.as_ref().map_or(0, Vec::len);
+        self.state.epoch_bytes += value.map_or(0, <[u8]>::len) + key_len + letter.detail.len() + 128;
         self.state.report.counters.dead_letters += 1;
         self.shared.dead_letters_total[reason.index()].fetch_add(1, Ordering::Relaxed);
         self.state.report.dead_letters.push(letter);
