@@ -209,7 +209,8 @@ fn every_epoch_changes_something() {
     for round in 0..3 {
         for i in 0..150 {
             let record = (round * 1_000 + i * 10, i % 3, 1);
-            (log.append(0, &[record]), log.append(1, &[record]));
+            log.append(0, &[record]);
+            log.append(1, &[record]);
             pass(&clock, 1);
         }
         read_all(&log, &handle, &clock);
