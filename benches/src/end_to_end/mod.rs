@@ -8,6 +8,8 @@ mod bids;
 mod kafka;
 mod station;
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
@@ -19,9 +21,10 @@ use self::station::{Work, registry};
 use crate::machine::{describe, median};
 use crate::process::Own;
 
-/// What runs in a round: work and parallelism.
-const RUNS: [(Work, usize); 7] = [
+/// What runs in a round: work and parallelism. The readers come first: the others are compared to them.
+const RUNS: [(Work, usize); 8] = [
     (Work::Read, 1),
+    (Work::Read, 2),
     (Work::Filter, 1),
     (Work::Filter, 2),
     (Work::SumByAuction, 1),
@@ -50,7 +53,7 @@ struct Figures {
     n_bytes: f64,
     wall_s: f64,
     cpu_s: f64,
-    /// Its records per CPU-second as a share of the reader's of the same round.
+    /// Its records per CPU-second as a share of the reader's of the same round and parallelism.
     share: f64,
 }
 
@@ -66,13 +69,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     eprintln!("before: {}", describe());
     let mut figures: Vec<Vec<Figures>> = RUNS.iter().map(|_| Vec::new()).collect();
     for round in 1..=options.rounds {
-        let mut reader_rate = None;
+        let mut reader_rates = BTreeMap::new();
         for ((work, parallelism), figures) in RUNS.iter().zip(&mut figures) {
             eprintln!("round {round}: {} × {parallelism}", work.title());
             let [n_records, n_bytes, wall_s, cpu_s] = run_once(bootstrap, &topic.name, *work, *parallelism)?;
             ensure!(n_records == options.records as f64, "read {n_records} records, not {}", options.records);
             let rate = n_records / cpu_s;
-            let share = rate / *reader_rate.get_or_insert(rate);
+            let share = rate / *reader_rates.entry(*parallelism).or_insert(rate);
             figures.push(Figures { n_records, n_bytes, wall_s, cpu_s, share });
         }
     }

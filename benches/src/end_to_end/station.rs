@@ -96,7 +96,7 @@ pub(crate) fn measure(station: &Station) -> Result<()> {
     source.discover()?;
     let (started, cpu_s) = (Instant::now(), process_cpu_s());
     let (n_records, n_bytes) = match station.work.sql() {
-        None => read(&*source)?,
+        None => read(&*source, station.parallelism)?,
         Some(sql) => run(sql, source, station.parallelism)?,
     };
     let wall_s = started.elapsed().as_secs_f64();
@@ -127,12 +127,32 @@ fn source(station: &Station) -> Result<KafkaSource> {
     Ok(KafkaSource::new(connection, config)?)
 }
 
-fn read(source: &dyn Source) -> Result<(u64, u64)> {
+/// Reads as the source subtasks of a pipeline would: a thread and a client each, for the partitions
+/// that would be theirs.
+fn read(source: &dyn Source, parallelism: usize) -> Result<(u64, u64)> {
+    let partitions: Vec<i32> = source.discover()?.partitions.iter().map(|info| info.partition).collect();
+    std::thread::scope(|scope| {
+        let subtask = |i| partitions.iter().copied().skip(i).step_by(parallelism).collect();
+        let threads: Vec<_> = (0..parallelism)
+            .map(|i| {
+                let partitions = subtask(i);
+                scope.spawn(move || read_partitions(source, partitions))
+            })
+            .collect();
+        let mut total = (0, 0);
+        for thread in threads {
+            let Ok(read) = thread.join() else { bail!("a reading thread panicked") };
+            let (n_records, n_bytes) = read?;
+            total = (total.0 + n_records, total.1 + n_bytes);
+        }
+        Ok(total)
+    })
+}
+
+fn read_partitions(source: &dyn Source, mut unread: BTreeSet<i32>) -> Result<(u64, u64)> {
     let mut reader = source.reader()?;
-    let mut unread = BTreeSet::new();
-    for info in source.discover()?.partitions {
-        reader.assign(info.partition, Start::Earliest)?;
-        unread.insert(info.partition);
+    for partition in &unread {
+        reader.assign(*partition, Start::Earliest)?;
     }
     let (mut n_records, mut n_bytes) = (0, 0);
     let mut events = Vec::new();
