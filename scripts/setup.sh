@@ -40,6 +40,8 @@ pkg-config --exists openssl 2>/dev/null || missing+=(libssl-dev)
 if [ "${1:-}" = --test ]; then
   has chromium chromium
   has node nodejs
+  # Debian's nodejs comes without it, others' with it.
+  has npm npm
   has mvn maven
   has java openjdk-17-jre-headless
 fi

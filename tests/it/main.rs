@@ -5,7 +5,7 @@
 //! producer.rs   topics, schemas, Avro records        shop.rs   a seeded stream and what it comes to
 //! weir.rs       the `weir` binary on a project folder
 //! memory.rs     a source in memory: slt.rs and batch_oracle.rs need no services
-//! proxy.rs      one address before weir, that may cut   browser/       what a browser looks at
+//! proxy.rs      cuts connections to weir     browser/   what looks at the page
 //! the others    tests: each with topics of its own, so that all can run at once
 //! ```
 //!

@@ -1,5 +1,5 @@
-//! A TCP proxy before `weir`: keeps one address while the server behind it is restarted, and cuts
-//! connections in the middle if asked to.
+//! A TCP proxy before `weir` that cuts every connection, and keeps one address while the server
+//! behind it is restarted.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -13,23 +13,22 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Leads to `url`. With a seed each connection is cut after some hundred to some ten thousand
-    /// bytes of answer, wherever that is.
-    pub(crate) fn start(url: &str, cut_seed: Option<u64>) -> Self {
+    /// Leads to `url`. Each connection is cut after [`budget`] bytes of answer, wherever that is; a
+    /// seed repeats the numbers.
+    pub(crate) fn start(url: &str, seed: u64) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = listener.local_addr().expect("a bound socket").port();
         let target = Arc::new(Mutex::new(authority(url)));
         let leads_to = Arc::clone(&target);
         thread::spawn(move || {
-            let mut random = cut_seed.unwrap_or(0).wrapping_mul(2).wrapping_add(1);
+            let mut random = seed.wrapping_mul(2).wrapping_add(1);
             for client in listener.incoming().flatten() {
                 random =
                     random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                let budget = cut_seed.map_or(usize::MAX, |_| 200 + (random >> 33) as usize % 20_000);
                 let address = leads_to.lock().expect("nobody panics with it").clone();
                 // A server that is down looks to the client as it would without a proxy: closed.
                 let Ok(server) = TcpStream::connect(address) else { continue };
-                pipe(client, server, budget);
+                pipe(client, server, budget(random >> 33));
             }
         });
         Self { port, target }
@@ -43,6 +42,13 @@ impl Proxy {
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
+}
+
+/// From 256 bytes, within the headers of an answer, to 64 KiB, the smaller the more often: most
+/// connections are cut soon, and a snapshot gets through now and then.
+fn budget(random: u64) -> usize {
+    let least = 256 << (random % 8).min(random / 8 % 8);
+    least + (random / 64) as usize % least
 }
 
 fn authority(url: &str) -> String {

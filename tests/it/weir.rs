@@ -54,9 +54,14 @@ impl Project {
         fs::write(path, text).expect("a project file");
     }
 
-    /// Starts `weir run` and waits until it listens.
+    /// Starts `weir run` on a free port and waits until it listens.
     pub(crate) fn run(&self) -> Weir {
-        let (mut child, log) = self.spawn(&["--listen", "127.0.0.1:0", "--log-format", "json"]);
+        self.run_at("127.0.0.1:0")
+    }
+
+    /// As [`Self::run`], at an address that it had before.
+    pub(crate) fn run_at(&self, address: &str) -> Weir {
+        let (mut child, log) = self.spawn(&["--listen", address, "--log-format", "json"]);
         let url = eventually("weir listens", PATIENCE, || {
             let text = fs::read_to_string(&log).expect("a log");
             if let Some(status) = child.try_wait().expect("it is our child") {
