@@ -38,10 +38,7 @@ pub(super) async fn query(State(app): State<Arc<AppState>>, request: Request) ->
     check_type(&parts)?;
     let format = format(&parts)?;
     let body = read(&parts, body).await?;
-    let request: SqlRequest = serde_json::from_slice(&body).map_err(|e| {
-        Fault::new(Code::BadRequest, format!("the body is not a query: {e}"))
-            .hint(r#"send {"query": "SELECT …"}, and perhaps "timeout": "30s""#)
-    })?;
+    let request = parse(&body)?;
     let timeout = request.timeout.as_deref().map(|text| duration("timeout", text)).transpose()?;
     let longest = app.queries.limits().timeout_max;
     if timeout.is_some_and(|timeout| longest < timeout) {
@@ -54,6 +51,18 @@ pub(super) async fn query(State(app): State<Arc<AppState>>, request: Request) ->
         return Ok(with_type(format.media_type(), Body::from(body)));
     }
     Ok(with_type(format.media_type(), Body::from_stream(streamed(answer))))
+}
+
+/// Reads the body. An object only: for serde, a list of its values in order would do as well.
+fn parse(body: &[u8]) -> Result<SqlRequest, Fault> {
+    let wrong = |why: &dyn std::fmt::Display| {
+        Fault::new(Code::BadRequest, format!("the body is not a query: {why}"))
+            .hint(r#"send {"query": "SELECT …"}, and perhaps "timeout": "30s""#)
+    };
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(wrong(&"it is not a JSON object"));
+    }
+    serde_json::from_slice(body).map_err(|error| wrong(&error))
 }
 
 fn check_type(parts: &Parts) -> Result<(), Fault> {

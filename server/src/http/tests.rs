@@ -288,6 +288,8 @@ async fn every_refusal_is_a_problem() {
         (400, post(&[("content-type", "text/plain")], query).await),
         (400, post(&[("content-type", "application/x-www-form-urlencoded")], query).await),
         (400, post(&[("content-type", "application/json")], "{").await),
+        (400, post(&[("content-type", "application/json")], r#"["SELECT 1", "5s"]"#).await),
+        (400, server.sql("SELECT $1", "*/*").await),
         (400, post(&[("content-type", "application/json")], r#"{"query":"SELECT 1","timout":"1s"}"#).await),
         (400, post(&[("content-type", "application/json")], r#"{"query":"SELECT 1","timeout":"6m"}"#).await),
         (400, post(&[("content-type", "application/json")], r#"{"query":"SELECT 1","timeout":"0s"}"#).await),

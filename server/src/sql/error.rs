@@ -8,6 +8,10 @@ use crate::problem::{Code, Fault, nearest};
 /// Longest text of an error that is passed on, in bytes.
 const DETAIL_MAX: usize = 2_000;
 
+const SPILLS: &str = "the query needs more than the memory that one query may use";
+const OUT_OF_MEMORY_HINT: &str =
+    "group by fewer values, select fewer rows, or add a WHERE on the time column";
+
 /// A fault of parsing.
 pub(super) fn parse(error: &ParserError) -> Fault {
     match error {
@@ -63,8 +67,15 @@ pub(super) fn plan(error: &DataFusionError, sql: &str, tables: &[String]) -> Fau
 pub(super) fn execution(error: &DataFusionError) -> Fault {
     let (root, _) = unwrap(error);
     match root {
-        DataFusionError::ResourcesExhausted(text) => Fault::new(Code::OutOfMemory, tidy(text))
-            .hint("group by fewer values, select fewer rows, or add a WHERE on the time column"),
+        DataFusionError::ResourcesExhausted(text) => {
+            // Which operator meets the limit first is chance; one that would spill says it its own way.
+            let would_spill = text.contains("DiskManager is disabled");
+            let detail = if would_spill { SPILLS.to_owned() } else { tidy(text) };
+            Fault::new(Code::OutOfMemory, detail).hint(OUT_OF_MEMORY_HINT)
+        }
+        DataFusionError::Execution(text) if text.starts_with("Placeholder '") => {
+            Fault::new(Code::WrongQuery, "a query takes no parameters").hint("write the value itself")
+        }
         DataFusionError::ArrowError(error, _) => Fault::new(Code::FailedQuery, tidy(&error.to_string())),
         DataFusionError::Execution(text)
         | DataFusionError::Internal(text)

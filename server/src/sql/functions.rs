@@ -3,7 +3,10 @@
 //! DataFusion's memory pool counts what operators keep, not what a scalar function allocates:
 //! `repeat('x', 2000000000)` would take its two gigabytes unseen.
 //!
-//! Invariant: no call of these functions allocates more than about [`BYTES_MAX`].
+//! Invariants:
+//! 1. No call of these functions allocates more than about [`BYTES_MAX`].
+//! 2. They are computed when the query runs, never when it is planned: folded into one constant of
+//!    allowed size, a result would be copied once per row of a batch, unseen.
 
 use std::sync::Arc;
 
@@ -12,7 +15,7 @@ use datafusion::arrow::compute::kernels::aggregate::{max, min};
 use datafusion::arrow::datatypes::{DataType, FieldRef, Int64Type};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
 /// Most bytes that one call may make of one batch. Far above what a chart or a report needs, and
@@ -28,7 +31,14 @@ enum Growth {
     UpTo,
     /// The integers between the arguments, in each row.
     Range,
+    /// The first argument, its letters replaced by the third.
+    Replaced,
+    /// All arguments, one behind the other.
+    Joined,
 }
+
+/// Replacements up to this many bytes are never refused: they grow a text, but not without bound.
+const REPLACEMENT_BYTES_MIN: u128 = 64;
 
 /// Puts the limit around the functions that need one.
 pub(super) fn bounded(functions: Vec<Arc<ScalarUDF>>) -> Vec<Arc<ScalarUDF>> {
@@ -37,9 +47,12 @@ pub(super) fn bounded(functions: Vec<Arc<ScalarUDF>>) -> Vec<Arc<ScalarUDF>> {
             "repeat" | "array_repeat" => Growth::Times,
             "lpad" | "rpad" | "array_resize" => Growth::UpTo,
             "range" | "generate_series" | "gen_series" => Growth::Range,
+            "replace" | "regexp_replace" => Growth::Replaced,
+            "concat" | "concat_ws" | "array_concat" => Growth::Joined,
             _ => return function,
         };
-        Arc::new(ScalarUDF::new_from_impl(Bounded { inner: function, growth }))
+        let signature = Signature { volatility: Volatility::Volatile, ..function.signature().clone() };
+        Arc::new(ScalarUDF::new_from_impl(Bounded { inner: function, signature, growth }))
     };
     functions.into_iter().map(bound).collect()
 }
@@ -47,6 +60,8 @@ pub(super) fn bounded(functions: Vec<Arc<ScalarUDF>>) -> Vec<Arc<ScalarUDF>> {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Bounded {
     inner: Arc<ScalarUDF>,
+    /// That of `inner`, but volatile: planning leaves it alone.
+    signature: Signature,
     growth: Growth,
 }
 
@@ -74,6 +89,14 @@ impl Bounded {
                 let widest = (end.1 - start.0).unsigned_abs().max((start.1 - end.0).unsigned_abs());
                 rows * 8 * widest
             }
+            Growth::Replaced => {
+                let text = args.args.first().map_or(0, |arg| size_bytes(arg, args.number_rows));
+                match args.args.get(2).map_or(0, longest_bytes) {
+                    replacement if replacement <= REPLACEMENT_BYTES_MIN => 0,
+                    replacement => text * replacement,
+                }
+            }
+            Growth::Joined => args.args.iter().map(|arg| size_bytes(arg, args.number_rows)).sum(),
         };
         if BYTES_MAX < bytes {
             return Err(DataFusionError::Execution(format!(
@@ -99,6 +122,19 @@ fn bounds(arg: &ColumnarValue) -> Result<(i128, i128)> {
     Ok((min(values).unwrap_or(0).into(), max(values).unwrap_or(0).into()))
 }
 
+/// At least the length of the longest text, at most that of all together.
+fn longest_bytes(arg: &ColumnarValue) -> u128 {
+    match arg {
+        ColumnarValue::Array(array) => match array.as_string_opt::<i32>() {
+            Some(texts) => texts.offsets().lengths().max().unwrap_or(0) as u128,
+            None => array.get_array_memory_size() as u128,
+        },
+        ColumnarValue::Scalar(scalar) => {
+            scalar.try_as_str().flatten().map_or(scalar.size(), str::len) as u128
+        }
+    }
+}
+
 fn size_bytes(arg: &ColumnarValue, rows: usize) -> u128 {
     match arg {
         ColumnarValue::Array(array) => array.get_array_memory_size() as u128,
@@ -116,7 +152,7 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn signature(&self) -> &Signature {
-        self.inner.signature()
+        &self.signature
     }
 
     fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {

@@ -416,15 +416,28 @@ fn memory_is_limited() {
         "SELECT list_repeat(1, 2000000000)",
         "SELECT * FROM generate_series(1, length(repeat('x', 2000000000)))",
         "SELECT range(DATE '2000-01-01', DATE '9000-01-01', INTERVAL '1' DAY)",
+        // Of allowed size once, far too large in every row of a batch.
+        "SELECT range(0, 100000) AS x, value FROM generate_series(1, 8000)",
+        "SELECT repeat('x', 1000000) AS x, value FROM generate_series(1, 8000)",
+        "SELECT replace(repeat('a', 100000), 'a', repeat('b', 100000))",
+        "SELECT regexp_replace(repeat('a', 100000), 'a', repeat('b', 100000), 'g')",
+        "SELECT concat(x, x, x, x) FROM (SELECT repeat('x', 20000000) AS x)",
     ] {
         let fault = answer(sql, Format::Json).expect_err(sql);
         assert!(matches!(fault.problem().status, 400 | 422), "{sql}: {fault}");
     }
     answer(
-        "SELECT repeat('ab', 3) AS a, lpad('7', 3, '0') AS b, range(1, 4) AS c, array_repeat(1, 2) AS d",
+        "SELECT repeat('ab', 3) AS a, lpad('7', 3, '0') AS b, range(1, 4) AS c, array_repeat(1, 2) AS d, \
+         replace('a,b', ',', '; ') AS e, concat('a', 1) AS f, unnest(range(1, 3)) AS g",
         Format::Json,
     )
     .expect("small results");
+    answer(
+        "SELECT concat(country, '!') AS c, count(*) AS n FROM revenue \
+         GROUP BY concat(country, '!') ORDER BY concat(country, '!')",
+        Format::Json,
+    )
+    .expect("grouped by a result");
 }
 
 #[test]
