@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::uri::Authority;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -36,6 +37,9 @@ const CACHE_BYTES: usize = 64 << 20;
 const WRITE_BUFFER_BYTES: usize = 64 << 20;
 /// From the signal to the exit, at most: a little less than the 10 s that are promised.
 const STOP_MAX: Duration = Duration::from_secs(9);
+/// Signals this close together are one: `timeout`, a terminal and some supervisors signal the
+/// process and its group, so that it hears everything twice.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
 /// What to run.
 pub struct Run {
@@ -60,17 +64,38 @@ pub(super) fn command(args: &RunArgs) -> Result<(), Failure> {
             args.listen
         )));
     }
+    let access = access(args)?;
     let project = load(&args.dir)?;
     init_log(args.log_format, "info", project.redactor.clone());
     run(Run {
         data_dir: args.data_dir.clone().unwrap_or_else(|| args.dir.join(".weir")),
         project,
         listen: args.listen,
-        access: Access { hosts: args.allow_host.clone(), origins: args.allow_origin.clone() },
+        access,
         bounded: args.bounded,
         registry: None,
         listening: Box::new(|address| tracing::info!(url = format!("http://{address}"), "listening")),
     })
+}
+
+/// Whom to let in besides loopback; a name that no request could bear is a mistake.
+fn access(args: &RunArgs) -> Result<Access, Failure> {
+    let is_host = |text: &str| {
+        text.parse::<Authority>().is_ok_and(|host| !host.host().is_empty()) && !text.contains(['*', '@'])
+    };
+    if let Some(host) = args.allow_host.iter().find(|host| !is_host(host)) {
+        let example = "name one such as weir.example.com";
+        return Err(Failure::Usage(format!("--allow-host \"{host}\" is not a host: {example}")));
+    }
+    let is_origin = |text: &str| {
+        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        host.is_some_and(|host| is_host(host.trim_end_matches('/')))
+    };
+    if let Some(origin) = args.allow_origin.iter().find(|origin| !is_origin(origin)) {
+        let example = "name one such as https://wiki.example.com";
+        return Err(Failure::Usage(format!("--allow-origin \"{origin}\" is not an origin: {example}")));
+    }
+    Ok(Access { hosts: args.allow_host.clone(), origins: args.allow_origin.clone() })
 }
 
 /// Runs until a signal, or the end of a bounded run.
@@ -87,18 +112,22 @@ pub fn run(run: Run) -> Result<(), Failure> {
     };
     let preparer = Preparer::new(Arc::clone(&project), connections);
     let data_dir = DataDir::open(&data_dir).map_err(|error| failed(&error))?;
-    let preflight = preflight(&preparer, &data_dir)?;
-
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("weir-http")
         .enable_all()
         .build()
         .map_err(|error| failed(&error))?;
+    let mut signals = runtime.block_on(async { Signals::new() }).map_err(|error| failed(&error))?;
+    let Some((preparer, data_dir, preflight)) =
+        runtime.block_on(preflight_or_signal(preparer, data_dir, &mut signals))?
+    else {
+        runtime.shutdown_background();
+        return Ok(());
+    };
     let listener = runtime
         .block_on(TcpListener::bind(listen))
         .map_err(|error| Failure::Failed(format!("could not listen on {listen}: {error}")))?;
-    let signals = runtime.block_on(async { Signals::new() }).map_err(|error| failed(&error))?;
     listening(listener.local_addr().unwrap_or(listen));
 
     let entries = preflight.iter().map(|each| each.entry(&preparer, bounded)).collect();
@@ -117,7 +146,7 @@ pub fn run(run: Run) -> Result<(), Failure> {
     let any_failed = pipelines.iter().any(|entry| entry.state().0 == State::Failed);
     if !in_time {
         // Threads that did not end would keep the process; what is committed is safe.
-        tracing::warn!("some pipelines did not stop in time: their last epoch is not committed");
+        tracing::warn!("ended before all pipelines had stopped: their last epoch may not be committed");
         std::process::exit(i32::from(bounded && any_failed));
     }
     runtime.shutdown_background();
@@ -141,6 +170,21 @@ struct Looked {
     kept: Option<Kept>,
     prepared: Option<Prepared>,
     waits_for: Option<String>,
+}
+
+/// The preflight; `None` where a signal came first: a registry may take long to answer.
+async fn preflight_or_signal(
+    preparer: Preparer,
+    data_dir: DataDir,
+    signals: &mut Signals,
+) -> Result<Option<(Preparer, DataDir, Vec<Looked>)>, Failure> {
+    let looking = tokio::task::spawn_blocking(move || {
+        preflight(&preparer, &data_dir).map(|looked| (preparer, data_dir, looked))
+    });
+    tokio::select! {
+        looked = looking => looked.map_err(|error| failed(&error))?.map(Some),
+        () = signals.next() => Ok(None),
+    }
 }
 
 /// Plans every pipeline whose schema is known already, against the state that is kept of it.
@@ -227,6 +271,19 @@ impl Signals {
             _ = self.interrupt.recv() => {}
         }
     }
+
+    /// The next one, those within `pause` from now left out.
+    async fn next_after(&mut self, pause: Duration) {
+        let end = tokio::time::sleep(pause);
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                () = &mut end => break,
+                () = self.next() => {}
+            }
+        }
+        self.next().await;
+    }
 }
 
 /// Serves until a signal or, in a bounded run, until all pipelines are done. Whether everything
@@ -268,6 +325,6 @@ async fn until_stopped(
     };
     tokio::select! {
         stopped = tokio::time::timeout(STOP_MAX, stopped) => stopped.is_ok(),
-        () = signals.next() => false,
+        () = signals.next_after(SAME_SIGNAL) => false,
     }
 }

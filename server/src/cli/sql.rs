@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::ipc::reader::StreamReader;
 use arrow::record_batch::RecordBatch;
+use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use weir_api::Problem;
 use weir_connectors::chain;
 use weir_connectors::kafka::topic_of;
@@ -84,7 +85,10 @@ fn online(server: &str, query: &str, format: Chosen, out: &mut dyn Write) -> Res
         Chosen::Csv => Format::Csv,
     };
     let url = format!("{}/api/v1/sql", server.trim_end_matches('/'));
-    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    // A proxy in front of a server may speak TLS.
+    let tls =
+        TlsConfig::builder().provider(TlsProvider::NativeTls).root_certs(RootCerts::PlatformVerifier).build();
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).tls_config(tls).build().new_agent();
     let sent = agent
         .post(&url)
         .header("accept", format.media_type())

@@ -111,6 +111,7 @@ impl Stopper {
 fn bring_up(task: Task, shared: &Shared, stop: &Stop) {
     let Task { entry, observer, kept, mut prepared } = task;
     let mut retry = Retry::new();
+    let mut logged: Option<String> = None;
     loop {
         let tried = match prepared.take() {
             Some(prepared) => Ok(prepared),
@@ -144,7 +145,11 @@ fn bring_up(task: Task, shared: &Shared, stop: &Stop) {
                 entry.wait_for(why);
                 // As shown: without values from the environment.
                 let waits_for = entry.trouble().unwrap_or_default();
-                tracing::info!(pipeline = entry.name(), waits_for, "pipeline waits");
+                // Once for each reason, however long it lasts.
+                if logged.as_ref() != Some(&waits_for) {
+                    tracing::info!(pipeline = entry.name(), waits_for, "pipeline waits");
+                    logged = Some(waits_for);
+                }
             }
         }
         if retry.wait(stop) {

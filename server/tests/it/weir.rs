@@ -77,10 +77,26 @@ impl Running {
     /// Sends SIGTERM and waits for the end: exit code, and how long it took.
     pub(crate) fn terminate(mut self) -> (Option<i32>, Duration) {
         let started = Instant::now();
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal();
         let status = self.child.wait().unwrap();
         (status.code(), started.elapsed())
+    }
+
+    /// Sends SIGTERM twice, the second one once the first has been noticed, and waits for the end:
+    /// exit code and all that was said.
+    pub(crate) fn terminate_twice(mut self) -> (Option<i32>, String) {
+        self.signal();
+        self.wait_for("stopping");
+        // It may have ended by now.
+        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).output().unwrap();
+        let status = self.child.wait().unwrap();
+        self.seen.extend(self.lines.iter());
+        (status.code(), self.seen.join("\n"))
+    }
+
+    fn signal(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     }
 }
 
