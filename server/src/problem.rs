@@ -178,6 +178,7 @@ mod tests {
         let names = ["revenue", "orders", "clicks"];
         assert_eq!(nearest("revenu", names), Some("revenue"));
         assert_eq!(nearest("Ordres", names), Some("orders"));
+        assert_eq!(nearest("titel", ["title"]), Some("title"), "swapped letters are one mistake");
         assert_eq!(nearest("customers", names), None);
         assert_eq!(nearest("", names), None);
     }

@@ -27,22 +27,27 @@ pub(super) fn listed(names: &[&str]) -> String {
     text
 }
 
-/// Characters to insert, delete or replace to turn one name into the other (Levenshtein). Costs the product
-/// of their lengths.
+/// Characters to insert, delete, replace or swap with their neighbour to turn one name into the other
+/// (optimal string alignment). Costs the product of their lengths.
 #[must_use]
 pub fn edit_distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, left_char) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, right_char) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(left_char != *right_char);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=right.len()).collect();
+    for i in 0..left.len() {
+        let mut row = Vec::with_capacity(right.len() + 1);
+        row.push(i + 1);
+        for j in 0..right.len() {
+            let replaced = above[j] + usize::from(left[i] != right[j]);
+            let mut least = replaced.min(row[j] + 1).min(above[j + 1] + 1);
+            if 0 < i && 0 < j && left[i] == right[j - 1] && left[i - 1] == right[j] {
+                least = least.min(before[j - 1] + 1);
+            }
+            row.push(least);
         }
+        before = std::mem::replace(&mut above, row);
     }
-    row[right.len()]
+    above[right.len()]
 }
 
 /// The first characters: names in SQL text may be of any length.
@@ -65,8 +70,9 @@ mod tests {
     }
 
     #[test]
-    fn distance_counts_insertions_deletions_and_replacements() {
+    fn distance_counts_insertions_deletions_replacements_and_swaps() {
         assert_eq!(edit_distance("", "abc"), 3);
         assert_eq!(edit_distance("kitten", "sitting"), 3);
+        assert_eq!(edit_distance("topci", "topic"), 1);
     }
 }

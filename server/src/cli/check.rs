@@ -9,24 +9,33 @@ use weir_engine::dataflow::plan::Plan;
 use weir_schemas::registry::{Registered, SubjectVersion};
 use weir_schemas::{RegistryError, SchemaId, SchemaRegistry, SchemaText};
 
-use super::{Failure, load, talk};
+use super::{Failure, environment, load, talk};
 use crate::pipeline::{Connections, Outcome, Preparer, cores};
 use crate::project::{Code, Problems, Project, did_you_mean};
+
+/// Of a pipeline's SQL that names a table which the project does not have.
+const UNKNOWN_TABLE: &str = "E0203";
 
 /// Tells all that is wrong with the project in `dir`.
 ///
 /// # Errors
 /// The mistakes, or what could not be asked.
 pub(super) fn check(dir: &Path, offline: bool) -> Result<(), Failure> {
-    let project = Arc::new(load(dir)?);
-    let connections = if offline {
-        let nobody: Arc<dyn SchemaRegistry> = Arc::new(Nobody);
-        Connections::with_registry(&project, &nobody)
-    } else {
-        Connections::new(&project)?
+    let (project, mut problems) = Project::read(dir, &environment)?;
+    // What could be read is looked at all the same: all mistakes are told at once.
+    let is_whole = problems.is_empty();
+    let project = Arc::new(project);
+    let nobody: Arc<dyn SchemaRegistry> = Arc::new(Nobody);
+    let connections = match Connections::new(&project) {
+        Ok(connections) if !offline => connections,
+        Ok(_) => Connections::with_registry(&project, &nobody),
+        Err(wrong) => {
+            problems.extend(wrong);
+            Connections::with_registry(&project, &nobody)
+        }
     };
     let preparer = Preparer::new(Arc::clone(&project), connections);
-    let (mut problems, mut unchecked) = (Problems::default(), Vec::new());
+    let mut unchecked = Vec::new();
     for name in project.sources.keys() {
         match preparer.check_source(name) {
             Outcome::Ready(()) => {}
@@ -39,11 +48,15 @@ pub(super) fn check(dir: &Path, offline: bool) -> Result<(), Failure> {
         match preparer.prepare(name, None) {
             Outcome::Ready(prepared) => drop(plans.insert(name.as_str(), prepared.plan)),
             Outcome::Waiting(why) => unchecked.push(format!("pipelines/{name}.yaml: unchecked: {why}\n")),
-            Outcome::Wrong(wrong) => problems.extend(wrong),
+            // A table may be missing because its source's file is wrong.
+            Outcome::Wrong(wrong) => problems.extend(wrong.without(UNKNOWN_TABLE, !is_whole)),
         }
     }
     problems.extend(check_panels(&project, &plans));
-    talk(&unchecked.concat());
+    // Of a project with mistakes, what needs a wrong file is not unchecked but waits for its repair.
+    if is_whole {
+        talk(&unchecked.concat());
+    }
     if !problems.is_empty() {
         return Err(problems.into());
     }

@@ -87,7 +87,12 @@ fn not_yet(what: &str) -> Failure {
 
 /// Reads a project, with the process's environment.
 pub(crate) fn load(dir: &Path) -> Result<Project, Failure> {
-    Ok(Project::load(dir, &|name| std::env::var(name).ok())?)
+    Ok(Project::load(dir, &environment)?)
+}
+
+/// A variable of the process's environment.
+pub(crate) fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Writes to stderr. Whoever closed it does not want to know.

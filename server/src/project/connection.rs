@@ -84,6 +84,10 @@ fn connection(sheet: &mut Sheet<'_>, at: Pos, node: &Node) -> Option<Connection>
     fields.finish();
     kind?;
     let servers = servers?;
+    if servers.as_str().split(',').any(|server| server.trim().is_empty()) {
+        sheet.bad_value("\"bootstrap_servers\"", &servers, "one host:port or several, with commas between");
+        return None;
+    }
     let properties: Option<Vec<_>> = properties;
     let bootstrap_servers = opaque(&servers);
     Some(Connection { bootstrap_servers, registry: registry?, properties: properties?, at })

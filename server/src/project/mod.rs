@@ -65,6 +65,15 @@ impl Project {
     /// # Errors
     /// All mistakes at once. Fix the files.
     pub fn load(dir: &Path, env: Env<'_>) -> Result<Self, Problems> {
+        let (project, problems) = Self::read(dir, env)?;
+        problems.or(project)
+    }
+
+    /// Reads what can be read of the project in `dir`, and what is wrong with the rest.
+    ///
+    /// # Errors
+    /// There is no such folder.
+    pub fn read(dir: &Path, env: Env<'_>) -> Result<(Self, Problems), Problems> {
         let mut reading = Reading { env, problems: Problems::default(), redactor: Redactor::default() };
         if !dir.is_dir() {
             let message = format!("there is no folder \"{}\"", dir.display());
@@ -101,7 +110,7 @@ impl Project {
             problems.push(ROOT_FILE, Pos::START, Code::BadName, message);
         }
         let (dir, connections) = (dir.to_owned(), root.connections);
-        problems.or(Self { name, dir, connections, sources, pipelines, dashboards, redactor })
+        Ok((Self { name, dir, connections, sources, pipelines, dashboards, redactor }, problems))
     }
 }
 

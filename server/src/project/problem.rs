@@ -61,6 +61,12 @@ impl Problems {
         self.0.extend(other.0);
     }
 
+    /// Those that are not of `code`, if `drop`; else all.
+    pub(crate) fn without(mut self, code: &str, drop: bool) -> Self {
+        self.0.retain(|problem| !drop || problem.code != code);
+        self
+    }
+
     /// `value` if nothing is wrong.
     pub(crate) fn or<T>(self, value: T) -> Result<T, Self> {
         if self.is_empty() { Ok(value) } else { Err(self) }

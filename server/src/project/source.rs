@@ -94,13 +94,22 @@ fn is_topic(name: &str) -> bool {
     !name.is_empty() && name.len() <= 249 && name != "." && name != ".." && name.chars().all(legal)
 }
 
+const SCHEMA_FORMS: &str = "it is latest, { subject: s, version: 3 } or { file: orders.avsc }";
+
 /// `latest`, `{ subject, version }` or `{ file }`. `None` is a mistake, or the topic is missing.
 fn schema(fields: &mut Fields<'_, '_>, topic: Option<&str>, dir: &Path) -> Option<SchemaChoice> {
     let latest = || topic.map(|topic| SchemaChoice::Latest { subject: format!("{topic}-value") });
     let Some(node) = fields.node("schema") else { return latest() };
     match &node.value {
         Value::Map(_) => schema_map(fields.sheet, node, dir),
-        _ => fields.choice("schema", &[("latest", ())]).and_then(|()| latest()),
+        _ => {
+            let text = fields.text("schema")?;
+            if text.as_str() == "latest" {
+                return latest();
+            }
+            fields.sheet.bad_value("\"schema\"", &text, SCHEMA_FORMS);
+            None
+        }
     }
 }
 
@@ -126,7 +135,7 @@ fn schema_map(sheet: &mut Sheet<'_>, node: &Node, dir: &Path) -> Option<SchemaCh
         },
         (None, None) if fields.node("subject").is_some() || fields.node("file").is_some() => None,
         _ => {
-            let message = "\"schema\" is latest, { subject: s, version: 3 } or { file: orders.avsc }";
+            let message = format!("\"schema\" can't be this map: {SCHEMA_FORMS}");
             fields.sheet.problem(fields.at, Code::WrongType, message);
             None
         }

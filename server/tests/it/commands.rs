@@ -72,6 +72,70 @@ fn check_tells_mistakes_in_sql_sources_and_panels_where_they_stand() {
 }
 
 #[test]
+fn check_tells_mistakes_in_sql_beside_those_in_yaml() {
+    let dir = project(&[
+        ("sources/clicks.yaml", "connection: shop\ntopic: c\nschema: 5\n"),
+        ("pipelines/wrong.yaml", "sql: SELECT contry FROM orders\n"),
+        ("pipelines/other.yaml", "sql: SELECT a FROM clicks\n"),
+        ("dashboards/d.yaml", "titel: D\n"),
+    ]);
+    let (code, stdout, stderr) = outcome(&weir(&["check", text(dir.path())]));
+    assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+    expect![[r#"
+        dashboards/d.yaml:1:1: error: unknown key "titel", did you mean "title"? [E0102]
+        dashboards/d.yaml:1:1: error: a dashboard needs the key "panels" [E0103]
+        dashboards/d.yaml:1:1: error: a dashboard needs the key "title" [E0103]
+        pipelines/wrong.yaml:1:13: error: unknown column "contry" [E0204]
+          hint: did you mean "country"?
+        sources/clicks.yaml:3:9: error: "schema" can't be "5": it is latest, { subject: s, version: 3 } or { file: orders.avsc } [E0105]
+    "#]].assert_eq(&stderr);
+}
+
+#[test]
+fn two_signals_at_once_are_one() {
+    let dir = project(&[]);
+    let mut run = Running::start(command(&["run", text(dir.path()), "--listen", "127.0.0.1:0"]));
+    run.wait_for("pipeline waits");
+    let (code, seen) = run.terminate_twice();
+    assert_eq!(code, Some(0));
+    assert!(seen.contains("pipeline stopped"), "{seen}");
+}
+
+#[test]
+fn a_signal_ends_a_start_that_waits_for_the_registry() {
+    // It takes connections, and never answers.
+    let registry = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", registry.local_addr().unwrap());
+    let root = format!(
+        "connections:\n  shop: {{ type: kafka, bootstrap_servers: '127.0.0.1:1', schema_registry: {{ url: '{url}' }} }}\n"
+    );
+    let orders = "connection: shop\ntopic: orders\nevent_time: at\n";
+    let dir = project(&[("weir.yaml", &format!("project: shop\n{root}")), ("sources/orders.yaml", orders)]);
+    let run = Running::start(command(&["run", text(dir.path()), "--listen", "127.0.0.1:0"]));
+    let asked = registry.accept().unwrap();
+    let (code, elapsed) = run.terminate();
+    assert_eq!(code, Some(0));
+    assert!(elapsed.as_secs() < 3, "{elapsed:?}");
+    drop(asked);
+}
+
+#[test]
+fn hosts_and_origins_that_no_request_could_name_are_refused() {
+    let dir = project(&[]);
+    for (flag, value) in [
+        ("--allow-host", ""),
+        ("--allow-host", "*"),
+        ("--allow-host", "http://weir"),
+        ("--allow-origin", "wiki.example.com"),
+        ("--allow-origin", "https://wiki.example.com/page"),
+    ] {
+        let (code, _, stderr) = outcome(&weir(&["run", text(dir.path()), flag, value]));
+        assert_eq!(code, 2, "{flag} {value}: {stderr}");
+        assert!(stderr.contains(&format!("{flag} \"{value}\" is not")), "{stderr}");
+    }
+}
+
+#[test]
 fn check_names_what_it_could_not_ask() {
     let dir = project(&[("sources/orders.yaml", "connection: shop\ntopic: orders\nevent_time: at\n")]);
     let (code, _, stderr) = outcome(&weir(&["check", text(dir.path())]));
