@@ -8,7 +8,7 @@
 //!   (of a group's row only: other payloads are the test's own bytes);
 //! - `DESCRIBE`: the result table's columns: name, type, nullable, position in the key.
 //!
-//! Column types: `I` integers, `R` floats, `D` decimals, `T` text, `B` booleans, `P` points in time.
+//! Column types: `I` integers, `R` floats to 12 digits, `D` decimals, `T` text, `B` booleans, `P` points in time.
 //! `UPDATE_EXPECT=1` rewrites what is expected: read the difference before you believe it.
 
 mod tables;
@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
 use sqllogictest::{
     ColumnType, DB, DBOutput, ExpectedError, QueryExpect, Record, Runner, StatementExpect,
@@ -162,11 +162,26 @@ struct Answer {
 
 /// Sorted as text: groups have no order.
 fn rows_of(batch: &RecordBatch) -> Answer {
-    let types = batch.columns().iter().map(|column| Kind::of(column.data_type())).collect();
-    let row = |row| batch.columns().iter().map(|column| text(column, row)).collect();
+    let types: Vec<Kind> = batch.columns().iter().map(|column| Kind::of(column.data_type())).collect();
+    let value = |(column, kind): (&ArrayRef, &Kind), row| match (text(column, row), kind) {
+        (value, Kind::Float) => rounded(value),
+        (value, _) => value,
+    };
+    let row = |row| batch.columns().iter().zip(&types).map(|column| value(column, row)).collect();
     let mut rows: Vec<Vec<String>> = (0..batch.num_rows()).map(row).collect();
     rows.sort();
     Answer { types, rows }
+}
+
+/// A floating-point number to 12 digits: in which order partial sums are added is not the query's.
+fn rounded(value: String) -> String {
+    match value.parse::<f64>() {
+        Ok(number) if number.is_finite() => {
+            let number: f64 = format!("{number:.11e}").parse().expect("a number just written");
+            format!("{number:?}")
+        }
+        _ => value,
+    }
 }
 
 fn dead_letters(outcome: &Outcome) -> Answer {
