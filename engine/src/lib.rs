@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Source ──► decode ──► stateless ──► partial ──► exchange ──► window ──► commit ──► result table
-//! (connector.rs)        (operator/)   (operator/) (dataflow/)  (operator/) (state/)   (result/)
+//! (connector/)         (operator/)   (operator/) (dataflow/)  (operator/) (state/)   (result/)
 //! ```
 //!
 //! The engine has never heard of Kafka, Avro or HTTP: data enters through the traits of
