@@ -40,11 +40,6 @@ pub(super) async fn pipeline(
     })
 }
 
-/// `poll` comes with the dashboard.
-pub(super) async fn poll() -> Fault {
-    Fault::new(Code::NotFound, "poll is not supported yet").hint("use /api/v1/stream")
-}
-
 /// All dashboards.
 pub(super) async fn dashboards(State(app): State<Arc<AppState>>) -> Result<Response, Fault> {
     let entry = |(name, dashboard): &(String, weir_api::Dashboard)| DashboardEntry {

@@ -63,7 +63,7 @@ fn router(app: Arc<AppState>) -> Router {
         .route("/api/v1/pipelines", get(api::pipelines))
         .route("/api/v1/pipelines/{name}", get(api::pipeline))
         .route("/api/v1/stream", get(stream::stream))
-        .route("/api/v1/poll", get(api::poll))
+        .route("/api/v1/poll", get(stream::poll))
         .route("/api/v1/dashboards", get(api::dashboards))
         .route("/api/v1/dashboards/{name}", get(api::dashboard))
         .route("/healthz", get(probes::healthz))

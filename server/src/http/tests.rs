@@ -271,7 +271,9 @@ async fn every_refusal_is_a_problem() {
         (404, server.get("/%2e%2e/Cargo.toml").await),
         (404, server.get("/api/v1/pipelines/revenu").await),
         (404, server.get("/api/v1/dashboards/x").await),
-        (404, server.get("/api/v1/poll?table=revenue").await),
+        (404, server.get("/api/v1/poll?table=nothing").await),
+        (400, server.get("/api/v1/poll?table=revenue&wait=61s").await),
+        (400, server.get("/api/v1/stream?table=revenue&wait=1s").await),
         (404, server.get("/api/v1/stream?table=x").await),
         (400, server.get("/api/v1/stream?tabel=x").await),
         (400, server.get("/api/v1/stream?table=revenue&last=soon").await),
@@ -408,6 +410,48 @@ async fn stream_sends_snapshot_and_status_and_ends_at_shutdown() {
     let mut rest = Vec::new();
     let ended = timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await.expect("in time");
     assert!(ended.is_ok_and(|_| rest.ends_with(b"0\r\n\r\n")), "the stream ends in order");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn poll_waits_for_what_is_new_and_goes_on_behind_it() {
+    let server = Server::start().await;
+    let poll = async |after: &str, wait: &str| {
+        let after = if after.is_empty() { String::new() } else { format!("&after={after}") };
+        let answer = server.get(&format!("/api/v1/poll?table=revenue&wait={wait}{after}")).await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+        serde_json::from_slice::<weir_api::PollResponse>(&answer.body).expect("the documented shape")
+    };
+    let mut last = poll("", "0s").await;
+    assert!(
+        matches!(&last.events.last().unwrap().event, weir_api::Event::Snapshot(table) if table.epoch == 812)
+    );
+    // Until the statuses stay the same.
+    loop {
+        let next = poll(&last.id, "3s").await;
+        if next.events.is_empty() {
+            assert_eq!(next.id, last.id, "nothing new, same id");
+            break;
+        }
+        last = next;
+    }
+    let waiting = poll(&last.id, "30s");
+    let publishing = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let row = (1_795_348_800_001, "DE".to_owned(), 9, true);
+        crate::stream::publish_for_test(&server.hub, "revenue", 813, &[row]);
+    };
+    let (next, ()) = tokio::join!(waiting, publishing);
+    let weir_api::Event::Delta(delta) = &next.events.last().unwrap().event else { panic!("{next:?}") };
+    assert_eq!((delta.epoch, delta.upserts.len()), (813, 1));
+    assert_eq!(next.events.last().unwrap().id, next.id);
+    let request = format!(
+        "GET /api/v1/stream?table=revenue HTTP/1.1\r\nhost: {}\r\nlast-event-id: {}\r\n\r\n",
+        server.address, last.id
+    );
+    let mut stream = server.send(&request).await;
+    let (_, text) = read_until(&mut stream, &["event: delta\nid: ", "\"epoch\":813"]).await;
+    assert!(!text.contains("event: snapshot"), "a stream goes on where a poll ended: {text}");
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

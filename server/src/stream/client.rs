@@ -54,7 +54,16 @@ pub struct Client {
     pieces: VecDeque<Bytes>,
     /// Statuses of the last sample that are not sent yet.
     waiting: VecDeque<Bytes>,
+    /// The version of the statuses that the client has, or that are waiting.
+    statuses_seen: u64,
     silent_until: Instant,
+}
+
+/// One event.
+pub(super) struct Event {
+    pub(super) name: &'static str,
+    pub(super) id: Position,
+    pub(super) data: Bytes,
 }
 
 struct Followed {
@@ -82,7 +91,7 @@ enum Work {
 }
 
 impl Hub {
-    /// Begins a stream.
+    /// Begins a stream, or a poll.
     ///
     /// # Errors
     /// [`Code::NotFound`] for a table that does not exist, [`Code::TooManyStreams`],
@@ -108,9 +117,9 @@ impl Hub {
         self.metrics.stream_clients(1);
         let place = Place { hub: self.clone(), _permit: permit };
         let resumed = wanted.after.as_deref().and_then(Position::parse);
-        let mut sequence = 0;
+        let (mut sequence, mut statuses_seen) = (0, 0);
         if let Some(position) = resumed.filter(|position| position.process == self.process) {
-            sequence = position.sequence;
+            (sequence, statuses_seen) = (position.sequence, position.statuses);
             for followed in tables.iter_mut().filter(|_| position.last_ms == wanted.last_ms) {
                 followed.epoch = position.epochs.get(&followed.table.number).copied();
             }
@@ -129,6 +138,7 @@ impl Hub {
             // At once, so that the client knows that the stream is open.
             pieces: VecDeque::from([Bytes::from_static(b"retry: 1000\n\n")]),
             waiting: VecDeque::new(),
+            statuses_seen,
             silent_until: Instant::now() + SILENCE,
             hub: self.clone(),
         })
@@ -156,28 +166,62 @@ impl Client {
                 return None;
             }
             if self.statuses.has_changed().unwrap_or(false) {
-                self.waiting = self.statuses.borrow_and_update().iter().cloned().collect();
+                self.take_statuses();
             }
-            if let Some(status) = self.waiting.pop_front() {
-                self.send("status", status);
+            if let Some(Event { name, id, data }) = self.event().await {
+                // In pieces, so that its data is shared with other clients.
+                self.pieces.push_back(format!("event: {name}\nid: {id}\ndata: ").into());
+                self.pieces.push_back(data);
+                self.pieces.push_back(Bytes::from_static(b"\n\n"));
                 continue;
             }
-            self.changed.mark_unchanged();
-            if self.next_event().await {
-                continue;
-            }
-            let closing = self.closing.changed();
+            let silent_until = self.silent_until;
             tokio::select! {
-                _ = self.changed.changed(), if !self.tables.is_empty() => {}
-                _ = self.statuses.changed() => self.statuses.mark_changed(),
-                _ = closing => {}
-                () = sleep_until(self.silent_until) => self.pieces.push_back(Bytes::from_static(b":\n\n")),
+                () = self.changed() => {}
+                () = sleep_until(silent_until) => self.pieces.push_back(Bytes::from_static(b":\n\n")),
             }
         }
     }
 
-    /// Makes the next event of a table; false if no table has one.
-    async fn next_event(&mut self) -> bool {
+    /// Takes over the newest statuses, to be sent.
+    fn take_statuses(&mut self) {
+        let statuses = self.statuses.borrow_and_update().clone();
+        self.waiting = statuses.data.iter().cloned().collect();
+        self.statuses_seen = statuses.version;
+    }
+
+    /// Takes over the newest statuses if they say something else than those the client has.
+    pub(super) fn take_new_statuses(&mut self) {
+        if self.statuses_seen != self.statuses.borrow_and_update().version {
+            self.take_statuses();
+        }
+    }
+
+    /// Whether the server shuts down.
+    pub(super) fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    /// Waits until there may be an event, or the server shuts down.
+    pub(super) async fn changed(&mut self) {
+        tokio::select! {
+            _ = self.changed.changed(), if !self.tables.is_empty() => {}
+            _ = self.statuses.changed() => self.statuses.mark_changed(),
+            _ = self.closing.changed() => {}
+        }
+    }
+
+    /// The next event, if there is one.
+    pub(super) async fn event(&mut self) -> Option<Event> {
+        if let Some(status) = self.waiting.pop_front() {
+            return Some(self.sent("status", status));
+        }
+        self.changed.mark_unchanged();
+        self.table_event().await
+    }
+
+    /// The next event of a table; `None` if no table has one.
+    async fn table_event(&mut self) -> Option<Event> {
         for step in 0..self.tables.len() {
             let at = (self.turn + step) % self.tables.len();
             let followed = &self.tables[at];
@@ -193,44 +237,47 @@ impl Client {
                 Since::Snapshot(table) => Work::Snapshot(table),
             };
             self.turn = at + 1;
-            if self.perform(at, work).await {
-                return true;
+            if let Some(event) = self.perform(at, work).await {
+                return Some(event);
             }
         }
-        false
+        None
     }
 
-    /// Encodes and queues an event for the table at `at`. False if that failed: it is tried again
-    /// at the next commit.
-    async fn perform(&mut self, at: usize, work: Work) -> bool {
+    /// Encodes an event of the table at `at`. `None` if that failed: it is tried again at the next
+    /// commit.
+    async fn perform(&mut self, at: usize, work: Work) -> Option<Event> {
         let table = self.tables[at].table.clone();
         let last_ms = self.last_ms;
         let merged = match &work {
             Work::Delta(epochs) => epochs.len() as u64 - 1,
             Work::Snapshot(_) => 0,
         };
-        let Some(encoded) = encode(&self.hub, table, work, last_ms).await else { return false };
+        let encoded = encode(&self.hub, table, work, last_ms).await?;
         if encoded.name == "delta" && 0 < merged {
             self.hub.metrics.conflated(&self.tables[at].table.name, merged);
         }
         self.tables[at].epoch = Some(encoded.epoch);
-        self.send(encoded.name, encoded.data);
-        true
+        Some(self.sent(encoded.name, encoded.data))
     }
 
-    /// Queues an event in pieces, so that its data is shared with other clients.
-    fn send(&mut self, name: &str, data: Bytes) {
+    /// An event that the client gets next, with the id behind it.
+    fn sent(&mut self, name: &'static str, data: Bytes) -> Event {
         self.sequence += 1;
+        Event { name, id: self.position(), data }
+    }
+
+    /// Where the client stands.
+    pub(super) fn position(&self) -> Position {
         let have = |followed: &Followed| followed.epoch.map(|epoch| (followed.table.number, epoch));
-        let position = Position {
+        Position {
             process: self.hub.process,
             sequence: self.sequence,
+            // Until all of them are sent, the client has to get them again.
+            statuses: if self.waiting.is_empty() { self.statuses_seen } else { 0 },
             last_ms: self.last_ms,
             epochs: self.tables.iter().filter_map(have).collect(),
-        };
-        self.pieces.push_back(format!("event: {name}\nid: {position}\ndata: ").into());
-        self.pieces.push_back(data);
-        self.pieces.push_back(Bytes::from_static(b"\n\n"));
+        }
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Position {
     pub(super) process: u64,
     /// Events sent so far.
     pub(super) sequence: u64,
+    /// The version of the statuses that the client has; 0: none.
+    pub(super) statuses: u64,
     /// The client's `last`, in milliseconds: with another one it needs other rows.
     pub(super) last_ms: Option<i64>,
     /// By table number: the epoch that the client has.
@@ -23,7 +25,7 @@ pub(super) struct Position {
 
 impl Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:x}-{:x}-", self.process, self.sequence)?;
+        write!(f, "{:x}-{:x}-{:x}-", self.process, self.sequence, self.statuses)?;
         if let Some(last_ms) = self.last_ms {
             write!(f, "{last_ms:x}")?;
         }
@@ -41,6 +43,7 @@ impl Position {
         let mut parts = id.split('-');
         let process = hex(parts.next()?)?;
         let sequence = hex(parts.next()?)?;
+        let statuses = hex(parts.next()?)?;
         let last_ms = match parts.next()? {
             "" => None,
             last => Some(i64::from_str_radix(last, 16).ok()?),
@@ -50,7 +53,7 @@ impl Position {
             let (table, epoch) = entry.split_once('.')?;
             epochs.insert(u32::from_str_radix(table, 16).ok()?, hex(epoch)?);
         }
-        parts.next().is_none().then_some(Self { process, sequence, last_ms, epochs })
+        parts.next().is_none().then_some(Self { process, sequence, statuses, last_ms, epochs })
     }
 }
 
@@ -65,10 +68,11 @@ mod tests {
         fn id_reads_back(
             process: u64,
             sequence: u64,
+            statuses: u64,
             last_ms in proptest::option::of(0..i64::MAX),
             epochs in proptest::collection::btree_map(any::<u32>(), any::<u64>(), 0..5),
         ) {
-            let position = Position { process, sequence, last_ms, epochs };
+            let position = Position { process, sequence, statuses, last_ms, epochs };
             prop_assert_eq!(Position::parse(&position.to_string()), Some(position));
         }
 

@@ -1,4 +1,5 @@
-//! Committed epochs to browsers: server-sent events, one stream per client for many tables.
+//! Committed epochs to browsers: server-sent events, one stream per client for many tables; and the
+//! same events, with the same ids, for clients that poll.
 //!
 //! ```text
 //! commit thread ─► Table (ring of the last epochs) ◄─ asks ─ Client ◄─ polls ─ socket with room
@@ -17,6 +18,7 @@
 mod client;
 mod event;
 mod id;
+mod poll;
 mod rows;
 mod status;
 mod table;
@@ -26,6 +28,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use tokio::sync::{Semaphore, watch};
 use weir_engine::dataflow::plan::Plan;
 
@@ -95,6 +98,14 @@ impl Hub {
     /// Samples the pipelines once a second for `status` events, until [`Self::close`].
     pub async fn sample(self: Arc<Self>, catalog: Arc<dyn Catalog>) {
         status::sample(&self, catalog.as_ref()).await;
+    }
+
+    /// Makes a sample of all pipelines known to the clients.
+    fn sampled(&self, data: Vec<Bytes>) {
+        self.statuses.send_modify(|statuses| {
+            let version = statuses.version + u64::from(statuses.data != data);
+            *statuses = Arc::new(Statuses { version, data });
+        });
     }
 
     /// Publishes an epoch committed `now`. `pipeline` may have no table: then only its metrics count.

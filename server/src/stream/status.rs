@@ -14,8 +14,14 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Samples that a rate is taken over: long enough to smooth epochs, short enough to see a stall.
 const SAMPLES: usize = 4;
 
-/// The `data:` of the newest status of each pipeline; empty before the first sample.
-pub(super) type Statuses = Vec<Bytes>;
+/// The newest status of each pipeline.
+#[derive(Debug, Default)]
+pub(super) struct Statuses {
+    /// Grows when a sample says something else than the one before; 0 before the first.
+    pub(super) version: u64,
+    /// The `data:` of each.
+    pub(super) data: Vec<Bytes>,
+}
 
 /// Records read by a pipeline at some moments, newest last.
 #[derive(Debug, Default)]
@@ -58,8 +64,8 @@ pub(super) async fn sample(hub: &Hub, catalog: &dyn Catalog) {
             let rate = rates.entry(view.name.clone()).or_default().add(now, view.live.records_total);
             serde_json::to_vec(&status(view, rate)).map(Bytes::from).unwrap_or_default()
         };
-        let statuses: Statuses = views.iter().map(status).collect();
-        hub.statuses.send_replace(statuses.into());
+        let data: Vec<Bytes> = views.iter().map(status).collect();
+        hub.sampled(data);
     }
 }
 

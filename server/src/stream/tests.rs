@@ -29,6 +29,8 @@ enum Step {
     Read(usize),
     /// It loses its connection, perhaps in the middle of an event, and comes back.
     Reconnect,
+    /// It polls once, and then comes back to a stream.
+    Poll,
     /// It reads until it has everything.
     CatchUp,
 }
@@ -48,7 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
             skipped,
             wait_s,
         });
-    prop_oneof![6 => commit, 3 => (1..9_usize).prop_map(Step::Read), 1 => Just(Step::Reconnect), 2 => Just(Step::CatchUp)]
+    prop_oneof![6 => commit, 3 => (1..9_usize).prop_map(Step::Read), 1 => Just(Step::Reconnect), 1 => Just(Step::Poll), 2 => Just(Step::CatchUp)]
 }
 
 type Rows = BTreeMap<(i64, String), (i64, bool)>;
@@ -166,6 +168,17 @@ impl Browser {
         }
     }
 
+    fn polled(&mut self, answer: &[u8], model: &Model, last_ms: Option<i64>) {
+        let answer: weir_api::PollResponse = serde_json::from_slice(answer).expect("the documented shape");
+        for weir_api::PollEvent { id, event } in &answer.events {
+            let data = event.data().expect("JSON");
+            self.event(&format!("event: {}\nid: {id}\ndata: {data}", event.name()), model, last_ms);
+        }
+        let last = answer.events.last().map(|event| &event.id).or(self.id.as_ref());
+        assert!(last.is_none_or(|last| *last == answer.id), "{answer:?}");
+        self.id = Some(answer.id);
+    }
+
     fn event(&mut self, block: &str, model: &Model, last_ms: Option<i64>) {
         let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name).map(str::to_owned));
         let (Some(name), Some(id), Some(data)) = (field("event: "), field("id: "), field("data: ")) else {
@@ -262,6 +275,15 @@ fn run(steps: &[Step], keyed: bool, last_ms: Option<i64>) -> Browser {
                 Step::Reconnect => {
                     browser.buffer.clear();
                     drop(client);
+                    client = hub.subscribe(catalog.as_ref(), wanted(browser.id.clone())).expect("a table");
+                }
+                Step::Poll => {
+                    browser.buffer.clear();
+                    let polled =
+                        hub.subscribe(catalog.as_ref(), wanted(browser.id.clone())).expect("a table");
+                    let answer = polled.poll(browser.id.as_deref(), Duration::ZERO).await;
+                    browser.polled(&answer, &model, last_ms);
+                    assert_eq!(browser.epoch, model.epoch, "a poll takes all there is");
                     client = hub.subscribe(catalog.as_ref(), wanted(browser.id.clone())).expect("a table");
                 }
                 Step::CatchUp => {
