@@ -13,11 +13,13 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
 use crate::connector::{Reason, Source};
+use crate::dataflow::actor::{self, Actor, Next, Sent};
 use crate::dataflow::live::{Shared, lock};
 use crate::dataflow::message::{Event, Part, Report, SourcesPart};
 use crate::facts::{EpochFact, Facts};
@@ -68,6 +70,8 @@ pub struct Committer {
     pub facts: Facts,
     /// The blocks on disk belong to another parallelism; the first epoch replaces them all.
     pub replace_blocks: bool,
+
+    pub state: CommitState,
 }
 
 /// The write failed: the epoch does not exist, the pipeline can't go on.
@@ -78,43 +82,73 @@ pub enum Error {
     State(#[from] crate::state::Error),
 }
 
+/// What changes while the committer runs, beside what it commits.
+#[derive(Default)]
+pub struct CommitState {
+    /// Epochs of which not all parts are there.
+    pending: BTreeMap<Epoch, Pending>,
+    /// The coordinator is to be told of this.
+    unsaid: Option<Event>,
+}
+
 #[derive(Default)]
 struct Pending {
     sources: Option<SourcesPart>,
     outputs: BTreeMap<usize, Output>,
 }
 
-impl Committer {
-    /// Runs until nobody sends parts any more.
-    ///
-    /// # Errors
-    /// The write failed.
-    pub fn run(mut self) -> Result<(), Error> {
-        let mut pending: BTreeMap<Epoch, Pending> = BTreeMap::new();
-        while let Ok(part) = self.parts.recv() {
-            match part {
-                Part::Sources(sources) => {
-                    let epoch = sources.barrier.epoch;
-                    pending.entry(epoch).or_default().sources = Some(sources);
-                }
-                Part::Output { subtask, epoch, output } => {
-                    pending.entry(epoch).or_default().outputs.insert(subtask, output);
-                }
-            }
-            while let Some(first) = pending.first_entry() {
-                if first.get().sources.is_none() || first.get().outputs.len() < self.settings.parallelism {
-                    break;
-                }
-                let whole = first.remove();
-                let sources = whole.sources.expect("checked above");
-                let epoch = sources.barrier.epoch;
-                self.commit(sources, whole.outputs)?;
-                if self.events.send(Event::Committed(epoch)).is_err() {
-                    return Ok(());
+impl Actor for Committer {
+    type Error = Error;
+
+    fn step(&mut self) -> Result<Next, Error> {
+        if let Some(event) = self.state.unsaid.take() {
+            match actor::try_send(&self.events, event) {
+                Sent::Yes => {}
+                Sent::Gone => return Ok(Next::End),
+                Sent::Full(event) => {
+                    self.state.unsaid = Some(event);
+                    return Ok(Next::Blocked);
                 }
             }
         }
-        Ok(())
+        if let Some((sources, outputs)) = self.take_whole() {
+            self.state.unsaid = Some(Event::Committed(sources.barrier.epoch));
+            self.commit(sources, outputs)?;
+            return Ok(Next::Step);
+        }
+        let pending = &mut self.state.pending;
+        match self.parts.try_recv() {
+            Ok(Part::Sources(sources)) => {
+                let epoch = sources.barrier.epoch;
+                pending.entry(epoch).or_default().sources = Some(sources);
+            }
+            Ok(Part::Output { subtask, epoch, output }) => {
+                pending.entry(epoch).or_default().outputs.insert(subtask, output);
+            }
+            Err(TryRecvError::Empty) => return Ok(Next::Wait(None)),
+            Err(TryRecvError::Disconnected) => return Ok(Next::End),
+        }
+        Ok(Next::Step)
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) {
+        actor::wait_for_message(&self.parts, timeout);
+    }
+
+    fn wait_for_room(&mut self) {
+        actor::wait_for_room(&self.events);
+    }
+}
+
+impl Committer {
+    /// The first pending epoch, if all its parts are there.
+    fn take_whole(&mut self) -> Option<(SourcesPart, BTreeMap<usize, Output>)> {
+        let mut first = self.state.pending.first_entry()?;
+        if first.get().outputs.len() < self.settings.parallelism {
+            return None;
+        }
+        let sources = first.get_mut().sources.take()?;
+        Some((sources, first.remove().outputs))
     }
 
     fn commit(&mut self, sources: SourcesPart, outputs: BTreeMap<usize, Output>) -> Result<(), Error> {

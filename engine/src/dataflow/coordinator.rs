@@ -9,15 +9,18 @@
 //! 1. Where nothing was read and no watermark or idleness changed, there is no epoch.
 //! 2. At most `IN_FLIGHT_MAX` epochs are not yet durable; when commits are slower, epochs stretch.
 //! 3. Nothing is read of a topic that was made anew, or from which unread records were deleted.
+//! 4. It takes events whatever it waits for: whoever tells it something never waits for long, and all
+//!    other waiting goes one way, source → window → committer → coordinator.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
 
 use crate::connector::{PartitionInfo, Source, Start, Topology};
+use crate::dataflow::actor::{self, Actor, Next, Sent};
 use crate::dataflow::live::{Shared, State};
 use crate::dataflow::message::{Control, Event, Part, Report, SourcesPart};
 use crate::facts::{Facts, PartitionFact};
@@ -52,11 +55,18 @@ pub struct Coordinator {
 /// What changes while it runs.
 #[derive(Debug, Default)]
 pub struct CoordinatorState {
+    phase: Phase,
+    /// Not yet sent, in order.
+    unsent: VecDeque<Unsent>,
+    /// Somebody no longer reads what is sent: why is among the events, or on its way.
+    gone: bool,
     epoch: Epoch,
     watermark_ms: Option<i64>,
     partitions: BTreeMap<i32, PartitionFact>,
     in_flight: usize,
     stop: bool,
+    /// The epoch being ended is the last one before the stop.
+    last: bool,
     topology: Option<Topology>,
     reports: Vec<Report>,
     full: bool,
@@ -78,70 +88,87 @@ impl CoordinatorState {
     }
 }
 
+/// What the coordinator waits for, beside events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Phase {
+    /// The partitions of the topic.
+    #[default]
+    Topology,
+    /// The end of the epoch's interval, on the monotonic clock.
+    Tick { tick_ns: u64 },
+    /// Fewer epochs in flight, to end one.
+    Room,
+    /// The source subtasks' reports of the epoch that ends.
+    Reports { epoch: Epoch, started_ns: u64 },
+    /// The epochs in flight, to stop.
+    InFlight,
+}
+
+#[derive(Debug)]
+enum Unsent {
+    /// With the source subtask that it is for.
+    Control(usize, Control),
+    Part(Part),
+}
+
 /// Why the pipeline failed, for a person.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Failure(String);
 
+impl Actor for Coordinator {
+    type Error = Failure;
+
+    fn step(&mut self) -> Result<Next, Failure> {
+        match self.events.try_recv() {
+            Ok(event) => return self.hear(event),
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => {
+                return Err(Failure("every thread of the pipeline has ended".to_owned()));
+            }
+        }
+        if self.state.gone {
+            return Ok(Next::Wait(None));
+        }
+        if !self.send() {
+            return Ok(Next::Blocked);
+        }
+        let now_ns = self.clock.monotonic_ns();
+        self.measure(now_ns);
+        match self.state.phase {
+            Phase::Topology => self.begin(now_ns),
+            Phase::Tick { tick_ns } => self.tick(tick_ns, now_ns),
+            Phase::Room if IN_FLIGHT_MAX <= self.state.in_flight => Ok(Next::Wait(None)),
+            Phase::Room => Ok(self.close(now_ns)),
+            Phase::Reports { .. } if self.state.reports.len() < self.controls.len() => Ok(Next::Wait(None)),
+            Phase::Reports { epoch, started_ns } => Ok(self.end_epoch(epoch, started_ns)),
+            Phase::InFlight if 0 < self.state.in_flight => Ok(Next::Wait(None)),
+            Phase::InFlight => Ok(Next::End),
+        }
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) {
+        actor::wait_for_message(&self.events, timeout);
+    }
+
+    fn wait_for_room(&mut self) {
+        let mut select = Select::new();
+        select.recv(&self.events);
+        match self.state.unsent.front() {
+            Some(Unsent::Control(subtask, _)) => {
+                select.send(&self.controls[*subtask]);
+            }
+            Some(Unsent::Part(_)) => {
+                select.send(&self.committer);
+            }
+            None => return,
+        }
+        actor::wait_ready(&mut select, None);
+    }
+}
+
 impl Coordinator {
-    /// Runs until it is told to stop, until a bounded run is done, or until something fails.
-    ///
-    /// # Errors
-    /// The first failure of any thread of the pipeline, or why the topic can't be read.
-    pub fn run(mut self) -> Result<(), Failure> {
-        while self.state.topology.is_none() {
-            if self.state.stop {
-                return Ok(());
-            }
-            self.wait(None)?;
-        }
-        self.adopt_topology()?;
-        self.shared.set_state(State::Running, None);
-        while !self.state.stop && !self.state.done {
-            self.wait_for_tick()?;
-            self.adopt_topology()?;
-            if self.activity.swap(false, Ordering::Relaxed) {
-                self.end_epoch()?;
-            }
-        }
-        if self.activity.swap(false, Ordering::Relaxed) && !self.state.done {
-            self.end_epoch()?;
-        }
-        while 0 < self.state.in_flight {
-            self.wait(None)?;
-        }
-        Ok(())
-    }
-
-    /// Waits until the epoch interval is over, or an epoch is wanted at once.
-    fn wait_for_tick(&mut self) -> Result<(), Failure> {
-        let interval_ns = self.epoch_ms.saturating_mul(1_000_000);
-        let tick_ns = self.clock.monotonic_ns().saturating_add(interval_ns);
-        loop {
-            let now_ns = self.clock.monotonic_ns();
-            self.measure(now_ns);
-            if self.state.stop || std::mem::take(&mut self.state.full) || tick_ns <= now_ns {
-                return Ok(());
-            }
-            self.wait(Some(Duration::from_nanos(tick_ns - now_ns)))?;
-        }
-    }
-
-    /// Takes one event; returns without one at the timeout.
-    fn wait(&mut self, timeout: Option<Duration>) -> Result<(), Failure> {
-        let event = match timeout {
-            None => self
-                .events
-                .recv()
-                .map_err(|_| Failure("every thread of the pipeline has ended".to_owned()))?,
-            Some(timeout) => match self.events.recv_timeout(timeout) {
-                Ok(event) => event,
-                Err(RecvTimeoutError::Timeout) => return Ok(()),
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Failure("every thread of the pipeline has ended".to_owned()));
-                }
-            },
-        };
+    fn hear(&mut self, event: Event) -> Result<Next, Failure> {
         match event {
             Event::Topology(topology) => self.state.topology = Some(topology),
             Event::Report(report) => self.state.reports.push(report),
@@ -150,19 +177,82 @@ impl Coordinator {
             Event::Failed(reason) => return Err(Failure(reason)),
             Event::Stop => self.state.stop = true,
         }
-        Ok(())
+        Ok(Next::Step)
     }
 
-    fn end_epoch(&mut self) -> Result<(), Failure> {
-        while IN_FLIGHT_MAX <= self.state.in_flight {
-            self.wait(None)?;
+    /// Sends what there is room for. Returns whether that is all.
+    fn send(&mut self) -> bool {
+        while let Some(unsent) = self.state.unsent.pop_front() {
+            let sent = match unsent {
+                Unsent::Control(subtask, control) => {
+                    match actor::try_send(&self.controls[subtask], control) {
+                        Sent::Full(control) => Sent::Full(Unsent::Control(subtask, control)),
+                        Sent::Yes => Sent::Yes,
+                        Sent::Gone => Sent::Gone,
+                    }
+                }
+                Unsent::Part(part) => match actor::try_send(&self.committer, part) {
+                    Sent::Full(part) => Sent::Full(Unsent::Part(part)),
+                    Sent::Yes => Sent::Yes,
+                    Sent::Gone => Sent::Gone,
+                },
+            };
+            match sent {
+                Sent::Yes => {}
+                Sent::Gone => self.state.gone = true,
+                Sent::Full(unsent) => {
+                    self.state.unsent.push_front(unsent);
+                    return false;
+                }
+            }
         }
-        let started_ns = self.clock.monotonic_ns();
+        true
+    }
+
+    fn begin(&mut self, now_ns: u64) -> Result<Next, Failure> {
+        if self.state.stop {
+            return Ok(Next::End);
+        }
+        if self.state.topology.is_none() {
+            return Ok(Next::Wait(None));
+        }
+        self.adopt_topology()?;
+        self.shared.set_state(State::Running, None);
+        self.next_interval(now_ns);
+        Ok(Next::Step)
+    }
+
+    fn next_interval(&mut self, now_ns: u64) {
+        let tick_ns = now_ns.saturating_add(self.epoch_ms.saturating_mul(1_000_000));
+        self.state.phase = Phase::Tick { tick_ns };
+    }
+
+    /// Waits until the epoch interval is over, or an epoch is wanted at once.
+    fn tick(&mut self, tick_ns: u64, now_ns: u64) -> Result<Next, Failure> {
+        if now_ns < tick_ns && !self.state.stop && !std::mem::take(&mut self.state.full) {
+            return Ok(Next::Wait(Some(Duration::from_nanos(tick_ns - now_ns))));
+        }
+        self.adopt_topology()?;
+        if self.activity.swap(false, Ordering::Relaxed) {
+            self.state.phase = Phase::Room;
+        } else if self.state.stop {
+            self.state.phase = Phase::InFlight;
+        } else {
+            self.next_interval(now_ns);
+        }
+        Ok(Next::Step)
+    }
+
+    /// First step of ending an epoch.
+    fn close(&mut self, now_ns: u64) -> Next {
         let epoch = self.state.epoch.next();
-        self.tell_sources(|| Control::Close(epoch))?;
-        while self.state.reports.len() < self.controls.len() {
-            self.wait(None)?;
-        }
+        self.tell_sources(|| Control::Close(epoch));
+        self.state.phase = Phase::Reports { epoch, started_ns: now_ns };
+        Next::Step
+    }
+
+    /// Second step: all source subtasks have reported.
+    fn end_epoch(&mut self, epoch: Epoch, started_ns: u64) -> Next {
         // The sources wait for the barrier now: what they noted so far is in their reports.
         self.activity.store(false, Ordering::Relaxed);
         let mut reports = std::mem::take(&mut self.state.reports);
@@ -186,27 +276,33 @@ impl Coordinator {
         let behind = partitions.filter(|fact| !(fact.idle || self.bounded && is_done(fact)));
         let slowest = behind.filter_map(|fact| fact.watermark_ms).min();
         let read_until_ms = slowest.map(|ms| ms.saturating_add(self.source.watermark().max_drift_ms));
-        self.tell_sources(|| Control::Barrier { barrier, read_until_ms })?;
+        self.tell_sources(|| Control::Barrier { barrier, read_until_ms });
         let closed_ms = barrier.watermark_ms.map(|w| w.saturating_sub(self.lateness_ms));
         let part = Part::Sources(SourcesPart { barrier, closed_ms, reports, started_ns });
-        self.committer.send(part).or_else(|_| self.gone())?;
+        self.state.unsent.push_back(Unsent::Part(part));
         self.state.epoch = epoch;
         self.state.in_flight += 1;
-        Ok(())
+        self.after_epoch();
+        Next::Step
     }
 
-    fn tell_sources(&mut self, control: impl Fn() -> Control) -> Result<(), Failure> {
-        for source in self.controls.clone() {
-            source.send(control()).or_else(|_| self.gone())?;
+    /// Goes on to the next epoch; to the last one, if somebody wants a stop; or to the end.
+    fn after_epoch(&mut self) {
+        let now_ns = self.clock.monotonic_ns();
+        if self.state.done || self.state.last {
+            self.state.phase = Phase::InFlight;
+        } else if !self.state.stop {
+            self.next_interval(now_ns);
+        } else if self.activity.swap(false, Ordering::Relaxed) {
+            (self.state.last, self.state.phase) = (true, Phase::Room);
+        } else {
+            self.state.phase = Phase::InFlight;
         }
-        Ok(())
     }
 
-    /// Another thread has ended: its reason is among the events, or on its way.
-    fn gone(&mut self) -> Result<(), Failure> {
-        loop {
-            self.wait(None)?;
-        }
+    fn tell_sources(&mut self, control: impl Fn() -> Control) {
+        let controls = (0..self.controls.len()).map(|subtask| Unsent::Control(subtask, control()));
+        self.state.unsent.extend(controls);
     }
 
     fn measure(&mut self, now_ns: u64) {
@@ -233,7 +329,7 @@ impl Coordinator {
             let known = self.state.partitions.get(&info.partition).cloned();
             match known {
                 Some(fact) if first => self.resume(fact, info)?,
-                None if first || !self.bounded => self.assign_new(info, first)?,
+                None if first || !self.bounded => self.assign_new(info, first),
                 _ => {}
             }
         }
@@ -273,7 +369,8 @@ impl Coordinator {
         fact.idle &= info.end_offset <= fact.next_offset;
         if fact.next_offset < 0 {
             let start = self.source.start();
-            return self.assign(fact, start, info);
+            self.assign(fact, start, info);
+            return Ok(());
         }
         if fact.next_offset < info.begin_offset {
             return Err(Failure(format!(
@@ -294,11 +391,12 @@ impl Coordinator {
             )));
         }
         let start = Start::Offset(fact.next_offset);
-        self.assign(fact, start, info)
+        self.assign(fact, start, info);
+        Ok(())
     }
 
     /// Starts with a partition: where the source file says, or, if it was added later, at its beginning.
-    fn assign_new(&mut self, info: &PartitionInfo, first: bool) -> Result<(), Failure> {
+    fn assign_new(&mut self, info: &PartitionInfo, first: bool) {
         let added_later = !first || self.state.epoch != Epoch(0);
         let start = if added_later { Start::Earliest } else { self.source.start() };
         let fact = PartitionFact {
@@ -310,14 +408,14 @@ impl Coordinator {
             floor_ms: None,
             bounded_end: self.bounded.then_some(info.end_offset),
         };
-        self.assign(fact, start, info)
+        self.assign(fact, start, info);
     }
 
-    fn assign(&mut self, fact: PartitionFact, start: Start, info: &PartitionInfo) -> Result<(), Failure> {
+    fn assign(&mut self, fact: PartitionFact, start: Start, info: &PartitionInfo) {
         let subtask = usize::try_from(fact.partition).unwrap_or(0) % self.controls.len();
         self.state.partitions.insert(fact.partition, fact.clone());
         let control = Control::Assign { fact, start, end_offset: Some(info.end_offset) };
-        self.controls[subtask].send(control).or_else(|_| self.gone())
+        self.state.unsent.push_back(Unsent::Control(subtask, control));
     }
 }
 

@@ -3,15 +3,18 @@
 //! Invariants:
 //! 1. All rows of a key reach the same window subtask, whatever run, process or machine.
 //! 2. A full channel blocks the sender: that is the back-pressure, and its time is measured.
+//! 3. Messages to all window subtasks leave in the order in which they were made.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::Sender;
 
 use crate::aggregate::hash_keys;
+use crate::dataflow::actor::{self, Sent};
 use crate::dataflow::live::Shared;
 use crate::dataflow::message::Message;
 use crate::operator::partial::take_rows;
@@ -62,6 +65,9 @@ pub struct Exchange {
     senders: Vec<Sender<Message>>,
     shared: Arc<Shared>,
     clock: Arc<dyn Clock>,
+
+    /// Not yet sent, in order, with the window subtask that it is for.
+    unsent: VecDeque<(usize, Message)>,
 }
 
 /// The receiving side is gone: the pipeline is ending, for a reason that others report.
@@ -78,24 +84,25 @@ impl Exchange {
         shared: Arc<Shared>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { subtask, n_keys, senders, shared, clock }
+        Self { subtask, n_keys, senders, shared, clock, unsent: VecDeque::new() }
     }
 
-    /// Sends a batch to where its keys belong; rows without key stay with their subtask.
+    /// Splits a batch by where its keys belong; rows without key stay with their subtask. What it
+    /// becomes waits for [`Self::send`].
     ///
     /// # Errors
-    /// Where a key's type can't be hashed. `Ok(Err(Closed))`: nobody listens.
-    pub fn send(&self, batch: Batch) -> Result<Result<(), Closed>, Error> {
+    /// Where a key's type can't be hashed.
+    pub fn put(&mut self, batch: Batch) -> Result<(), Error> {
         let n_subtasks = self.senders.len();
         match batch {
-            Batch::Append(_) => return Ok(self.put(self.subtask, batch)),
-            _ if n_subtasks == 1 => return Ok(self.put(0, batch)),
+            Batch::Append(_) => self.put_for(self.subtask, batch),
+            _ if n_subtasks == 1 => self.put_for(0, batch),
             Batch::States { pane_ms, states } => {
                 for (target, states) in
                     split_states(&states, self.n_keys, n_subtasks)?.into_iter().enumerate()
                 {
-                    if 0 < states.num_rows() && self.put(target, Batch::States { pane_ms, states }).is_err() {
-                        return Ok(Err(Closed));
+                    if 0 < states.num_rows() {
+                        self.put_for(target, Batch::States { pane_ms, states });
                     }
                 }
             }
@@ -104,37 +111,55 @@ impl Exchange {
                 for (target, rows) in rows.into_iter().enumerate() {
                     if !rows.is_empty() {
                         let part = take_rows(&whole, whole.pane_ms, rows)?;
-                        if self.put(target, Batch::Rows(part)).is_err() {
-                            return Ok(Err(Closed));
-                        }
+                        self.put_for(target, Batch::Rows(part));
                     }
                 }
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
-    /// Sends the barrier to every window subtask.
+    /// Puts the barrier behind all that every window subtask has been given.
+    pub fn put_barrier(&mut self, barrier: Barrier) {
+        self.unsent.extend((0..self.senders.len()).map(|target| (target, Message::Barrier(barrier))));
+    }
+
+    /// Sends as much as there is room for. Returns whether that is all.
     ///
     /// # Errors
     /// Nobody listens.
-    pub fn barrier(&self, barrier: Barrier) -> Result<(), Closed> {
-        self.senders.iter().try_for_each(|sender| sender.send(Message::Barrier(barrier)).map_err(|_| Closed))
-    }
-
-    fn put(&self, target: usize, batch: Batch) -> Result<(), Closed> {
-        let meter = &self.shared.sources[self.subtask];
-        meter.rows_out.fetch_add(batch.n_rows() as u64, Ordering::Relaxed);
-        match self.senders[target].try_send(Message::Batch(batch)) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Disconnected(_)) => Err(Closed),
-            Err(TrySendError::Full(message)) => {
-                let before = self.clock.monotonic_ns();
-                let sent = self.senders[target].send(message).map_err(|_| Closed);
-                let waited = self.clock.monotonic_ns().saturating_sub(before);
-                meter.blocked_ns.fetch_add(waited, Ordering::Relaxed);
-                sent
+    pub fn send(&mut self) -> Result<bool, Closed> {
+        while let Some((target, message)) = self.unsent.pop_front() {
+            match actor::try_send(&self.senders[target], message) {
+                Sent::Yes => {}
+                Sent::Gone => return Err(Closed),
+                Sent::Full(message) => {
+                    self.unsent.push_front((target, message));
+                    return Ok(false);
+                }
             }
         }
+        Ok(true)
+    }
+
+    /// Whether all is sent.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.unsent.is_empty()
+    }
+
+    /// Waits until [`Self::send`] gets on. Returns at once where all is sent.
+    pub fn wait_for_room(&self) {
+        let Some((target, _)) = self.unsent.front() else { return };
+        let before = self.clock.monotonic_ns();
+        actor::wait_for_room(&self.senders[*target]);
+        let waited = self.clock.monotonic_ns().saturating_sub(before);
+        self.shared.sources[self.subtask].blocked_ns.fetch_add(waited, Ordering::Relaxed);
+    }
+
+    fn put_for(&mut self, target: usize, batch: Batch) {
+        let n_rows = batch.n_rows() as u64;
+        self.shared.sources[self.subtask].rows_out.fetch_add(n_rows, Ordering::Relaxed);
+        self.unsent.push_back((target, Message::Batch(batch)));
     }
 }

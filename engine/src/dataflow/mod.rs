@@ -6,8 +6,10 @@
 //!                 └─ source subtask 1 ─┘   └─ window subtask 1 ─┘
 //! ```
 //!
-//! Each box is a thread of its own; none of them ever runs on the runtime that serves HTTP.
+//! Each box is an actor ([`actor`]) with a thread of its own, in a simulation one of many on one thread.
+//! None of them ever runs on the runtime that serves HTTP.
 
+pub mod actor;
 pub mod commit;
 pub mod coordinator;
 pub mod exchange;

@@ -26,6 +26,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use crate::connector::{
     Decoded, Decoder, Reader, ReaderEvent, Reason, RecordBlock, Source, SourceError, Start,
 };
+use crate::dataflow::actor::{self, Actor, Next, Sent};
 use crate::dataflow::exchange::{Closed, Exchange};
 use crate::dataflow::live::Shared;
 use crate::dataflow::message::{Control, Event, Report};
@@ -82,6 +83,10 @@ pub struct SourceState {
     /// Taken from the reader, not yet dealt with, in order.
     queue: VecDeque<Work>,
     report: Report,
+    /// `Close` has come, `Barrier` has not.
+    closed: bool,
+    /// For the coordinator, behind what the exchange has not yet sent.
+    unsaid: Option<Event>,
     epoch_bytes: usize,
     /// The coordinator knows that this epoch is full.
     full_said: bool,
@@ -135,22 +140,46 @@ impl From<arrow::error::ArrowError> for Error {
     }
 }
 
-impl SourceTask {
-    /// Runs until the coordinator lets go of the control channel.
-    ///
-    /// # Errors
-    /// What makes going on impossible for the pipeline.
-    pub fn run(mut self) -> Result<(), Error> {
-        loop {
-            match self.control.try_recv() {
-                Ok(control) => self.obey(control)?,
-                Err(TryRecvError::Disconnected) => return Ok(()),
-                Err(TryRecvError::Empty) => self.step()?,
+impl Actor for SourceTask {
+    type Error = Error;
+
+    fn step(&mut self) -> Result<Next, Error> {
+        if !self.exchange.send()? {
+            return Ok(Next::Blocked);
+        }
+        if let Some(event) = self.state.unsaid.take() {
+            match actor::try_send(&self.events, event) {
+                Sent::Yes => {}
+                Sent::Gone => return Err(Error::Closed),
+                Sent::Full(event) => {
+                    self.state.unsaid = Some(event);
+                    return Ok(Next::Blocked);
+                }
             }
+        }
+        match self.control.try_recv() {
+            Ok(control) => self.obey(control),
+            Err(TryRecvError::Disconnected) => Ok(Next::End),
+            Err(TryRecvError::Empty) if self.state.closed => Ok(Next::Wait(None)),
+            Err(TryRecvError::Empty) => self.work(),
         }
     }
 
-    fn obey(&mut self, control: Control) -> Result<(), Error> {
+    fn wait(&mut self, timeout: Option<Duration>) {
+        actor::wait_for_message(&self.control, timeout);
+    }
+
+    fn wait_for_room(&mut self) {
+        if self.state.unsaid.is_some() && self.exchange.is_empty() {
+            actor::wait_for_room(&self.events);
+        } else {
+            self.exchange.wait_for_room();
+        }
+    }
+}
+
+impl SourceTask {
+    fn obey(&mut self, control: Control) -> Result<Next, Error> {
         match control {
             Control::Assign { fact, start, end_offset } => {
                 self.state.unassigned.push_back((fact.partition, start));
@@ -164,22 +193,20 @@ impl SourceTask {
                 if let Some(partial) = &mut self.partial {
                     partial.flush(&mut self.state.ready)?;
                 }
-                self.send_ready()?;
-                let report = self.report(epoch);
-                self.events.send(Event::Report(report)).map_err(|_| Error::Closed)?;
-                match self.control.recv() {
-                    Ok(Control::Barrier { barrier, read_until_ms }) => self.pass(barrier, read_until_ms)?,
-                    Ok(other) => unreachable!("after Close comes Barrier, not {other:?}"),
-                    Err(_) => return Err(Error::Closed),
-                }
+                self.put_ready()?;
+                self.state.unsaid = Some(Event::Report(self.report(epoch)));
+                self.state.closed = true;
             }
-            Control::Barrier { .. } => unreachable!("Barrier comes after Close"),
+            Control::Barrier { barrier, read_until_ms } => {
+                self.state.closed = false;
+                self.pass(barrier, read_until_ms);
+            }
         }
-        Ok(())
+        Ok(Next::Step)
     }
 
-    fn pass(&mut self, barrier: operator::Barrier, read_until_ms: Option<i64>) -> Result<(), Error> {
-        self.exchange.barrier(barrier)?;
+    fn pass(&mut self, barrier: operator::Barrier, read_until_ms: Option<i64>) {
+        self.exchange.put_barrier(barrier);
         self.partitions.close(barrier.watermark_ms.map(|w| w.saturating_sub(self.rules.lateness_ms)));
         let now_ns = self.clock.monotonic_ns();
         for (partition, state) in self.partitions.iter_mut() {
@@ -189,7 +216,6 @@ impl SourceTask {
                 state.set_paused(ahead, now_ns);
             }
         }
-        Ok(())
     }
 
     fn report(&mut self, epoch: Epoch) -> Report {
@@ -202,34 +228,37 @@ impl SourceTask {
         report
     }
 
-    /// Does one piece of work, or waits for it a little.
-    fn step(&mut self) -> Result<(), Error> {
+    /// Deals with what was taken, or takes more.
+    fn work(&mut self) -> Result<Next, Error> {
         if EPOCH_BYTES_MAX < self.state.epoch_bytes {
-            if !std::mem::replace(&mut self.state.full_said, true) {
-                self.events.send(Event::Full).map_err(|_| Error::Closed)?;
+            if std::mem::replace(&mut self.state.full_said, true) {
+                return Ok(Next::Wait(None));
             }
-            return self.wait(POLL_WAIT);
+            self.state.unsaid = Some(Event::Full);
+            return Ok(Next::Step);
         }
         match self.state.queue.pop_front() {
             Some(Work::Block(block, from)) => return self.process(block, from),
             Some(Work::Reached { partition, next_offset }) => {
                 self.reached(partition, next_offset);
-                return Ok(());
+                return Ok(Next::Step);
             }
             None => {}
         }
         if self.state.assign_after_ns <= self.clock.monotonic_ns()
             && let Some((partition, start)) = self.state.unassigned.pop_front()
         {
-            return self.assign(partition, start);
+            self.assign(partition, start)?;
+            return Ok(Next::Step);
         }
         let mut taken = Vec::new();
         self.reader.poll(RECORDS_MAX, POLL_WAIT, &mut taken)?;
+        let next = if taken.is_empty() { Next::Polled } else { Next::Step };
         for event in taken {
             self.take(event);
         }
         self.listen();
-        Ok(())
+        Ok(next)
     }
 
     /// After each poll: looks for partitions that have been silent for long, while it was listening.
@@ -270,15 +299,6 @@ impl SourceTask {
                 Ok(())
             }
             Err(other) => Err(other.into()),
-        }
-    }
-
-    /// Waits for the coordinator, at most `timeout`.
-    fn wait(&mut self, timeout: Duration) -> Result<(), Error> {
-        match self.control.recv_timeout(timeout) {
-            Ok(control) => self.obey(control),
-            Err(crossbeam_channel::RecvTimeoutError::Timeout) => Ok(()),
-            Err(crossbeam_channel::RecvTimeoutError::Disconnected) => Err(Error::Closed),
         }
     }
 
@@ -332,7 +352,7 @@ impl SourceTask {
         state.reached_end(now_ns);
     }
 
-    fn process(&mut self, block: RecordBlock, from: usize) -> Result<(), Error> {
+    fn process(&mut self, block: RecordBlock, from: usize) -> Result<Next, Error> {
         let before = self.clock.monotonic_ns();
         let decoded = self.decoder.decode(&block, from)?;
         let next = decoded.next;
@@ -345,17 +365,17 @@ impl SourceTask {
             state.advance(next_offset);
             // The client's own news of the end come later than the records.
             self.shared.set_end_offset(block.partition, next_offset);
-            self.send_ready()?;
+            self.put_ready()?;
         }
         let spent = self.clock.monotonic_ns().saturating_sub(before);
         self.shared.sources[self.subtask].busy_ns.fetch_add(spent, Ordering::Relaxed);
         if let Some(detail) = decoded.blocked {
             self.shared.set_trouble("registry", self.subtask, Some(detail));
             self.state.queue.push_front(Work::Block(block, next));
-            return self.wait(BLOCKED_WAIT);
+            return Ok(Next::Wait(Some(BLOCKED_WAIT)));
         }
         self.shared.set_trouble("registry", self.subtask, None);
-        Ok(())
+        Ok(Next::Step)
     }
 
     /// Counts the records of a block that were dealt with, and keeps the rejected ones.
@@ -467,9 +487,9 @@ impl SourceTask {
         Ok(())
     }
 
-    fn send_ready(&mut self) -> Result<(), Error> {
+    fn put_ready(&mut self) -> Result<(), Error> {
         for batch in self.state.ready.drain(..) {
-            self.exchange.send(batch)??;
+            self.exchange.put(batch)?;
         }
         Ok(())
     }

@@ -13,9 +13,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Select, Sender};
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
 
+use crate::dataflow::actor::{self, Actor, Next, Sent};
 use crate::dataflow::live::Shared;
 use crate::dataflow::message::{Message, Part};
 use crate::operator::{Barrier, Error, Operator};
@@ -30,40 +32,109 @@ pub struct WindowTask {
     pub committer: Sender<Part>,
     pub shared: Arc<Shared>,
     pub clock: Arc<dyn Clock>,
+
+    pub state: WindowState,
 }
 
-impl WindowTask {
-    /// Runs until its inputs end.
-    ///
-    /// # Errors
-    /// The operator's.
-    pub fn run(mut self) -> Result<(), Error> {
-        let mut aligned = vec![false; self.inputs.len()];
-        while let Some((input, message)) = next(&self.inputs, &aligned) {
-            let before = self.clock.monotonic_ns();
-            let meter = &self.shared.windows[self.subtask];
-            match message {
-                Message::Batch(batch) => {
-                    meter.rows_in.fetch_add(batch.n_rows() as u64, Ordering::Relaxed);
-                    self.operator.batch(batch)?;
-                    self.spent(before);
-                }
-                Message::Barrier(barrier) => {
-                    aligned[input] = true;
-                    if aligned.iter().all(|aligned| *aligned) {
-                        aligned.fill(false);
-                        if !self.end_epoch(&barrier)? {
-                            return Ok(());
-                        }
-                    }
+/// What changes while a window subtask runs.
+#[derive(Debug)]
+pub struct WindowState {
+    /// Inputs on which the barrier of the epoch has arrived.
+    aligned: Vec<bool>,
+    /// The input to look at first: each gets its turn.
+    turn: usize,
+    /// Handed over by the operator, not yet sent.
+    unsent: Option<Part>,
+}
+
+impl WindowState {
+    /// Before the first message of any of `n_inputs`.
+    #[must_use]
+    pub fn new(n_inputs: usize) -> Self {
+        Self { aligned: vec![false; n_inputs], turn: 0, unsent: None }
+    }
+}
+
+impl Actor for WindowTask {
+    type Error = Error;
+
+    fn step(&mut self) -> Result<Next, Error> {
+        if let Some(part) = self.state.unsent.take() {
+            match actor::try_send(&self.committer, part) {
+                Sent::Yes => {}
+                Sent::Gone => return Ok(Next::End),
+                Sent::Full(part) => {
+                    self.state.unsent = Some(part);
+                    return Ok(Next::Blocked);
                 }
             }
         }
-        Ok(())
+        match self.next() {
+            Ok((input, message)) => self.take(input, message),
+            Err(TryRecvError::Empty) => Ok(Next::Wait(None)),
+            Err(TryRecvError::Disconnected) => Ok(Next::End),
+        }
     }
 
-    /// Returns whether anybody still listens.
-    fn end_epoch(&mut self, barrier: &Barrier) -> Result<bool, Error> {
+    fn wait(&mut self, timeout: Option<Duration>) {
+        let mut select = Select::new();
+        for (input, aligned) in self.inputs.iter().zip(&self.state.aligned) {
+            if !aligned {
+                select.recv(input);
+            }
+        }
+        actor::wait_ready(&mut select, timeout);
+    }
+
+    fn wait_for_room(&mut self) {
+        let before = self.clock.monotonic_ns();
+        actor::wait_for_room(&self.committer);
+        let waited = self.clock.monotonic_ns().saturating_sub(before);
+        self.shared.windows[self.subtask].blocked_ns.fetch_add(waited, Ordering::Relaxed);
+    }
+}
+
+impl WindowTask {
+    /// The next message of an input that is not held.
+    fn next(&mut self) -> Result<(usize, Message), TryRecvError> {
+        let n_inputs = self.inputs.len();
+        for input in (self.state.turn..n_inputs).chain(0..self.state.turn) {
+            if self.state.aligned[input] {
+                continue;
+            }
+            match self.inputs[input].try_recv() {
+                Ok(message) => {
+                    self.state.turn = (input + 1) % n_inputs;
+                    return Ok((input, message));
+                }
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) => return Err(TryRecvError::Disconnected),
+            }
+        }
+        Err(TryRecvError::Empty)
+    }
+
+    fn take(&mut self, input: usize, message: Message) -> Result<Next, Error> {
+        match message {
+            Message::Batch(batch) => {
+                let before = self.clock.monotonic_ns();
+                let meter = &self.shared.windows[self.subtask];
+                meter.rows_in.fetch_add(batch.n_rows() as u64, Ordering::Relaxed);
+                self.operator.batch(batch)?;
+                self.spent(before);
+            }
+            Message::Barrier(barrier) => {
+                self.state.aligned[input] = true;
+                if self.state.aligned.iter().all(|aligned| *aligned) {
+                    self.state.aligned.fill(false);
+                    self.end_epoch(&barrier)?;
+                }
+            }
+        }
+        Ok(Next::Step)
+    }
+
+    fn end_epoch(&mut self, barrier: &Barrier) -> Result<(), Error> {
         let before = self.clock.monotonic_ns();
         let output = self.operator.barrier(barrier)?;
         self.spent(before);
@@ -72,33 +143,14 @@ impl WindowTask {
             output.finals.iter().chain(&output.provisionals).map(|timed| timed.rows.num_rows()).sum();
         meter.rows_out.fetch_add(n_rows as u64, Ordering::Relaxed);
         meter.state_bytes.store(self.operator.state_bytes(), Ordering::Relaxed);
-        let part = Part::Output { subtask: self.subtask, epoch: barrier.epoch, output };
-        let before = self.clock.monotonic_ns();
-        let sent = self.committer.send(part).is_ok();
-        let waited = self.clock.monotonic_ns().saturating_sub(before);
-        meter.blocked_ns.fetch_add(waited, Ordering::Relaxed);
-        Ok(sent)
+        self.state.unsent = Some(Part::Output { subtask: self.subtask, epoch: barrier.epoch, output });
+        Ok(())
     }
 
     fn spent(&self, before_ns: u64) {
         let spent = self.clock.monotonic_ns().saturating_sub(before_ns);
         self.shared.windows[self.subtask].busy_ns.fetch_add(spent, Ordering::Relaxed);
     }
-}
-
-/// The next message of an input that is not held; `None` once an input has ended.
-fn next(inputs: &[Receiver<Message>], aligned: &[bool]) -> Option<(usize, Message)> {
-    if let [only] = inputs {
-        return only.recv().ok().map(|message| (0, message));
-    }
-    let open: Vec<usize> = (0..inputs.len()).filter(|input| !aligned[*input]).collect();
-    let mut select = Select::new();
-    for input in &open {
-        select.recv(&inputs[*input]);
-    }
-    let ready = select.select();
-    let input = open[ready.index()];
-    ready.recv(&inputs[input]).ok().map(|message| (input, message))
 }
 
 #[cfg(test)]
@@ -154,8 +206,9 @@ mod tests {
             committer,
             shared: Arc::new(Shared::new("t", "window", 1)),
             clock: Arc::new(ManualClock::new(0)),
+            state: WindowState::new(2),
         };
-        task.run().unwrap();
+        actor::run(task).unwrap();
         let counts: Vec<_> = parts
             .iter()
             .map(|part| match part {

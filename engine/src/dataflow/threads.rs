@@ -5,12 +5,14 @@
 
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
 use crate::connector::{Source, SourceError};
+use crate::dataflow::actor::{self, Actor, Next, Sent};
 use crate::dataflow::live::Shared;
 use crate::dataflow::message::Event;
 
@@ -65,38 +67,62 @@ const DISCOVER_EVERY: Duration = Duration::from_secs(10);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
-/// Asks the broker for the topic's partitions, again and again, until `stop` is let go of.
-///
-/// # Errors
-/// Only what asking again will not cure.
-pub fn discover(
-    source: &dyn Source,
-    shared: &Shared,
-    events: &Sender<Event>,
-    stop: &Receiver<()>,
-) -> Result<(), SourceError> {
-    let mut retry = RETRY_FIRST;
-    loop {
-        let wait = match source.discover() {
-            Ok(topology) => {
-                shared.set_trouble("topic", 0, None);
-                retry = RETRY_FIRST;
-                if events.send(Event::Topology(topology)).is_err() {
-                    return Ok(());
-                }
-                DISCOVER_EVERY
-            }
-            Err(SourceError::Retry(detail)) => {
-                shared.set_trouble("topic", 0, Some(detail));
-                let wait = retry;
-                retry = (retry * 2).min(RETRY_MAX);
-                wait
-            }
-            Err(other) => return Err(other),
-        };
-        match stop.recv_timeout(wait) {
-            Err(RecvTimeoutError::Timeout) => {}
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+/// Asks the broker for the topic's partitions, again and again.
+pub struct Discovery {
+    pub source: Arc<dyn Source>,
+    pub shared: Arc<Shared>,
+    pub events: Sender<Event>,
+    /// Ends the discovery when the other side is let go of.
+    pub stop: Receiver<()>,
+
+    pub state: DiscoveryState,
+}
+
+/// What changes while partitions are looked for.
+#[derive(Debug, Default)]
+pub struct DiscoveryState {
+    /// Times in a row that the broker did not answer.
+    n_failed: u32,
+    unsaid: Option<Event>,
+}
+
+impl Actor for Discovery {
+    type Error = SourceError;
+
+    fn step(&mut self) -> Result<Next, SourceError> {
+        if let Err(TryRecvError::Disconnected) = self.stop.try_recv() {
+            return Ok(Next::End);
         }
+        let event = match self.state.unsaid.take() {
+            Some(event) => event,
+            None => match self.source.discover() {
+                Ok(topology) => Event::Topology(topology),
+                Err(SourceError::Retry(detail)) => {
+                    self.shared.set_trouble("topic", 0, Some(detail));
+                    let wait = RETRY_FIRST.saturating_mul(1 << self.state.n_failed.min(16)).min(RETRY_MAX);
+                    self.state.n_failed += 1;
+                    return Ok(Next::Wait(Some(wait)));
+                }
+                Err(other) => return Err(other),
+            },
+        };
+        self.shared.set_trouble("topic", 0, None);
+        self.state.n_failed = 0;
+        Ok(match actor::try_send(&self.events, event) {
+            Sent::Yes => Next::Wait(Some(DISCOVER_EVERY)),
+            Sent::Gone => Next::End,
+            Sent::Full(event) => {
+                self.state.unsaid = Some(event);
+                Next::Blocked
+            }
+        })
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) {
+        actor::wait_for_message(&self.stop, timeout);
+    }
+
+    fn wait_for_room(&mut self) {
+        actor::wait_for_room(&self.events);
     }
 }

@@ -4,7 +4,9 @@
 //! 1. State that does not fit the query is refused before anything is touched.
 //! 2. A pipeline that fails takes nothing else with it: its error is its state.
 
+mod assembly;
 mod handle;
+mod recover;
 mod start;
 
 use std::path::PathBuf;

@@ -1,0 +1,215 @@
+//! From a plan and a data folder to the actors of a pipeline: open, check, recover, wire.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::recover::{Restored, restore};
+use super::{Environment, Pipeline, StartError};
+use crate::dataflow::commit::{CommitState, Committer, Latest};
+use crate::dataflow::coordinator::{Coordinator, CoordinatorState};
+use crate::dataflow::exchange::{CHANNEL_MESSAGES, Exchange};
+use crate::dataflow::live::Shared;
+use crate::dataflow::message::{Control, Event, Message, Part};
+use crate::dataflow::partitions::Partitions;
+use crate::dataflow::plan::Aggregate;
+use crate::dataflow::source::{SourceState, SourceTask};
+use crate::dataflow::subtask::{WindowState, WindowTask};
+use crate::dataflow::threads::{Discovery, DiscoveryState};
+use crate::operator::Operator;
+use crate::operator::partial::Partial;
+use crate::operator::stateless::Stateless;
+use crate::operator::window::layout_of;
+use crate::state::{Identity, Store};
+use crate::time::watermark::Rules;
+
+/// The actors of a pipeline, wired to each other, before the first step of any.
+pub(super) struct Assembly {
+    pub(super) coordinator: Coordinator,
+    pub(super) discovery: Discovery,
+    pub(super) sources: Vec<SourceTask>,
+    pub(super) windows: Vec<WindowTask>,
+    pub(super) committer: Committer,
+    /// Letting go of it ends the discovery.
+    pub(super) stop_discovery: Sender<()>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) latest: Latest,
+    pub(super) events: Sender<Event>,
+}
+
+/// Opens the state of a pipeline, checks that it fits, and makes its actors.
+///
+/// # Errors
+/// See [`StartError`].
+pub(super) fn assemble(pipeline: &Pipeline, environment: &Environment) -> Result<Assembly, StartError> {
+    let store = Store::open(&pipeline.data_dir, &environment.memory)?;
+    let new_identity = check_identity(&store, pipeline)?;
+    let recovered = store.recovered();
+    let Restored { operators, mut tables, facts, settings, replace_blocks } =
+        restore(&store, &pipeline.plan, &pipeline.options, recovered)?;
+    let wiring = Wiring::new(pipeline);
+    let latest: Latest = Arc::new(Mutex::new(tables.publish(facts.clone())));
+    let windows = operators.into_iter().enumerate();
+    let windows = windows.map(|(subtask, operator)| wiring.window(subtask, operator, environment)).collect();
+    let sources = (0..pipeline.options.parallelism)
+        .map(|subtask| wiring.source(subtask, pipeline, facts.closed_ms, environment))
+        .collect::<Result<_, _>>()?;
+    let committer = Committer {
+        store: store.clone(),
+        tables,
+        source: Arc::clone(&pipeline.source),
+        settings,
+        observer: Arc::clone(&pipeline.observer),
+        latest: Arc::clone(&latest),
+        shared: Arc::clone(&wiring.shared),
+        clock: Arc::clone(&environment.clock),
+        parts: wiring.parts.1.clone(),
+        events: wiring.events.0.clone(),
+        facts: facts.clone(),
+        replace_blocks,
+        state: CommitState::default(),
+    };
+    if let Some(identity) = new_identity {
+        store.set_identity(&identity)?;
+    }
+    let (stop_discovery, stop) = bounded(0);
+    let discovery = Discovery {
+        source: Arc::clone(&pipeline.source),
+        shared: Arc::clone(&wiring.shared),
+        events: wiring.events.0.clone(),
+        stop,
+        state: DiscoveryState::default(),
+    };
+    let coordinator = Coordinator {
+        source: Arc::clone(&pipeline.source),
+        store,
+        shared: Arc::clone(&wiring.shared),
+        clock: Arc::clone(&environment.clock),
+        events: wiring.events.1,
+        controls: wiring.controls.into_iter().map(|(sender, _)| sender).collect(),
+        committer: wiring.parts.0,
+        activity: wiring.activity,
+        epoch_ms: pipeline.options.epoch_ms,
+        lateness_ms: pipeline.options.lateness_ms,
+        bounded: pipeline.options.bounded,
+        state: CoordinatorState::new(&facts),
+    };
+    let (shared, events) = (wiring.shared, wiring.events.0);
+    Ok(Assembly {
+        coordinator,
+        discovery,
+        sources,
+        windows,
+        committer,
+        stop_discovery,
+        shared,
+        latest,
+        events,
+    })
+}
+
+/// What is to be written of a pipeline that was never started, once nothing but threads can fail.
+fn check_identity(store: &Store, pipeline: &Pipeline) -> Result<Option<Identity>, StartError> {
+    let plan = &pipeline.plan;
+    match store.identity()? {
+        Some(kept) if kept.fingerprint != plan.fingerprint => Err(StartError::PlanChanged {
+            dir: pipeline.data_dir.display().to_string(),
+            found: format!("\"{}\" over {}", kept.sql.trim(), kept.source_identity),
+        }),
+        Some(_) => Ok(None),
+        None => Ok(Some(Identity {
+            fingerprint: plan.fingerprint,
+            sql: plan.sql.clone(),
+            source: pipeline.source.name().to_owned(),
+            source_identity: pipeline.source.identity(),
+            reader_schema: pipeline.reader_schema.clone(),
+            source_schema: pipeline.source.schema(),
+            event_time: pipeline.source.event_time(),
+            topic_id: None,
+            incarnation: 1,
+        })),
+    }
+}
+
+type Channel<T> = (Sender<T>, Receiver<T>);
+
+/// The channels between the threads of a pipeline.
+struct Wiring {
+    shared: Arc<Shared>,
+    activity: Arc<AtomicBool>,
+    events: Channel<Event>,
+    controls: Vec<Channel<Control>>,
+    parts: Channel<Part>,
+    /// `exchange[source][window]`.
+    exchange: Vec<Vec<Channel<Message>>>,
+}
+
+impl Wiring {
+    fn new(pipeline: &Pipeline) -> Self {
+        let n = pipeline.options.parallelism;
+        let window_kind = if pipeline.plan.aggregate.is_some() { "window" } else { "append" };
+        let exchange = || (0..n).map(|_| bounded(CHANNEL_MESSAGES)).collect();
+        Self {
+            shared: Arc::new(Shared::new(pipeline.source.name(), window_kind, n)),
+            activity: Arc::new(AtomicBool::new(false)),
+            events: bounded(256),
+            controls: (0..n).map(|_| bounded(64)).collect(),
+            parts: bounded(4 * n),
+            exchange: (0..n).map(|_| exchange()).collect(),
+        }
+    }
+
+    fn window(&self, subtask: usize, operator: Box<dyn Operator>, environment: &Environment) -> WindowTask {
+        WindowTask {
+            subtask,
+            operator,
+            inputs: self.exchange.iter().map(|of_source| of_source[subtask].1.clone()).collect(),
+            committer: self.parts.0.clone(),
+            shared: Arc::clone(&self.shared),
+            clock: Arc::clone(&environment.clock),
+            state: WindowState::new(self.exchange.len()),
+        }
+    }
+
+    fn source(
+        &self,
+        subtask: usize,
+        pipeline: &Pipeline,
+        closed_ms: Option<i64>,
+        environment: &Environment,
+    ) -> Result<SourceTask, StartError> {
+        let plan = &pipeline.plan;
+        let options = pipeline.source.watermark();
+        let partial = plan
+            .aggregate
+            .as_ref()
+            .map(|aggregate| Ok::<_, StartError>(Partial::new(&layout_of(aggregate)?)));
+        let n_keys = plan.aggregate.as_ref().map_or(0, Aggregate::n_exprs);
+        let senders = self.exchange[subtask].iter().map(|(sender, _)| sender.clone()).collect();
+        let (shared, clock) = (&self.shared, &environment.clock);
+        Ok(SourceTask {
+            subtask,
+            plan: Arc::clone(plan),
+            source: Arc::clone(&pipeline.source),
+            rules: Rules {
+                delay_ms: options.delay_ms,
+                max_ahead_ms: options.max_ahead_ms,
+                lateness_ms: pipeline.options.lateness_ms,
+                window: plan.window.as_ref().map(|window| (window.size_ms, window.offset_ms)),
+            },
+            reader: pipeline.source.reader()?,
+            decoder: pipeline.source.decoder(&plan.scan)?,
+            stateless: Stateless::new(plan),
+            partial: partial.transpose()?,
+            exchange: Exchange::new(subtask, n_keys, senders, Arc::clone(shared), Arc::clone(clock)),
+            control: self.controls[subtask].1.clone(),
+            events: self.events.0.clone(),
+            activity: Arc::clone(&self.activity),
+            shared: Arc::clone(shared),
+            clock: Arc::clone(clock),
+            partitions: Partitions::new(closed_ms),
+            state: SourceState::default(),
+        })
+    }
+}

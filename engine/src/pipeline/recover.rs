@@ -1,0 +1,100 @@
+//! From a data folder to operators and tables as they were at the last committed epoch.
+
+use std::sync::Arc;
+
+use super::{PipelineOptions, StartError};
+use crate::dataflow::exchange::split_states;
+use crate::dataflow::plan::Plan;
+use crate::facts::Facts;
+use crate::operator::Operator;
+use crate::operator::append::AppendOperator;
+use crate::operator::stateless::result_schema;
+use crate::operator::window::WindowOperator;
+use crate::result::{TableSpec, Tables, TimedRows};
+use crate::state::{Recovered, Settings, Store};
+
+/// A pipeline as it was at its last committed epoch.
+pub(super) struct Restored {
+    pub(super) operators: Vec<Box<dyn Operator>>,
+    pub(super) tables: Tables,
+    pub(super) facts: Facts,
+    pub(super) settings: Settings,
+    /// The blocks on disk belong to another parallelism.
+    pub(super) replace_blocks: bool,
+}
+
+/// Puts operators, result tables and facts back as they were committed.
+///
+/// # Errors
+/// What is on disk can't be read, or does not fit the plan.
+pub(super) fn restore(
+    store: &Store,
+    plan: &Arc<Plan>,
+    options: &PipelineOptions,
+    recovered: Option<Recovered>,
+) -> Result<Restored, StartError> {
+    let settings = Settings {
+        parallelism: options.parallelism,
+        lateness_ms: options.lateness_ms,
+        provisional: options.provisional,
+        retention_ms: options.retention_ms,
+    };
+    let spec = TableSpec {
+        schema: result_schema(&plan.output),
+        key: plan.key.clone(),
+        retention_ms: options.retention_ms,
+        provisional: options.provisional,
+    };
+    let mut tables = Tables::open(store, spec)?;
+    let mut replace_blocks = false;
+    let mut operators: Vec<Box<dyn Operator>> = Vec::new();
+    if plan.aggregate.is_none() {
+        operators.extend(
+            (0..options.parallelism).map(|_| Box::new(AppendOperator::default()) as Box<dyn Operator>),
+        );
+    } else {
+        let kept = recovered.as_ref().map(|recovered| recovered.settings.parallelism);
+        replace_blocks = kept.is_some_and(|kept| kept != options.parallelism);
+        let (windows, overlay) = restore_windows(store, plan, options, replace_blocks)?;
+        tables.seed_overlay(&overlay)?;
+        operators.extend(windows.into_iter().map(|window| Box::new(window) as Box<dyn Operator>));
+    }
+    let facts = recovered.map(|recovered| recovered.facts).unwrap_or_default();
+    Ok(Restored { operators, tables, facts, settings, replace_blocks })
+}
+
+fn restore_windows(
+    store: &Store,
+    plan: &Arc<Plan>,
+    options: &PipelineOptions,
+    replace_blocks: bool,
+) -> Result<(Vec<WindowOperator>, Vec<TimedRows>), StartError> {
+    let aggregate = plan.aggregate.as_ref().expect("only plans with an aggregation have windows");
+    let n_keys = aggregate.n_exprs();
+    let mut windows = (0..options.parallelism)
+        .map(|_| WindowOperator::new(plan, options.lateness_ms, options.provisional))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut failure = None;
+    store.load_panes(&mut |block| {
+        let parts = split_states(&block.states, n_keys, options.parallelism);
+        let restored = parts.and_then(|parts| {
+            let mut targets = windows.iter_mut().zip(parts).filter(|(_, part)| 0 < part.num_rows());
+            targets.try_for_each(|(window, part)| window.restore(block.pane_ms, &part))
+        });
+        if let Err(error) = restored {
+            failure.get_or_insert(error);
+        }
+        Ok(())
+    })?;
+    if let Some(error) = failure {
+        return Err(error.into());
+    }
+    let mut overlay = Vec::new();
+    for window in &mut windows {
+        overlay.extend(window.provisional_rows()?);
+        if replace_blocks {
+            window.rewrite_all();
+        }
+    }
+    Ok((windows, overlay))
+}
