@@ -325,11 +325,13 @@ impl Coordinator {
             self.shared.set_end_offset(info.partition, info.end_offset);
         }
         let first = self.shared.state().0 == State::Starting;
+        // A pipeline that was reset has epochs behind it and knows no partition.
+        let added_later = !first || !self.state.partitions.is_empty();
         for info in &topology.partitions {
             let known = self.state.partitions.get(&info.partition).cloned();
             match known {
                 Some(fact) if first => self.resume(fact, info)?,
-                None if first || !self.bounded => self.assign_new(info, first),
+                None if first || !self.bounded => self.assign_new(info, added_later),
                 _ => {}
             }
         }
@@ -354,8 +356,8 @@ impl Coordinator {
                 self.store.set_identity(&identity).map_err(failed)
             }
             Some(known) if known != found => Err(Failure(format!(
-                "topic \"{}\" was made anew: its id was {known}, now it is {found}; start this pipeline over with an \
-                 empty data folder",
+                "topic \"{}\" was made anew: its id was {known}, now it is {found}; start this pipeline over with \
+                 \"weir reset\"",
                 self.source.topic()
             ))),
             Some(_) => Ok(()),
@@ -396,8 +398,7 @@ impl Coordinator {
     }
 
     /// Starts with a partition: where the source file says, or, if it was added later, at its beginning.
-    fn assign_new(&mut self, info: &PartitionInfo, first: bool) {
-        let added_later = !first || self.state.epoch != Epoch(0);
+    fn assign_new(&mut self, info: &PartitionInfo, added_later: bool) {
         let start = if added_later { Start::Earliest } else { self.source.start() };
         let fact = PartitionFact {
             partition: info.partition,

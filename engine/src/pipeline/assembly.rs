@@ -127,7 +127,7 @@ fn check_identity(store: &Store, pipeline: &Pipeline) -> Result<Option<Identity>
             source_schema: pipeline.source.schema(),
             event_time: pipeline.source.event_time(),
             topic_id: None,
-            incarnation: 1,
+            incarnation: store.incarnation()?,
         })),
     }
 }

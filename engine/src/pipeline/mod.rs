@@ -6,6 +6,7 @@
 
 mod assembly;
 mod handle;
+mod inspect;
 mod recover;
 mod start;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 pub use crate::dataflow::commit::{Committed, Observer};
 pub use crate::dataflow::live::{Live, OperatorLive, State};
 pub use handle::PipelineHandle;
+pub use inspect::{Inspection, KeySpace, inspect};
 pub use start::{StartError, open_stopped, start};
 
 use crate::connector::Source;

@@ -11,18 +11,19 @@ use super::{Environment, Pipeline, PipelineHandle, PipelineOptions};
 use crate::connector::SourceError;
 use crate::dataflow::actor::run;
 use crate::dataflow::live::State;
+use crate::dataflow::plan::Plan;
 use crate::dataflow::source;
 use crate::dataflow::threads::{chain, panic_text, spawn};
 use crate::operator;
 use crate::result::Snapshot;
-use crate::state::Store;
+use crate::state::{Identity, Store};
 
 /// Why a pipeline can't start. Nothing was touched.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The state belongs to another query or source. Restore the old SQL, or start over with an empty
-    /// data folder.
+    /// The state belongs to another query or source. Restore the old SQL, or start over with
+    /// `weir reset`.
     #[error("the state in \"{dir}\" is of another query or source: it was made by {found}")]
     PlanChanged { dir: String, found: String },
     #[error("could not open the state")]
@@ -60,17 +61,7 @@ pub fn open_stopped(data_dir: &Path) -> Result<Arc<Snapshot>, StartError> {
     let Some(identity) = store.identity()? else {
         return Err(StartError::Plan("the folder holds no pipeline that was ever started".to_owned()));
     };
-    let table = crate::sql::TableDef {
-        name: identity.source.clone(),
-        schema: identity.source_schema.clone(),
-        event_time: identity.event_time,
-        identity: identity.source_identity.clone(),
-    };
-    let plan = crate::sql::plan(&identity.sql, &[table]).map_err(|refusals| {
-        StartError::Plan(
-            refusals.iter().map(|refusal| refusal.message.clone()).collect::<Vec<_>>().join("; "),
-        )
-    })?;
+    let plan = kept_plan(&identity)?;
     let recovered = store.recovered();
     let settings = recovered.as_ref().map(|recovered| recovered.settings).unwrap_or_default();
     let options = PipelineOptions {
@@ -85,6 +76,21 @@ pub fn open_stopped(data_dir: &Path) -> Result<Arc<Snapshot>, StartError> {
     let restored = restore(&store, &Arc::new(plan), &options, recovered)?;
     let mut tables = restored.tables;
     Ok(tables.publish(restored.facts))
+}
+
+/// The plan of a query that state was made by.
+pub(super) fn kept_plan(identity: &Identity) -> Result<Plan, StartError> {
+    let table = crate::sql::TableDef {
+        name: identity.source.clone(),
+        schema: identity.source_schema.clone(),
+        event_time: identity.event_time,
+        identity: identity.source_identity.clone(),
+    };
+    crate::sql::plan(&identity.sql, &[table]).map_err(|refusals| {
+        StartError::Plan(
+            refusals.iter().map(|refusal| refusal.message.clone()).collect::<Vec<_>>().join("; "),
+        )
+    })
 }
 
 fn run_threads(name: String, assembly: Assembly) -> Result<JoinHandle<()>, StartError> {

@@ -36,6 +36,8 @@ mod query_test;
 pub use dead_letter::{DeadLetter, dead_letter_schema};
 pub use provider::dead_letters_provider;
 pub use scan::Scan;
+pub use series::Sizes;
+pub(crate) use series::sizes;
 pub use snapshot::Snapshot;
 pub use tables::{Applied, Changes, TableSpec, Tables, TimedRows};
 

@@ -22,6 +22,27 @@ use crate::state::{Error, Series as Name, Store, Transaction, raw_bytes};
 const BLOCK_ROWS_MAX: usize = tier::WEIGHT_MAX as usize;
 const BLOCK_BYTES_MAX: usize = 4 << 20;
 
+/// What a series takes on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sizes {
+    pub blocks: u64,
+    /// Of a result table: its final rows.
+    pub rows: u64,
+    /// Compressed.
+    pub bytes: u64,
+}
+
+/// What a series takes on disk, without reading its rows.
+pub(crate) fn sizes(store: &Store, name: Name) -> Result<Sizes, Error> {
+    let mut sizes = Sizes::default();
+    store.each_block(name, |_, meta: Meta| {
+        sizes.blocks += 1;
+        sizes.rows += meta.rows;
+        sizes.bytes += meta.stored_bytes;
+    })?;
+    Ok(sizes)
+}
+
 /// The blocks of one series, oldest first. A snapshot shares the list.
 pub(super) type Blocks = Arc<Vec<Arc<Block>>>;
 

@@ -11,7 +11,7 @@
 use super::error::Error;
 
 /// The format version that is written, and the only one that is read.
-pub(crate) const VERSION: u8 = 1;
+pub const VERSION: u8 = 1;
 
 const HEADER: usize = 2;
 const CHECKSUM: usize = 4;
@@ -38,6 +38,8 @@ pub(crate) enum Kind {
     Rows = 8,
     /// Empty.
     Retired = 9,
+    /// JSON: a number.
+    Incarnation = 16,
 }
 
 /// Starts a frame; append the payload, then [`seal`] it.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! default  i                                             identity
+//!          n                                             what a reset left: the next start's incarnation
 //!          h                                             head: the last committed epoch
 //!          e │ epoch                                     an epoch's figures
 //!          f │ epoch │ partition │ next offset           a floor
@@ -19,6 +20,7 @@ use crate::facts::FloorFact;
 use crate::time::Epoch;
 
 pub(crate) const IDENTITY: &[u8] = b"i";
+pub(crate) const INCARNATION: &[u8] = b"n";
 pub(crate) const HEAD: &[u8] = b"h";
 pub(crate) const EPOCHS: &[u8] = b"e";
 pub(crate) const FLOORS: &[u8] = b"f";

@@ -23,6 +23,7 @@ mod ipc;
 mod key;
 mod memory;
 mod record;
+mod reset;
 mod store;
 mod transaction;
 
@@ -32,8 +33,10 @@ mod store_test;
 pub use error::Error;
 pub use memory::Memory;
 pub use record::{Identity, Recovered, Settings};
+pub use reset::Forgotten;
 pub use store::{PaneBlock, Store};
 pub use transaction::Transaction;
 
+pub use frame::VERSION as FORMAT_VERSION;
 pub(crate) use ipc::raw_bytes;
 pub(crate) use key::Series;

@@ -39,6 +39,8 @@ pub struct PaneBlock {
     pub subtask: u16,
     pub epoch: Epoch,
     pub states: RecordBatch,
+    /// On disk.
+    pub stored_bytes: usize,
 }
 
 impl Store {
@@ -139,7 +141,7 @@ impl Store {
                 PaneKey::decode(key).ok_or_else(|| damaged(format!("its key has {} bytes", key.len())))?;
             let payload = frame::open(Kind::Pane, bytes, what)?;
             let states = ipc::read(payload, None).map_err(|error| damaged(error.to_string()))?;
-            each(PaneBlock { pane_ms, subtask, epoch, states })?;
+            each(PaneBlock { pane_ms, subtask, epoch, states, stored_bytes: bytes.len() })?;
             blocks.next();
         }
         blocks.status().map_err(self.storage("read state from"))
@@ -279,7 +281,17 @@ impl Store {
         self.inner.last.lock().expect("nothing panics while it is held")
     }
 
-    fn storage(&self, action: &'static str) -> impl FnOnce(rocksdb::Error) -> Error + '_ {
+    /// The incarnation that a reset left for the next start.
+    pub(super) fn left_incarnation(&self) -> Result<Option<u64>, Error> {
+        let bytes = self.inner.db.get_pinned(key::INCARNATION).map_err(self.storage("read"))?;
+        bytes.map(|bytes| record::decode(Kind::Incarnation, &bytes, "the incarnation")).transpose()
+    }
+
+    pub(super) fn database(&self) -> &DB {
+        &self.inner.db
+    }
+
+    pub(super) fn storage(&self, action: &'static str) -> impl FnOnce(rocksdb::Error) -> Error + '_ {
         move |source| Error::Storage { action, path: self.inner.path.clone(), source }
     }
 }

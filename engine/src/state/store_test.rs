@@ -432,3 +432,34 @@ fn facts_are_written_as_differences() {
     let one = write(&with_epochs(1_001, next));
     assert!(one * 100 < all, "{one} of {all} bytes");
 }
+
+#[test]
+fn a_reset_forgets_all_but_the_epoch_and_the_incarnation() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), &memory()).unwrap();
+    assert_eq!(store.incarnation().unwrap(), 1);
+    let identity = identity();
+    store.set_identity(&identity).unwrap();
+    let mut tx = store.begin(Epoch(7));
+    tx.put_pane(1, 10, 0, &states(&BTreeMap::from([(1, 2)]))).unwrap();
+    let facts = Facts {
+        epoch: Epoch(7),
+        partitions: Arc::new(vec![partition(0, 5)]),
+        floors: Arc::new(vec![FloorFact { epoch: Epoch(7), partition: 0, next_offset: 1, floor_ms: 2 }]),
+        ..Facts::default()
+    };
+    tx.set_facts(&facts, settings(2));
+    tx.commit().unwrap();
+
+    let forgotten = store.forget().unwrap();
+    assert_eq!(forgotten, Forgotten { epoch: Epoch(7), incarnation: identity.incarnation + 1 });
+    drop(store);
+    let store = Store::open(dir.path(), &memory()).unwrap();
+    assert!(store.identity().unwrap().is_none() && load(&store).is_empty());
+    assert_eq!(store.recovered().unwrap().facts, Facts { epoch: Epoch(7), ..Facts::default() });
+    assert_eq!(store.incarnation().unwrap(), forgotten.incarnation);
+    let mut again = store.begin(Epoch(7));
+    again.set_facts(&Facts { epoch: Epoch(7), ..Facts::default() }, settings(2));
+    assert!(matches!(again.commit(), Err(Error::StaleEpoch { .. })), "epochs go on counting");
+    assert_eq!(store.forget().unwrap().incarnation, forgotten.incarnation + 1, "never reused");
+}

@@ -52,18 +52,19 @@ pub enum Command {
     Sql(SqlArgs),
     /// Run a shop with live numbers: Kafka, registry and data are simulated in this process
     Demo(DemoArgs),
-    /// Read a data directory (not supported yet)
-    #[command(hide = true)]
+    /// Show what the data directory of a stopped weir holds; nothing is written
+    #[command(after_help = "Example:
+  weir inspect shop/.weir
+  weir inspect shop/.weir --format json | jq '.pipelines[] | {name, epoch}'")]
     Inspect {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        rest: Vec<String>,
+        /// The data directory
+        data_dir: PathBuf,
+        /// How to write it
+        #[arg(long, value_enum, default_value_t = InspectFormat::Text)]
+        format: InspectFormat,
     },
-    /// Start a pipeline over (not supported yet)
-    #[command(hide = true)]
-    Reset {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        rest: Vec<String>,
-    },
+    /// Start a pipeline over: its state and results are forgotten, its sinks get their rows again
+    Reset(ResetArgs),
     /// Print a JSON Schema of the project files (not supported yet)
     #[command(hide = true)]
     Schema {
@@ -124,6 +125,23 @@ pub struct SqlArgs {
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Example:
+  weir reset shop revenue
+  weir reset shop revenue --yes --data-dir /var/lib/weir/shop")]
+pub struct ResetArgs {
+    /// The project's folder
+    pub dir: PathBuf,
+    /// The pipeline file's name, without .yaml
+    pub pipeline: String,
+    /// Don't ask
+    #[arg(long)]
+    pub yes: bool,
+    /// Where state and results are kept [default: DIR/.weir]
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
   weir demo
   weir sql 'SELECT * FROM revenue ORDER BY window_start DESC LIMIT 10'   (in another terminal)")]
 pub struct DemoArgs {
@@ -150,6 +168,12 @@ pub enum Format {
     Json,
     Ndjson,
     Csv,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum InspectFormat {
+    Text,
+    Json,
 }
 
 #[cfg(test)]

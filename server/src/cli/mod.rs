@@ -7,7 +7,9 @@
 
 mod args;
 mod check;
+mod inspect;
 mod log;
+mod reset;
 mod run;
 mod sql;
 
@@ -75,8 +77,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Explain { dir, pipeline } => check::explain(&dir, &pipeline),
         Command::Sql(args) => sql::command(&args),
         Command::Demo(args) => demo::command(&args),
-        Command::Inspect { .. } => Err(not_yet("inspect")),
-        Command::Reset { .. } => Err(not_yet("reset")),
+        Command::Inspect { data_dir, format } => inspect::command(&data_dir, format),
+        Command::Reset(args) => reset::command(&args),
         Command::Schema { .. } => Err(not_yet("schema")),
     }
 }

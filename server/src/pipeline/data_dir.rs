@@ -1,12 +1,12 @@
 //! A data directory: whose it is, and where in it each pipeline lives.
 //!
 //! ```text
-//! .weir/lock               held by the process that writes; a second one is refused
+//! .weir/lock               held by the process that writes, and bears its number; a second one is refused
 //! .weir/pipelines/NAME/    state, results and dead letters of one pipeline
 //! ```
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use weir_engine::state::{Error as StateError, Identity, Settings, Store};
@@ -22,14 +22,22 @@ pub struct DataDir {
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
     /// Stop the other process, or ask it over HTTP.
-    #[error("the data directory \"{}\" is in use by another weir", .0.display())]
-    InUse(PathBuf),
+    #[error("the data directory \"{}\" is in use by another weir{}", .path.display(), shown(.process))]
+    InUse {
+        path: PathBuf,
+        /// The process that writes it; `None` where only readers hold it.
+        process: Option<u32>,
+    },
     /// Name another directory.
     #[error("there is no data directory \"{}\"", .0.display())]
     Missing(PathBuf),
     /// Make it writable, or name another one.
     #[error("could not open the data directory \"{}\"", .path.display())]
     Io { path: PathBuf, source: io::Error },
+}
+
+fn shown(process: &Option<u32>) -> String {
+    process.map(|process| format!(", process {process}")).unwrap_or_default()
 }
 
 impl DataDir {
@@ -47,7 +55,22 @@ impl DataDir {
         let mut options = OpenOptions::new();
         let lock =
             options.create(true).truncate(false).write(true).open(path.join("lock")).map_err(failed)?;
+        Self::hold(path, lock)
+    }
+
+    /// Holds a directory that exists, as [`Self::open`].
+    ///
+    /// # Errors
+    /// As [`Self::open`], and [`DataDirError::Missing`] where none was ever made.
+    pub fn open_existing(path: &Path) -> Result<Self, DataDirError> {
+        let lock = OpenOptions::new().write(true).open(path.join("lock"));
+        Self::hold(path, lock.map_err(|source| Self::not_opened(path, source))?)
+    }
+
+    fn hold(path: &Path, mut lock: File) -> Result<Self, DataDirError> {
         lock.try_lock().map_err(|error| Self::refused(path, error))?;
+        let noted = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
+        noted.map_err(|source| DataDirError::Io { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
@@ -56,19 +79,35 @@ impl DataDir {
     /// # Errors
     /// [`DataDirError::InUse`] where a process writes it, [`DataDirError::Missing`] where none ever did.
     pub fn open_to_read(path: &Path) -> Result<Self, DataDirError> {
-        let lock = File::open(path.join("lock")).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => DataDirError::Missing(path.to_owned()),
-            _ => DataDirError::Io { path: path.to_owned(), source },
-        })?;
+        let lock = File::open(path.join("lock")).map_err(|source| Self::not_opened(path, source))?;
         lock.try_lock_shared().map_err(|error| Self::refused(path, error))?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
+    fn not_opened(path: &Path, source: io::Error) -> DataDirError {
+        match source.kind() {
+            io::ErrorKind::NotFound => DataDirError::Missing(path.to_owned()),
+            _ => DataDirError::Io { path: path.to_owned(), source },
+        }
+    }
+
     fn refused(path: &Path, error: TryLockError) -> DataDirError {
         match error {
-            TryLockError::WouldBlock => DataDirError::InUse(path.to_owned()),
+            TryLockError::WouldBlock => {
+                let noted = std::fs::read_to_string(path.join("lock")).unwrap_or_default();
+                // What a killed process left says nothing of those that read.
+                let is_alive = |process: &u32| Path::new(&format!("/proc/{process}")).exists();
+                let process = noted.trim().parse().ok().filter(is_alive);
+                DataDirError::InUse { path: path.to_owned(), process }
+            }
             TryLockError::Error(source) => DataDirError::Io { path: path.to_owned(), source },
         }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The folder of a pipeline, which may not exist yet.
@@ -126,13 +165,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("data");
         assert!(matches!(DataDir::open_to_read(&path), Err(DataDirError::Missing(_))));
+        assert!(matches!(DataDir::open_existing(&path), Err(DataDirError::Missing(_))));
         let writer = DataDir::open(&path).unwrap();
-        assert!(matches!(DataDir::open(&path), Err(DataDirError::InUse(_))));
-        assert!(matches!(DataDir::open_to_read(&path), Err(DataDirError::InUse(_))));
+        let by_us = format!("the data directory \"{}\" is in use by another weir, process ", path.display());
+        let refused = DataDir::open(&path).unwrap_err().to_string();
+        assert_eq!(refused, format!("{by_us}{}", std::process::id()));
+        assert!(matches!(DataDir::open_existing(&path), Err(DataDirError::InUse { .. })));
+        assert!(matches!(DataDir::open_to_read(&path), Err(DataDirError::InUse { .. })));
         drop(writer);
         let reader = DataDir::open_to_read(&path).unwrap();
         assert!(DataDir::open_to_read(&path).is_ok());
-        assert!(matches!(DataDir::open(&path), Err(DataDirError::InUse(_))));
+        assert!(matches!(DataDir::open(&path), Err(DataDirError::InUse { .. })));
         assert!(reader.pipelines().unwrap().is_empty());
     }
 }

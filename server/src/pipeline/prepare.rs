@@ -167,7 +167,7 @@ impl Preparer {
         kept: Option<&Kept>,
     ) -> Outcome<Prepared> {
         if let Some(kept) = kept.filter(|kept| kept.identity.fingerprint != plan.fingerprint) {
-            let back = "put that back, or start with another --data-dir";
+            let back = format!("put that back, or start over with \"weir reset\" for \"{name}\"");
             let hint = if kept.identity.source_identity == source.identity() {
                 let made_by: Vec<&str> = kept.identity.sql.split_whitespace().collect();
                 format!("it was made by \"{}\": {back}", self.project.redactor.apply(&made_by.join(" ")))

@@ -154,7 +154,7 @@ const TABLE: [(&str, &str, &str); 16] = [
         "E0116",
         "the kept state belongs to another query",
         "The data directory holds state of this pipeline for another SQL, topic, event time or other column \
-         types. Nothing was touched. Put the old query back, or start over with an empty data directory.",
+         types. Nothing was touched. Put the old query back, or start the pipeline over with `weir reset`.",
     ),
 ];
 

@@ -21,28 +21,113 @@ fn run_once(dir: &Path) {
     assert_eq!(run.terminate().0, Some(0));
 }
 
-#[test]
-fn state_of_another_query_is_refused_and_of_the_same_one_goes_on() {
-    let kafka = MockKafka::start(1).unwrap();
-    kafka.create_topic("orders", 2).unwrap();
+/// A project over `orders` of that Kafka.
+fn shop(kafka: &MockKafka) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let dir = folder.path();
     let root = format!(
         "project: shop\nconnections:\n  shop: {{ type: kafka, bootstrap_servers: '{}', schema_registry: {{ url: 'http://127.0.0.1:1' }} }}\n",
         kafka.bootstrap_servers()
     );
+    let orders = "connection: shop\ntopic: orders\nschema: { file: orders.avsc }\nevent_time: at\n";
     write(
-        dir,
+        folder.path(),
         &[
             ("weir.yaml", &root),
             ("sources/orders.avsc", SCHEMA),
-            (
-                "sources/orders.yaml",
-                "connection: shop\ntopic: orders\nschema: { file: orders.avsc }\nevent_time: at\n",
-            ),
+            ("sources/orders.yaml", orders),
             ("pipelines/counts.yaml", &pipeline(10, "")),
         ],
     );
+    folder
+}
+
+/// Every file below `dir` with its length and when it was changed.
+fn files(dir: &Path) -> Vec<(std::path::PathBuf, u64, std::time::SystemTime)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let (path, meta) = entry.map(|entry| (entry.path(), entry.metadata().unwrap())).unwrap();
+        if meta.is_dir() {
+            all.extend(files(&path));
+        }
+        all.push((path, meta.len(), meta.modified().unwrap()));
+    }
+    all.sort();
+    all
+}
+
+#[test]
+fn inspect_shows_what_is_kept_and_writes_nothing() {
+    let kafka = MockKafka::start(1).unwrap();
+    kafka.create_topic("orders", 2).unwrap();
+    let folder = shop(&kafka);
+    run_once(folder.path());
+    let data_dir = folder.path().join(".weir");
+    let before = files(&data_dir);
+    let inspect = ["inspect", data_dir.to_str().unwrap(), "--format", "json"];
+    let (code, stdout, stderr) = outcome(&weir(&inspect));
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let shown: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(shown["format_version"], 1);
+    let counts = &shown["pipelines"][0];
+    assert_eq!(
+        (counts["name"].as_str(), counts["incarnation"].as_u64()),
+        (Some("counts"), Some(1)),
+        "{stdout}"
+    );
+    assert_eq!((counts["topic"].as_str(), counts["source"].as_str()), (Some("orders"), Some("orders")));
+    let (code, text, _) = outcome(&weir(&inspect[..2]));
+    assert_eq!(code, 0);
+    assert!(text.contains("\ncounts\n  epoch ") && text.contains("  source orders: topic orders"), "{text}");
+    assert_eq!(files(&data_dir), before);
+}
+
+#[test]
+fn reset_makes_a_pipeline_start_over_and_only_when_agreed_and_unused() {
+    let kafka = MockKafka::start(1).unwrap();
+    kafka.create_topic("orders", 2).unwrap();
+    let folder = shop(&kafka);
+    let dir = folder.path().to_str().unwrap();
+    let (code, _, stderr) = outcome(&weir(&["reset", dir, "counts", "--yes"]));
+    assert_eq!(code, 1);
+    assert!(stderr.contains("there is no data directory"), "{stderr}");
+    assert!(!folder.path().join(".weir").exists());
+    run_once(folder.path());
+
+    let mut run = Running::start(command(&["run", dir, "--listen", "127.0.0.1:0"]));
+    run.wait_for("pipeline started");
+    for words in [&["reset", dir, "counts", "--yes"][..], &["run", dir, "--listen", "127.0.0.1:0"]] {
+        let (code, _, stderr) = outcome(&weir(words));
+        assert_eq!(code, 1);
+        assert!(stderr.contains(".weir\" is in use by another weir, process "), "{stderr}");
+    }
+    assert_eq!(run.terminate().0, Some(0));
+
+    let (code, _, stderr) = outcome(&weir(&["reset", dir, "count", "--yes"]));
+    assert_eq!(code, 2);
+    assert!(stderr.contains("there is no pipeline \"count\", did you mean \"counts\"?"), "{stderr}");
+    let not_agreed = command(&["reset", dir, "counts"]).stdin(std::process::Stdio::null()).output().unwrap();
+    let (code, _, stderr) = outcome(&not_agreed);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("will forget") && stderr.contains("nothing was done"), "{stderr}");
+
+    // Another query would be refused: it starts over with it.
+    write(folder.path(), &[("pipelines/counts.yaml", &pipeline(20, ""))]);
+    let (code, _, stderr) = outcome(&weir(&["reset", dir, "counts", "--yes"]));
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("as incarnation 2"), "{stderr}");
+    run_once(folder.path());
+    let data_dir = folder.path().join(".weir");
+    let (_, stdout, _) = outcome(&weir(&["inspect", data_dir.to_str().unwrap(), "--format", "json"]));
+    let shown: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(shown["pipelines"][0]["incarnation"], 2);
+}
+
+#[test]
+fn state_of_another_query_is_refused_and_of_the_same_one_goes_on() {
+    let kafka = MockKafka::start(1).unwrap();
+    kafka.create_topic("orders", 2).unwrap();
+    let folder = shop(&kafka);
+    let dir = folder.path();
     run_once(dir);
 
     let run = ["run", dir.to_str().unwrap(), "--listen", "127.0.0.1:0"];
