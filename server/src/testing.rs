@@ -11,10 +11,10 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::DataFusionError;
 use weir_engine::Epoch;
-use weir_engine::connector::Reason;
+use weir_engine::connector::{Emit, Reason};
 use weir_engine::dataflow::plan::{Plan, Window};
 use weir_engine::facts::{Counters, EpochFact, Facts, PartitionFact};
-use weir_engine::pipeline::{Live, OperatorLive, State};
+use weir_engine::pipeline::{Live, OperatorLive, SinkLive, SinkState, State};
 
 use crate::catalog::{Catalog, Committed, PipelineView, RowIter};
 
@@ -181,6 +181,19 @@ pub(crate) fn view(name: &str, snapshot: Option<Arc<dyn Committed>>) -> Pipeline
         plan: snapshot.is_some().then(plan),
         snapshot,
         live: Live {
+            sinks: vec![SinkLive {
+                sink: "revenue_out".to_owned(),
+                kind: "file",
+                emit: Emit::Final,
+                state: SinkState::Retrying,
+                outbox_rows: 7,
+                outbox_bytes: 512,
+                delivered_epoch: Epoch(2),
+                error: Some("no space left".to_owned()),
+                rows_total: 40,
+                deliveries_total: 4,
+                failed_deliveries_total: 1,
+            }],
             end_offsets: vec![(0, 100)],
             operators: vec![
                 operator("source", "source", 0),

@@ -235,8 +235,10 @@ pub(crate) fn run_bounded(sources: &[MemorySource], sql: &str, run: Run) -> Resu
     let source = sources.iter().find(|source| source.name == plan.source).expect("plans read a source");
     let dir = tempfile::tempdir().expect("a folder for the state");
     let pipeline = Pipeline {
+        project: "p".to_owned(),
         plan: Arc::clone(&plan),
         source: Arc::new(source.clone()),
+        sinks: Vec::new(),
         reader_schema: String::new(),
         options: PipelineOptions {
             name: "p".to_owned(),

@@ -185,8 +185,10 @@ fn run(sql: &str, source: Arc<KafkaSource>, parallelism: usize) -> Result<(u64, 
     };
     let plan = plan(sql, &[table]).map_err(|refusals| anyhow::anyhow!("{refusals:?}"))?;
     let pipeline = Pipeline {
+        project: "p".to_owned(),
         plan: Arc::new(plan),
         source,
+        sinks: Vec::new(),
         reader_schema: SCHEMA.to_owned(),
         options: PipelineOptions {
             name: "bench".to_owned(),

@@ -134,8 +134,10 @@ fn pipeline(target: &Target, committed: Sender<Arc<Committed>>) -> Result<Pipeli
     };
     let plan = plan(SQL, &[table]).map_err(|refusals| anyhow::anyhow!("{refusals:?}"))?;
     Ok(Pipeline {
+        project: "p".to_owned(),
         plan: Arc::new(plan),
         source: Arc::new(source),
+        sinks: Vec::new(),
         reader_schema: String::new(),
         options: PipelineOptions {
             name: "bench".to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! coordinator ─ Sources(N) ─►┐
-//! window 0 ──── Output(N) ──►├─► one atomic, synced write ─► publish snapshot ─► observer ─► Committed(N)
+//! window 0 ──── Output(N) ──►├─► one atomic, synced write ─► publish snapshot ─► sinks, observer ─► Committed(N)
 //! window 1 ──── Output(N) ──►┘
 //! ```
 //!
@@ -22,6 +22,7 @@ use crate::connector::{Reason, Source};
 use crate::dataflow::actor::{self, Actor, Next, Sent};
 use crate::dataflow::live::{Shared, lock};
 use crate::dataflow::message::{Event, Part, Report, SourcesPart};
+use crate::dataflow::sink::Outboxes;
 use crate::facts::{EpochFact, Facts};
 use crate::operator::Output;
 use crate::result::{Changes, DeadLetter, Snapshot, Tables, TimedRows};
@@ -59,6 +60,7 @@ pub struct Committer {
     pub store: Store,
     pub tables: Tables,
     pub source: Arc<dyn Source>,
+    pub outboxes: Outboxes,
     pub settings: Settings,
     pub observer: Arc<dyn Observer>,
     pub latest: Latest,
@@ -171,6 +173,8 @@ impl Committer {
             changes.dead_letters.extend(report.dead_letters);
         }
         let applied = self.tables.apply(&mut tx, &changes, facts.watermark_ms, self.clock.wall_ms())?;
+        let gone = if self.tables.shows_provisionals() { &applied.deletes } else { &changes.deletes };
+        let for_sinks = self.outboxes.put(&mut tx, &changes, gone)?;
         let duration =
             |clock: &dyn Clock| clock.monotonic_ns().saturating_sub(sources.started_ns) as f64 / 1e6;
         let n_rows_in = facts.counters.rows_in - self.facts.counters.rows_in;
@@ -192,6 +196,7 @@ impl Committer {
         self.facts = facts.clone();
         let snapshot = self.tables.publish(facts);
         *lock(&self.latest) = Arc::clone(&snapshot);
+        self.outboxes.committed(epoch, &for_sinks);
         self.observer.committed(&Arc::new(Committed {
             epoch,
             watermark_ms: self.facts.watermark_ms,

@@ -8,8 +8,9 @@
 //! Invariants:
 //! 1. Where nothing was read and no watermark or idleness changed, there is no epoch.
 //! 2. At most `IN_FLIGHT_MAX` epochs are not yet durable; when commits are slower, epochs stretch.
-//! 3. Nothing is read of a topic that was made anew, or from which unread records were deleted.
-//! 4. It takes events whatever it waits for: whoever tells it something never waits for long, and all
+//! 3. No epoch is ended while a sink's outbox is full; a bounded run ends when all outboxes are empty.
+//! 4. Nothing is read of a topic that was made anew, or from which unread records were deleted.
+//! 5. It takes events whatever it waits for: whoever tells it something never waits for long, and all
 //!    other waiting goes one way, source → window → committer → coordinator.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -32,6 +33,8 @@ use crate::time::{Clock, Epoch};
 /// Epochs between a barrier and its durable write. More hides the latency of the disk, and is replayed
 /// after a crash.
 const IN_FLIGHT_MAX: usize = 4;
+/// How often to look whether sinks have caught up, where they must.
+const SINK_POLL: Duration = Duration::from_millis(20);
 /// How often busy and blocked shares are measured.
 const MEASURE_NS: u64 = 1_000_000_000;
 
@@ -96,11 +99,11 @@ enum Phase {
     Topology,
     /// The end of the epoch's interval, on the monotonic clock.
     Tick { tick_ns: u64 },
-    /// Fewer epochs in flight, to end one.
+    /// Fewer epochs in flight and room in every outbox, to end an epoch.
     Room,
     /// The source subtasks' reports of the epoch that ends.
     Reports { epoch: Epoch, started_ns: u64 },
-    /// The epochs in flight, to stop.
+    /// The epochs in flight, to stop; at the end of a bounded run that all is delivered, too.
     InFlight,
 }
 
@@ -139,10 +142,12 @@ impl Actor for Coordinator {
             Phase::Topology => self.begin(now_ns),
             Phase::Tick { tick_ns } => self.tick(tick_ns, now_ns),
             Phase::Room if IN_FLIGHT_MAX <= self.state.in_flight => Ok(Next::Wait(None)),
+            Phase::Room if self.waits_for_sinks() => Ok(Next::Wait(Some(SINK_POLL))),
             Phase::Room => Ok(self.close(now_ns)),
             Phase::Reports { .. } if self.state.reports.len() < self.controls.len() => Ok(Next::Wait(None)),
             Phase::Reports { epoch, started_ns } => Ok(self.end_epoch(epoch, started_ns)),
             Phase::InFlight if 0 < self.state.in_flight => Ok(Next::Wait(None)),
+            Phase::InFlight if self.drains() => Ok(Next::Wait(Some(SINK_POLL))),
             Phase::InFlight => Ok(Next::End),
         }
     }
@@ -241,6 +246,24 @@ impl Coordinator {
             self.next_interval(now_ns);
         }
         Ok(Next::Step)
+    }
+
+    /// Where a sink's outbox is full, no epoch is ended: the sources are soon full too, and stop taking.
+    fn waits_for_sinks(&self) -> bool {
+        let full = self.shared.sinks.full().filter(|_| !self.state.stop);
+        let trouble = full.map(|full| format!("{full}: nothing is read until it has room"));
+        let waits = trouble.is_some();
+        self.shared.set_trouble("outbox", 0, trouble);
+        waits
+    }
+
+    /// Whether a bounded run has rows that are not delivered; told to stop, it leaves them in the outbox.
+    fn drains(&self) -> bool {
+        if !self.state.done || self.state.stop {
+            return false;
+        }
+        self.shared.sinks.flush();
+        !self.shared.sinks.are_drained()
     }
 
     /// First step of ending an epoch.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::connector::Reason;
+use crate::dataflow::sink::{SinkLive, Sinks};
 
 /// The state of a pipeline, as in `weir.pipelines`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,7 @@ pub struct Live {
     /// `(partition, end offset)`, ascending.
     pub end_offsets: Vec<(i32, i64)>,
     pub operators: Vec<OperatorLive>,
+    pub sinks: Vec<SinkLive>,
     /// What is being waited for or retried, for a person.
     pub trouble: Option<String>,
     /// Records and bytes of record values read since the process started.
@@ -114,6 +116,7 @@ impl Meter {
 pub struct Shared {
     pub sources: Vec<Meter>,
     pub windows: Vec<Meter>,
+    pub sinks: Sinks,
     source_name: String,
     window_kind: &'static str,
 
@@ -135,6 +138,7 @@ impl Shared {
         Self {
             sources: meters(),
             windows: meters(),
+            sinks: Sinks::default(),
             source_name: source_name.to_owned(),
             window_kind,
             state: Mutex::new((State::Starting, None)),
@@ -146,6 +150,12 @@ impl Shared {
             tombstones_total: AtomicU64::new(0),
             epoch_bytes_total: AtomicU64::new(0),
         }
+    }
+
+    /// With these sinks.
+    #[must_use]
+    pub fn with_sinks(self, sinks: Sinks) -> Self {
+        Self { sinks, ..self }
     }
 
     /// The state and, if failed, why.
@@ -194,6 +204,7 @@ impl Shared {
         Live {
             end_offsets: lock(&self.end_offsets).iter().map(|(p, end)| (*p, *end)).collect(),
             operators,
+            sinks: self.sinks.0.iter().map(|status| status.live()).collect(),
             trouble: (!trouble.is_empty()).then(|| trouble.join("; ")),
             records_total: load(&self.records_total),
             bytes_total: load(&self.bytes_total),

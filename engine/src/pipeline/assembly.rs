@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::recover::{Restored, restore};
+use super::sinks::KnownSinks;
 use super::{Environment, Pipeline, StartError};
+use crate::connector::Stopping;
 use crate::dataflow::commit::{CommitState, Committer, Latest};
 use crate::dataflow::coordinator::{Coordinator, CoordinatorState};
 use crate::dataflow::exchange::{CHANNEL_MESSAGES, Exchange};
@@ -14,6 +16,7 @@ use crate::dataflow::live::Shared;
 use crate::dataflow::message::{Control, Event, Message, Part};
 use crate::dataflow::partitions::Partitions;
 use crate::dataflow::plan::Aggregate;
+use crate::dataflow::sink::{SinkTask, Sinks};
 use crate::dataflow::source::{SourceState, SourceTask};
 use crate::dataflow::subtask::{WindowState, WindowTask};
 use crate::dataflow::threads::{Discovery, DiscoveryState};
@@ -31,6 +34,10 @@ pub(super) struct Assembly {
     pub(super) sources: Vec<SourceTask>,
     pub(super) windows: Vec<WindowTask>,
     pub(super) committer: Committer,
+    pub(super) sinks: Vec<SinkTask>,
+    /// Tells sinks to stop; then `stop_sinks` is let go of.
+    pub(super) stopping: Stopping,
+    pub(super) stop_sinks: Sender<()>,
     /// Letting go of it ends the discovery.
     pub(super) stop_discovery: Sender<()>,
     pub(super) shared: Arc<Shared>,
@@ -48,7 +55,9 @@ pub(super) fn assemble(pipeline: &Pipeline, environment: &Environment) -> Result
     let recovered = store.recovered();
     let Restored { operators, mut tables, facts, settings, replace_blocks } =
         restore(&store, &pipeline.plan, &pipeline.options, recovered)?;
-    let wiring = Wiring::new(pipeline);
+    let incarnation = store.incarnation()?;
+    let known_sinks = KnownSinks::open(&store, pipeline, &facts)?;
+    let wiring = Wiring::new(pipeline, known_sinks.sinks());
     let latest: Latest = Arc::new(Mutex::new(tables.publish(facts.clone())));
     let windows = operators.into_iter().enumerate();
     let windows = windows.map(|(subtask, operator)| wiring.window(subtask, operator, environment)).collect();
@@ -59,6 +68,7 @@ pub(super) fn assemble(pipeline: &Pipeline, environment: &Environment) -> Result
         store: store.clone(),
         tables,
         source: Arc::clone(&pipeline.source),
+        outboxes: known_sinks.outboxes(pipeline),
         settings,
         observer: Arc::clone(&pipeline.observer),
         latest: Arc::clone(&latest),
@@ -73,6 +83,10 @@ pub(super) fn assemble(pipeline: &Pipeline, environment: &Environment) -> Result
     if let Some(identity) = new_identity {
         store.set_identity(&identity)?;
     }
+    let stopping = Stopping::default();
+    let (stop_sinks, stop) = bounded(0);
+    let n_partitions = facts.partitions.len();
+    let sinks = known_sinks.tasks(pipeline, &store, incarnation, n_partitions, environment, &stopping, &stop);
     let (stop_discovery, stop) = bounded(0);
     let discovery = Discovery {
         source: Arc::clone(&pipeline.source),
@@ -102,6 +116,9 @@ pub(super) fn assemble(pipeline: &Pipeline, environment: &Environment) -> Result
         sources,
         windows,
         committer,
+        sinks,
+        stopping,
+        stop_sinks,
         stop_discovery,
         shared,
         latest,
@@ -146,12 +163,12 @@ struct Wiring {
 }
 
 impl Wiring {
-    fn new(pipeline: &Pipeline) -> Self {
+    fn new(pipeline: &Pipeline, sinks: Sinks) -> Self {
         let n = pipeline.options.parallelism;
         let window_kind = if pipeline.plan.aggregate.is_some() { "window" } else { "append" };
         let exchange = || (0..n).map(|_| bounded(CHANNEL_MESSAGES)).collect();
         Self {
-            shared: Arc::new(Shared::new(pipeline.source.name(), window_kind, n)),
+            shared: Arc::new(Shared::new(pipeline.source.name(), window_kind, n).with_sinks(sinks)),
             activity: Arc::new(AtomicBool::new(false)),
             events: bounded(256),
             controls: (0..n).map(|_| bounded(64)).collect(),

@@ -8,6 +8,7 @@ mod assembly;
 mod handle;
 mod inspect;
 mod recover;
+mod sinks;
 mod start;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 pub use crate::dataflow::commit::{Committed, Observer};
 pub use crate::dataflow::live::{Live, OperatorLive, State};
+pub use crate::dataflow::sink::{PipelineSink, SinkLive, SinkState};
 pub use handle::PipelineHandle;
 pub use inspect::{Inspection, KeySpace, inspect};
 pub use start::{StartError, open_stopped, start};
@@ -49,8 +51,12 @@ pub struct Environment {
 
 /// A pipeline to be started.
 pub struct Pipeline {
+    /// The project's name.
+    pub project: String,
     pub plan: Arc<Plan>,
     pub source: Arc<dyn Source>,
+    /// With distinct names; may be others than at the last start.
+    pub sinks: Vec<PipelineSink>,
     /// Text of the reader schema that `source` was built with; kept with the state.
     pub reader_schema: String,
     pub options: PipelineOptions,

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use super::assembly::{Assembly, assemble};
 use super::recover::restore;
+use super::sinks::SinkThreads;
 use super::{Environment, Pipeline, PipelineHandle, PipelineOptions};
 use crate::connector::SourceError;
 use crate::dataflow::actor::run;
@@ -95,7 +96,7 @@ pub(super) fn kept_plan(identity: &Identity) -> Result<Plan, StartError> {
 
 fn run_threads(name: String, assembly: Assembly) -> Result<JoinHandle<()>, StartError> {
     let Assembly { coordinator, discovery, sources, windows, committer, .. } = assembly;
-    let Assembly { stop_discovery, shared, events, .. } = assembly;
+    let Assembly { sinks, stopping, stop_sinks, stop_discovery, shared, events, .. } = assembly;
     let mut threads = Vec::new();
     for window in windows {
         let name = format!("window {}", window.subtask);
@@ -110,6 +111,7 @@ fn run_threads(name: String, assembly: Assembly) -> Result<JoinHandle<()>, Start
         })?);
     }
     threads.push(spawn(format!("{name} commit"), events.clone(), move || run(committer))?);
+    let sinks = SinkThreads::start(sinks, stopping, stop_sinks, &events)?;
     // Nobody waits for it: it may be in the middle of asking a broker that does not answer.
     spawn("discovery".to_owned(), events.clone(), move || run(discovery))?;
     drop(events);
@@ -120,6 +122,7 @@ fn run_threads(name: String, assembly: Assembly) -> Result<JoinHandle<()>, Start
             // A panic was reported by the thread itself.
             drop(thread.join());
         }
+        sinks.stop();
         let reason = match ended {
             Ok(Ok(())) => return shared.set_state(State::Stopped, None),
             Ok(Err(failure)) => chain(&failure),

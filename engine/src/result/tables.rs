@@ -90,6 +90,12 @@ impl Tables {
         })
     }
 
+    /// Whether provisional rows are known here, and with them which deletes are of rows that exist.
+    #[must_use]
+    pub fn shows_provisionals(&self) -> bool {
+        self.overlay.is_some()
+    }
+
     /// Sets the provisional rows as recomputed from recovered state: they are not on disk.
     ///
     /// # Errors

@@ -14,6 +14,15 @@ pub const BEFORE_COMMIT: &str = "before_commit";
 /// Behind the synced write and before anybody was told of it.
 pub const AFTER_COMMIT: &str = "after_commit";
 
+/// Behind what fences a sink's earlier writers, before anything is delivered to it.
+pub const SINK_OPENED: &str = "sink_opened";
+/// Before rows that were read from the outbox are given to a sink.
+pub const BEFORE_DELIVERY: &str = "before_delivery";
+/// Behind a delivery that was applied, before that is noted: it will be found out at the next start.
+pub const AFTER_DELIVERY: &str = "after_delivery";
+/// Behind the note that rows were delivered, which is not synced.
+pub const DELIVERY_NOTED: &str = "delivery_noted";
+
 static OFF: AtomicBool = AtomicBool::new(false);
 static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
 

@@ -13,7 +13,8 @@ use super::error::Error;
 /// The format version that is written, and the only one that is read.
 pub const VERSION: u8 = 1;
 
-const HEADER: usize = 2;
+/// Bytes before the payload.
+pub(super) const HEADER: usize = 2;
 const CHECKSUM: usize = 4;
 
 /// What a frame holds.
@@ -38,6 +39,10 @@ pub(crate) enum Kind {
     Rows = 8,
     /// Empty.
     Retired = 9,
+    /// See `outbox.rs`.
+    Outbox = 10,
+    /// JSON.
+    Sink = 11,
     /// JSON: a number.
     Incarnation = 16,
 }

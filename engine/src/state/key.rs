@@ -9,8 +9,10 @@
 //!          s │ schema id │ partition │ first offset      a writer schema seen
 //!          m │ series │ id                               a block's metadata
 //!          r │ series │ id                               a retired block, to be deleted
+//!          k │ sink                                      what is known of a sink
 //! state    subtask u16 │ pane │ epoch │ seq u16          groups of a pane that changed in an epoch
 //! result   series │ id                                   a block's rows
+//!          o │ sink │ 0 │ epoch │ part u32               rows that a sink has not yet got
 //! ```
 //!
 //! Numbers are big-endian, signed ones with the sign bit flipped, so that keys sort as numbers do.
@@ -25,8 +27,10 @@ pub(crate) const HEAD: &[u8] = b"h";
 pub(crate) const EPOCHS: &[u8] = b"e";
 pub(crate) const FLOORS: &[u8] = b"f";
 pub(crate) const SCHEMAS: &[u8] = b"s";
+pub(crate) const SINKS: &[u8] = b"k";
 const META: u8 = b'm';
 const RETIRED: u8 = b'r';
+const OUTBOX: u8 = b'o';
 
 /// Which list of blocks a block belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +79,31 @@ pub(crate) fn retired(series: Series, id: u64) -> Vec<u8> {
 
 pub(crate) fn rows(series: Series, id: u64) -> Vec<u8> {
     [&[series as u8][..], &id.to_be_bytes()].concat()
+}
+
+pub(crate) fn sink(name: &str) -> Vec<u8> {
+    [SINKS, name.as_bytes()].concat()
+}
+
+/// What all keys of a sink's outbox start with. Sinks' names are without zero bytes.
+pub(crate) fn outboxes(sink: &str) -> Vec<u8> {
+    [&[OUTBOX], sink.as_bytes(), &[0]].concat()
+}
+
+pub(crate) fn outbox(sink: &str, epoch: Epoch, part: u32) -> Vec<u8> {
+    [&outboxes(sink)[..], &epoch.0.to_be_bytes(), &part.to_be_bytes()].concat()
+}
+
+/// The first key behind a part.
+pub(crate) fn outbox_after(sink: &str, epoch: Epoch, part: u32) -> Vec<u8> {
+    [&outbox(sink, epoch, part)[..], &[0]].concat()
+}
+
+/// The epoch and part at the end of an [`outbox`] key; `None` if the key is too short.
+pub(crate) fn outbox_part(key: &[u8]) -> Option<(Epoch, u32)> {
+    let (rest, part) = key.split_last_chunk::<4>()?;
+    let epoch = rest.last_chunk::<8>()?;
+    Some((Epoch(u64::from_be_bytes(*epoch)), u32::from_be_bytes(*part)))
 }
 
 /// The id at the end of a [`meta`] or [`retired`] key; `None` if the key is too short.
@@ -157,6 +186,9 @@ mod tests {
         assert_eq!(meta(Series::Finals, 1), b"mf\0\0\0\0\0\0\0\x01");
         assert_eq!(retired(Series::DeadLetters, 1), b"rd\0\0\0\0\0\0\0\x01");
         assert_eq!(rows(Series::Finals, 256), b"f\0\0\0\0\0\0\x01\0");
+        assert_eq!(sink("a"), b"ka");
+        assert_eq!(outbox("a", Epoch(2), 3), b"oa\0\0\0\0\0\0\0\0\x02\0\0\0\x03");
+        assert_eq!(outbox_part(&outbox("a", Epoch(2), 3)), Some((Epoch(2), 3)));
         let seen = FloorFact { epoch: Epoch(1), partition: 2, next_offset: 3, floor_ms: 4 };
         assert_eq!(floor(&seen), b"f\0\0\0\0\0\0\0\x01\x80\0\0\x02\x80\0\0\0\0\0\0\x03");
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! barrier N ─► Transaction(N): panes that changed, panes that closed ─┐
 //!                              result blocks, dead letters           ├─► commit ─► RocksDB
+//!                              rows for sinks: the outbox ───────────┤
 //!                              facts: offsets, watermarks, counters ─┘
 //! restart   ◄── Store: identity, recovered facts, panes, result blocks
 //! ```
@@ -22,11 +23,14 @@ mod frame;
 mod ipc;
 mod key;
 mod memory;
+mod outbox;
 mod record;
 mod reset;
 mod store;
 mod transaction;
 
+#[cfg(test)]
+mod outbox_test;
 #[cfg(test)]
 mod store_test;
 
@@ -34,9 +38,10 @@ pub use error::Error;
 pub use memory::Memory;
 pub use record::{Identity, Recovered, Settings};
 pub use reset::Forgotten;
-pub use store::{PaneBlock, Store};
+pub use store::{PaneBlock, Store, WeakStore};
 pub use transaction::Transaction;
 
 pub use frame::VERSION as FORMAT_VERSION;
 pub(crate) use ipc::raw_bytes;
 pub(crate) use key::Series;
+pub(crate) use outbox::{Entry, SinkRecord, Size};

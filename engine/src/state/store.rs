@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use arrow::array::RecordBatch;
 use rocksdb::{ColumnFamily, DB, Options, ReadOptions, WriteOptions};
@@ -22,6 +22,21 @@ use crate::time::Epoch;
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+}
+
+/// A data folder that may have been closed meanwhile: held by a thread that waits for others, so that
+/// its waiting keeps nothing open.
+#[derive(Clone)]
+pub struct WeakStore {
+    inner: Weak<Inner>,
+}
+
+impl WeakStore {
+    /// The folder, if anybody still has it open.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Store> {
+        self.inner.upgrade().map(|inner| Store { inner })
+    }
 }
 
 struct Inner {
@@ -92,6 +107,12 @@ impl Store {
         let recovered = store.read_recovered()?;
         *store.last() = recovered;
         Ok(store)
+    }
+
+    /// The same folder, without keeping it open.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakStore {
+        WeakStore { inner: Arc::downgrade(&self.inner) }
     }
 
     /// Where it is.
@@ -177,7 +198,7 @@ impl Store {
     }
 
     /// Hands over the entries of the default family whose key starts with `prefix`, in key order.
-    fn each(
+    pub(super) fn each(
         &self,
         prefix: &[u8],
         mut each: impl FnMut(&[u8], &[u8]) -> Result<(), Error>,
@@ -191,6 +212,28 @@ impl Store {
             entries.next();
         }
         entries.status().map_err(self.storage("read"))
+    }
+
+    /// Hands over the entries of the result family from `from` on and before `end`, in key order,
+    /// until `each` returns false.
+    pub(super) fn each_result(
+        &self,
+        from: &[u8],
+        end: &[u8],
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(end);
+        options.fill_cache(false);
+        let mut entries = self.inner.db.raw_iterator_cf_opt(self.family(RESULT), options);
+        entries.seek(from);
+        while let Some((key, value)) = entries.item() {
+            if !each(key, value)? {
+                return Ok(());
+            }
+            entries.next();
+        }
+        entries.status().map_err(self.storage("read the outbox from"))
     }
 
     /// The metadata of every block of a series, by ascending id.
@@ -275,6 +318,13 @@ impl Store {
 
     pub(super) fn write(&self, batch: rocksdb::WriteBatch) -> Result<(), Error> {
         self.inner.db.write_opt(batch, &synced()).map_err(self.storage("commit an epoch to"))
+    }
+
+    /// Writes what is not part of an epoch.
+    pub(super) fn write_noting(&self, batch: rocksdb::WriteBatch, sync: bool) -> Result<(), Error> {
+        let mut options = WriteOptions::default();
+        options.set_sync(sync);
+        self.inner.db.write_opt(batch, &options).map_err(self.storage("note what sinks have in"))
     }
 
     pub(super) fn last(&self) -> std::sync::MutexGuard<'_, Option<Recovered>> {

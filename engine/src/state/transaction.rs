@@ -135,6 +135,11 @@ impl Transaction {
         Ok(bytes)
     }
 
+    /// Adds an entry of the result family.
+    pub(super) fn put_result(&mut self, key: &[u8], bytes: &[u8]) {
+        self.batch.put_cf(self.store.family(RESULT), key, bytes);
+    }
+
     /// Adds the rows of a block and its metadata. Returns the bytes of the rows.
     pub(crate) fn put_block<M: Serialize>(
         &mut self,

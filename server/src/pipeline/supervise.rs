@@ -207,8 +207,10 @@ fn try_start(
     options.parallelism = parallelism;
     let source = Arc::clone(&prepared.source);
     let pipeline = Pipeline {
+        project: shared.preparer.project().name.clone(),
         plan: Arc::clone(&prepared.plan),
         source,
+        sinks: Vec::new(),
         reader_schema: prepared.reader_schema.clone(),
         options,
         data_dir: shared.data_dir.pipeline(entry.name()),

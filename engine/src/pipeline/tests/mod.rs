@@ -2,6 +2,7 @@
 //! the sizes of batches, or how often it was stopped and started.
 
 mod faults;
+mod sinks;
 mod stops;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +17,8 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, 
 use proptest::prelude::*;
 
 use super::{
-    Committed, Environment, Observer, Pipeline, PipelineHandle, PipelineOptions, StartError, State,
-    open_stopped, start,
+    Committed, Environment, Observer, Pipeline, PipelineHandle, PipelineOptions, PipelineSink, StartError,
+    State, open_stopped, start,
 };
 use crate::connector::{
     Decoded, Decoder, PartitionInfo, Reader, ReaderEvent, RecordBlock, Source, SourceError, Span, Start,
@@ -297,12 +298,26 @@ fn try_run(
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
 ) -> Result<PipelineHandle, StartError> {
+    try_run_into(log, sql, dir, options, clock, observer, Vec::new())
+}
+
+fn try_run_into(
+    log: &Log,
+    sql: &str,
+    dir: &Path,
+    options: PipelineOptions,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+    sinks: Vec<PipelineSink>,
+) -> Result<PipelineHandle, StartError> {
     let table =
         TableDef { name: "log".into(), schema: log.schema(), event_time: 0, identity: log.identity() };
     let plan = plan(sql, &[table]).unwrap_or_else(|refusals| panic!("{refusals:?}"));
     let pipeline = Pipeline {
+        project: "p".to_owned(),
         plan: Arc::new(plan),
         source: Arc::new(log.clone()),
+        sinks,
         reader_schema: String::new(),
         options,
         data_dir: dir.to_owned(),
