@@ -1,4 +1,4 @@
-//! Sources behind the engine's traits, one folder per external system.
+//! Sources and sinks behind the engine's traits, one folder per external system.
 //!
 //! ```text
 //! Kafka topic ──► kafka::native ──► kafka::reader ──► engine::connector::RecordBlock
@@ -9,6 +9,8 @@
 //! This crate has never heard of YAML, HTTP or windows: the server hands it checked settings, the
 //! engine drives it through [`weir_engine::connector`].
 
+pub mod blackhole;
+pub mod file;
 pub mod kafka;
 pub mod mock;
 
