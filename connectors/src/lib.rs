@@ -1,7 +1,8 @@
 //! Sources and sinks behind the engine's traits, one folder per external system.
 //!
 //! ```text
-//! Kafka topic ──► kafka::native ──► kafka::reader ──► engine::connector::RecordBlock
+//! Kafka topic ─┬► kafka::fetch ──────────────────────┬► engine::connector::RecordBlock
+//!              └► kafka::native ──► kafka::reader ───┘      │
 //!                 (librdkafka)      (events, errors)        │
 //!                 weir-schemas ◄─────────────────── kafka::decoder ──► Decoded
 //! ```

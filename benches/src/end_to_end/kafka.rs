@@ -145,11 +145,12 @@ impl Topic {
         Ok(topic)
     }
 
-    /// Writes that many bids, to the partitions in turn, uncompressed.
-    pub(super) fn fill(&self, n_records: u64, bids: &mut Bids) -> Result<()> {
+    /// Writes that many bids, to the partitions in turn.
+    pub(super) fn fill(&self, n_records: u64, compression: &str, bids: &mut Bids) -> Result<()> {
         let producer: BaseProducer = ClientConfig::new()
             .set("bootstrap.servers", &self.bootstrap)
             .set("enable.idempotence", "true")
+            .set("compression.type", compression)
             .set("linger.ms", "100")
             .set("batch.size", "131072")
             .set("batch.num.messages", "100000")

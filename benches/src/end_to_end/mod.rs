@@ -21,8 +21,10 @@ use self::station::{Work, registry};
 use crate::machine::{describe, median};
 use crate::process::Own;
 
-/// What runs in a round: work and parallelism. The readers come first: the others are compared to them.
-const RUNS: [(Work, usize); 8] = [
+/// What runs in a round: work and parallelism. librdkafka comes first: the others are compared to it.
+const RUNS: [(Work, usize); 10] = [
+    (Work::ReadByLibrdkafka, 1),
+    (Work::ReadByLibrdkafka, 2),
     (Work::Read, 1),
     (Work::Read, 2),
     (Work::Filter, 1),
@@ -42,6 +44,9 @@ pub(crate) struct Options {
     partitions: u16,
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// As librdkafka's `compression.type`.
+    #[arg(long, default_value = "none")]
+    compression: String,
     /// A running Kafka, host:port; by default one is started.
     #[arg(long)]
     bootstrap: Option<String>,
@@ -53,7 +58,7 @@ struct Figures {
     n_bytes: f64,
     wall_s: f64,
     cpu_s: f64,
-    /// Its records per CPU-second as a share of the reader's of the same round and parallelism.
+    /// Its records per CPU-second as a share of librdkafka's of the same round and parallelism.
     share: f64,
 }
 
@@ -65,17 +70,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         own.as_ref().map(|kafka| kafka.bootstrap.as_str()).or(given).context("one or the other")?;
     let topic = Topic::create(bootstrap, options.partitions.into())?;
     eprintln!("writing {} bids to {} partitions", options.records, options.partitions);
-    topic.fill(options.records, &mut Bids::new(registry()?.1))?;
+    topic.fill(options.records, &options.compression, &mut Bids::new(registry()?.1))?;
     eprintln!("before: {}", describe());
     let mut figures: Vec<Vec<Figures>> = RUNS.iter().map(|_| Vec::new()).collect();
     for round in 1..=options.rounds {
-        let mut reader_rates = BTreeMap::new();
+        let mut bare_rates = BTreeMap::new();
         for ((work, parallelism), figures) in RUNS.iter().zip(&mut figures) {
             eprintln!("round {round}: {} × {parallelism}", work.title());
             let [n_records, n_bytes, wall_s, cpu_s] = run_once(bootstrap, &topic.name, *work, *parallelism)?;
             ensure!(n_records == options.records as f64, "read {n_records} records, not {}", options.records);
             let rate = n_records / cpu_s;
-            let share = rate / *reader_rates.entry(*parallelism).or_insert(rate);
+            let share = rate / *bare_rates.entry(*parallelism).or_insert(rate);
             figures.push(Figures { n_records, n_bytes, wall_s, cpu_s, share });
         }
     }
@@ -108,7 +113,7 @@ fn run_once(bootstrap: &str, topic: &str, work: Work, parallelism: usize) -> Res
 #[expect(clippy::print_stdout, reason = "the table is the result")]
 fn print(figures: &[Vec<Figures>]) {
     println!(
-        "| work | parallelism | records | wall s | CPU s | K records/CPU-s | MB/CPU-s | of the reader's |"
+        "| work | parallelism | records | wall s | CPU s | K records/CPU-s | MB/CPU-s | of librdkafka's |"
     );
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     for ((work, parallelism), rounds) in RUNS.iter().zip(figures) {

@@ -1,7 +1,8 @@
 //! A Kafka topic as a source: settings in, [`KafkaSource`] out.
 //!
-//! One client per `KafkaReader` (a source subtask) and one for questions
-//! about the topic. All of them only read: no consumer group is joined, nothing is committed.
+//! One reader per source subtask: `fetch`, which speaks the protocol itself, or where the connection has
+//! settings that only librdkafka knows, `KafkaReader` with a client. Another client is for questions about
+//! the topic. All of them only read: no consumer group is joined, nothing is committed.
 //!
 //! Invariants:
 //! 1. Positions are absolute offsets, resolved here; librdkafka never chooses one by itself
@@ -11,6 +12,7 @@
 //! 3. No unsafe code outside `native`.
 
 mod decoder;
+mod fetch;
 mod lookup;
 mod native;
 mod properties;
@@ -35,6 +37,7 @@ pub use lookup::{ReaderSchemaText, SchemaChoice, lookup_reader_schema};
 pub use properties::check_property;
 
 use self::decoder::KafkaDecoder;
+use self::fetch::FetchReader;
 use self::native::{Client, Failure, LogOffset, Topic};
 use self::reader::KafkaReader;
 use self::table::Table;
@@ -237,9 +240,27 @@ impl Source for KafkaSource {
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, SourceError> {
-        let reader = KafkaReader::new(self.new_client()?, &self.topic, &self.connection.bootstrap_servers)
-            .map_err(|failure| SourceError::Fatal(failure.detail))?;
-        Ok(Box::new(reader))
+        let topic = self.config.topic.as_str();
+        let settings = fetch::Settings::new(
+            &self.connection.bootstrap_servers,
+            &self.connection.properties,
+            topic,
+            &self.config.client_id,
+            self.n_partitions.load(Ordering::Relaxed),
+        );
+        match settings {
+            Ok(settings) => {
+                tracing::info!(topic, reader = "fetch", "reading with Weir's own Fetch reader");
+                Ok(Box::new(FetchReader::new(settings)?))
+            }
+            Err(because) => {
+                tracing::info!(topic, reader = "librdkafka", because, "reading with librdkafka");
+                let servers = &self.connection.bootstrap_servers;
+                let reader = KafkaReader::new(self.new_client()?, &self.topic, servers)
+                    .map_err(|failure| SourceError::Fatal(failure.detail))?;
+                Ok(Box::new(reader))
+            }
+        }
     }
 
     fn decoder(&self, columns: &[usize]) -> Result<Box<dyn Decoder>, SourceError> {

@@ -1,4 +1,4 @@
-//! Reads the partitions of one source subtask: records, ends, what is lost, what is wrong.
+//! Reads the partitions of one source subtask with librdkafka: records, ends, what is lost, what is wrong.
 //!
 //! Invariants:
 //! 1. A partition's records come in offset order; where some can't be had, it is [`SourceError`],

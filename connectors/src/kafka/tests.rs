@@ -1,4 +1,5 @@
-//! The source against librdkafka's mock cluster, through the engine's traits only.
+//! The source against librdkafka's mock cluster, through the engine's traits only; what a reader does,
+//! with both of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +23,27 @@ const SCHEMA: &str = r#"{"type": "record", "name": "order", "fields": [{"name": 
 /// Key and value of a record to produce.
 type KeyValue<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 
+/// Who reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Fetch,
+    Librdkafka,
+}
+
+/// Runs claims about readers for each of them.
+macro_rules! with_each_reader {
+    ($($claim:ident)*) => {
+        mod with_fetch {
+            $(#[test] fn $claim() { super::$claim(super::Who::Fetch); })*
+        }
+        mod with_librdkafka {
+            $(#[test] fn $claim() { super::$claim(super::Who::Librdkafka); })*
+        }
+    };
+}
+
 struct Fixture {
+    who: Who,
     kafka: MockKafka,
     producer: BaseProducer,
     registry: Arc<MemoryRegistry>,
@@ -30,7 +51,7 @@ struct Fixture {
 
 impl Fixture {
     /// A cluster with a topic `orders` of `n_partitions`.
-    fn new(n_partitions: i32) -> Self {
+    fn new(who: Who, n_partitions: i32) -> Self {
         let kafka = MockKafka::start(1).unwrap();
         kafka.create_topic("orders", n_partitions).unwrap();
         let producer = ClientConfig::new()
@@ -38,13 +59,15 @@ impl Fixture {
             .set("linger.ms", "0")
             .create()
             .unwrap();
-        Self { kafka, producer, registry: Arc::new(MemoryRegistry::new()) }
+        Self { who, kafka, producer, registry: Arc::new(MemoryRegistry::new()) }
     }
 
     fn source(&self, topic: &str, metadata: &[Metadata]) -> KafkaSource {
+        // One that only librdkafka knows.
+        let theirs = ("socket.timeout.ms".to_owned(), "60000".to_owned());
         let connection = KafkaConnection {
             bootstrap_servers: self.kafka.bootstrap_servers().to_owned(),
-            properties: BTreeMap::new(),
+            properties: BTreeMap::from_iter((self.who == Who::Librdkafka).then_some(theirs)),
             registry: Arc::clone(&self.registry) as Arc<dyn SchemaRegistry>,
         };
         let config = KafkaSourceConfig {
@@ -139,9 +162,20 @@ fn produce_numbered(fixture: &Fixture, partition: i32, range: std::ops::Range<i6
     fixture.produce_values(partition, &values.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
-#[test]
-fn records_come_as_they_were_written_and_then_the_end() {
-    let fixture = Fixture::new(1);
+with_each_reader! {
+    records_come_as_they_were_written_and_then_the_end
+    start_decides_the_first_record
+    readers_get_their_own_partitions_only_and_new_records_as_they_come
+    a_paused_partition_keeps_its_records_and_goes_on_where_it_was
+    a_poll_takes_no_more_than_asked_and_the_rest_is_still_there
+    a_broker_that_is_away_is_trouble_and_then_nothing_is_missing
+    records_deleted_before_they_were_read_are_lost_and_say_which
+    an_offset_behind_the_end_of_the_topic_is_refused
+    metadata_columns_are_those_of_the_rows_behind_what_was_rejected
+}
+
+fn records_come_as_they_were_written_and_then_the_end(who: Who) {
+    let fixture = Fixture::new(who, 1);
     let records: [KeyValue; 4] =
         [(Some(b"k0"), Some(b"v0")), (None, Some(b"v1")), (Some(b"k2"), None), (Some(b""), Some(b""))];
     fixture.produce(0, &records);
@@ -169,9 +203,8 @@ fn records_come_as_they_were_written_and_then_the_end() {
     poll_until(&mut *reader, |more| more.iter().chain(&events).any(is_high)).unwrap();
 }
 
-#[test]
-fn start_decides_the_first_record() {
-    let fixture = Fixture::new(1);
+fn start_decides_the_first_record(who: Who) {
+    let fixture = Fixture::new(who, 1);
     produce_numbered(&fixture, 0, 0..5);
     for (start, first) in [(Start::Earliest, 0), (Start::Offset(3), 3), (Start::Latest, 5)] {
         let mut reader = fixture.reader();
@@ -184,9 +217,8 @@ fn start_decides_the_first_record() {
     assert!(error.to_string().contains("does not look up offsets by time"), "{error}");
 }
 
-#[test]
-fn readers_get_their_own_partitions_only_and_new_records_as_they_come() {
-    let fixture = Fixture::new(2);
+fn readers_get_their_own_partitions_only_and_new_records_as_they_come(who: Who) {
+    let fixture = Fixture::new(who, 2);
     let mut readers = [fixture.reader(), fixture.reader()];
     for (partition, reader) in (0..).zip(&mut readers) {
         reader.assign(partition, Start::Earliest).unwrap();
@@ -201,9 +233,8 @@ fn readers_get_their_own_partitions_only_and_new_records_as_they_come() {
     }
 }
 
-#[test]
-fn a_paused_partition_keeps_its_records_and_goes_on_where_it_was() {
-    let fixture = Fixture::new(2);
+fn a_paused_partition_keeps_its_records_and_goes_on_where_it_was(who: Who) {
+    let fixture = Fixture::new(who, 2);
     let mut reader = fixture.reader();
     for partition in 0..2 {
         reader.assign(partition, Start::Earliest).unwrap();
@@ -221,9 +252,8 @@ fn a_paused_partition_keeps_its_records_and_goes_on_where_it_was() {
     assert_eq!(values(&events, 0), numbered(0..10));
 }
 
-#[test]
-fn a_poll_takes_no_more_than_asked_and_the_rest_is_still_there() {
-    let fixture = Fixture::new(1);
+fn a_poll_takes_no_more_than_asked_and_the_rest_is_still_there(who: Who) {
+    let fixture = Fixture::new(who, 1);
     produce_numbered(&fixture, 0, 0..100);
     let mut reader = fixture.reader();
     reader.assign(0, Start::Earliest).unwrap();
@@ -238,9 +268,8 @@ fn a_poll_takes_no_more_than_asked_and_the_rest_is_still_there() {
     assert_eq!(values(&events, 0), numbered(0..100));
 }
 
-#[test]
-fn a_broker_that_is_away_is_trouble_and_then_nothing_is_missing() {
-    let fixture = Fixture::new(1);
+fn a_broker_that_is_away_is_trouble_and_then_nothing_is_missing(who: Who) {
+    let fixture = Fixture::new(who, 1);
     produce_numbered(&fixture, 0, 0..3);
     let mut reader = fixture.reader();
     reader.assign(0, Start::Earliest).unwrap();
@@ -259,9 +288,8 @@ fn a_broker_that_is_away_is_trouble_and_then_nothing_is_missing() {
     assert_eq!(values(&events, 0), numbered(3..6));
 }
 
-#[test]
-fn records_deleted_before_they_were_read_are_lost_and_say_which() {
-    let fixture = Fixture::new(1);
+fn records_deleted_before_they_were_read_are_lost_and_say_which(who: Who) {
+    let fixture = Fixture::new(who, 1);
     // The mock keeps 5 MiB of a partition.
     let large = "x".repeat(100_000);
     fixture.produce_values(0, &vec![large.as_str(); 100]);
@@ -277,9 +305,8 @@ fn records_deleted_before_they_were_read_are_lost_and_say_which() {
     }
 }
 
-#[test]
-fn an_offset_behind_the_end_of_the_topic_is_refused() {
-    let fixture = Fixture::new(1);
+fn an_offset_behind_the_end_of_the_topic_is_refused(who: Who) {
+    let fixture = Fixture::new(who, 1);
     produce_numbered(&fixture, 0, 0..3);
     let mut reader = fixture.reader();
     reader.assign(0, Start::Offset(10)).unwrap();
@@ -293,7 +320,7 @@ fn an_offset_behind_the_end_of_the_topic_is_refused() {
 
 #[test]
 fn discover_tells_partitions_offsets_and_identity() {
-    let fixture = Fixture::new(2);
+    let fixture = Fixture::new(Who::Fetch, 2);
     produce_numbered(&fixture, 1, 0..3);
     let topology = fixture.source("orders", &[]).discover().unwrap();
     assert!(topology.topic_id.is_some());
@@ -308,7 +335,7 @@ fn discover_tells_partitions_offsets_and_identity() {
 
 #[test]
 fn broker_that_is_not_there_is_retried_and_named() {
-    let fixture = Fixture::new(1);
+    let fixture = Fixture::new(Who::Fetch, 1);
     let source = fixture.source("orders", &[]);
     fixture.kafka.set_down(true).unwrap();
     match source.discover() {
@@ -324,9 +351,8 @@ fn broker_that_is_not_there_is_retried_and_named() {
     }
 }
 
-#[test]
-fn metadata_columns_are_those_of_the_rows_behind_what_was_rejected() {
-    let fixture = Fixture::new(1);
+fn metadata_columns_are_those_of_the_rows_behind_what_was_rejected(who: Who) {
+    let fixture = Fixture::new(who, 1);
     let id = fixture.registry.register("orders-value", SCHEMA).unwrap();
     // A long in Avro: 7 and 8 are the bytes 14 and 16.
     let record = |body: u8| [wire::header(id).as_slice(), &[body]].concat();

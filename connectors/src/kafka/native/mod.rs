@@ -57,7 +57,7 @@ impl Failure {
     }
 
     /// The failure of a code, in librdkafka's words.
-    fn coded(code: i32) -> Self {
+    pub(super) fn coded(code: i32) -> Self {
         let detail = match sys::rd_kafka_resp_err_t::try_from(code) {
             // SAFETY: it returns a static string for every value of the enum.
             Ok(error) => unsafe { text(sys::rd_kafka_err2str(error)) },
