@@ -14,7 +14,7 @@ use datafusion::common::DataFusionError;
 use weir_api::PipelineState;
 use weir_engine::dataflow::plan::Plan;
 use weir_engine::facts::Facts;
-use weir_engine::pipeline::{Live, State};
+use weir_engine::pipeline::{Live, SinkLive, State};
 use weir_engine::result::{Snapshot, dead_letters_provider};
 
 use crate::encode::instant;
@@ -172,6 +172,21 @@ impl PipelineView {
             dead_letters: counters.dead_letters,
             error: self.error().map(str::to_owned),
         }
+    }
+
+    /// The rows of `weir.sinks`.
+    #[must_use]
+    pub fn sinks(&self) -> Vec<weir_api::Sink> {
+        let sink = |sink: &SinkLive| weir_api::Sink {
+            sink: sink.sink.clone(),
+            pipeline: self.name.clone(),
+            state: sink.state.as_str().to_owned(),
+            outbox_rows: sink.outbox_rows,
+            outbox_bytes: sink.outbox_bytes,
+            delivered_epoch: sink.delivered_epoch.0,
+            error: sink.error.clone(),
+        };
+        self.live.sinks.iter().map(sink).collect()
     }
 
     /// The rows of `weir.partitions`.

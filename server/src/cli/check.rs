@@ -5,7 +5,9 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use weir_engine::connector::Emit;
 use weir_engine::dataflow::plan::Plan;
+use weir_engine::pipeline::PipelineSink;
 use weir_schemas::registry::{Registered, SubjectVersion};
 use weir_schemas::{RegistryError, SchemaId, SchemaRegistry, SchemaText};
 
@@ -63,10 +65,11 @@ pub(super) fn check(dir: &Path, offline: bool) -> Result<(), Failure> {
     if !unchecked.is_empty() && !offline {
         return Err(Failure::Failed("not everything could be checked".to_owned()));
     }
-    let Project { name, sources, pipelines, dashboards, .. } = &*project;
-    let (n_sources, n_pipelines, n_dashboards) = (sources.len(), pipelines.len(), dashboards.len());
+    let Project { name, sources, pipelines, sinks, dashboards, .. } = &*project;
+    let (n_sources, n_pipelines, n_sinks, n_dashboards) =
+        (sources.len(), pipelines.len(), sinks.len(), dashboards.len());
     talk(&format!(
-        "{name}: right. Sources: {n_sources}, pipelines: {n_pipelines}, dashboards: {n_dashboards}\n"
+        "{name}: right. Sources: {n_sources}, pipelines: {n_pipelines}, sinks: {n_sinks}, dashboards: {n_dashboards}\n"
     ));
     Ok(())
 }
@@ -99,13 +102,21 @@ pub(super) fn explain(dir: &Path, name: &str) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("there is no pipeline \"{name}\"{hint}")));
     };
     let preparer = Preparer::new(Arc::clone(&project), Connections::new(&project)?);
-    let plan = match preparer.prepare(name, None) {
-        Outcome::Ready(prepared) => prepared.plan,
+    let (plan, sinks) = match preparer.prepare(name, None) {
+        Outcome::Ready(prepared) => (prepared.plan, prepared.sinks),
         Outcome::Waiting(why) => return Err(Failure::Failed(why)),
         Outcome::Wrong(problems) => return Err(problems.into()),
     };
     let parallelism = pipeline.settings.parallelism.unwrap_or_else(cores);
-    let text = project.redactor.apply(&weir_engine::sql::explain(&plan, parallelism));
+    let mut text = weir_engine::sql::explain(&plan, parallelism);
+    for PipelineSink { sink, .. } in &sinks {
+        let emit = match sink.emit() {
+            Emit::Final => "final rows",
+            Emit::Updates => "updates",
+        };
+        text.push_str(&format!("sink {}: {emit} to {}\n", sink.name(), sink.kind()));
+    }
+    let text = project.redactor.apply(&text);
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).map_err(|error| Failure::Failed(format!("could not write: {error}")))
 }

@@ -34,7 +34,7 @@ pub(super) async fn pipeline(
         pipeline: view.summary(),
         sql: view.sql.clone(),
         sources: vec![view.source.clone()],
-        sinks: Vec::new(),
+        sinks: view.sinks(),
         partitions: view.partitions(),
         graph: graph(view),
     })

@@ -40,7 +40,22 @@ pub(super) fn graph(view: &PipelineView) -> Graph {
         rows: pair[0].rows_out,
         rows_per_second: None,
     };
-    Graph { edges: nodes.windows(2).map(edge).collect(), nodes }
+    let mut edges: Vec<GraphEdge> = nodes.windows(2).map(edge).collect();
+    // Sinks get their rows where the result table does: from the last operator.
+    let last = nodes.iter().rev().find(|node| node.kind != "result").map(|node| node.id.clone());
+    for sink in &view.live.sinks {
+        let id = format!("sink {}", sink.sink);
+        let rows_in = Some(sink.rows_total);
+        edges.extend(last.iter().map(|last| GraphEdge {
+            from: last.clone(),
+            to: id.clone(),
+            rows: rows_in,
+            rows_per_second: None,
+        }));
+        let label = format!("{} ({})", sink.sink, sink.kind);
+        nodes.push(GraphNode { id, kind: "sink".to_owned(), label, rows_in, ..GraphNode::default() });
+    }
+    Graph { edges, nodes }
 }
 
 /// The operators that report figures, in the order of the data path, their subtasks together.

@@ -200,8 +200,15 @@ async fn api_answers_as_documented() {
     assert_eq!(detail.partitions[0].lag_records, Some(10));
     let nodes: Vec<(&str, Option<u32>)> =
         detail.graph.nodes.iter().map(|node| (node.id.as_str(), node.subtasks)).collect();
-    assert_eq!(nodes, [("source", Some(2)), ("window", Some(1)), ("result", None)]);
-    assert_eq!((detail.graph.edges.len(), detail.graph.edges[0].rows), (2, Some(80)));
+    assert_eq!(
+        nodes,
+        [("source", Some(2)), ("window", Some(1)), ("result", None), ("sink revenue_out", None)]
+    );
+    assert_eq!((detail.graph.edges.len(), detail.graph.edges[0].rows), (3, Some(80)));
+    let to_sink = &detail.graph.edges[2];
+    assert_eq!((to_sink.from.as_str(), to_sink.to.as_str()), ("window", "sink revenue_out"));
+    assert_eq!((to_sink.rows, detail.sinks[0].outbox_rows), (Some(40), 7));
+    assert_eq!(detail.sinks[0].error.as_deref(), Some("no space left"));
     assert_eq!(
         server.get("/api/v1/dashboards").await.text(),
         r#"{"dashboards":[{"name":"shop","title":"Shop"}]}"#

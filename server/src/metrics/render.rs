@@ -21,6 +21,7 @@ impl Metrics {
         dead_letters(&mut out, views);
         self.epochs(&mut out, views);
         operators(&mut out, views);
+        sinks(&mut out, views);
         self.streams(&mut out);
         self.http(&mut out);
         out.finish()
@@ -196,5 +197,28 @@ fn operators(out: &mut Exposition, views: &[PipelineView]) {
     out.family("weir_state_bytes", Kind::Gauge, "bytes", "Bytes of an operator's state.");
     for ((pipeline, name), operator) in &all {
         out.sample("weir_state_bytes", &[("pipeline", pipeline), ("operator", name)], operator.state_bytes);
+    }
+}
+
+fn sinks(out: &mut Exposition, views: &[PipelineView]) {
+    let rows = || views.iter().flat_map(|view| view.live.sinks.iter().map(move |sink| (view, sink)));
+    let help = "Committed rows that a sink has not yet got.";
+    out.family("weir_sink_outbox_rows", Kind::Gauge, "rows", help);
+    for (view, sink) in rows() {
+        let labels: [(&str, &dyn std::fmt::Display); 2] = [("pipeline", &view.name), ("sink", &sink.sink)];
+        out.sample("weir_sink_outbox_rows", &labels, sink.outbox_rows);
+    }
+    out.family(
+        "weir_sink_deliveries",
+        Kind::Counter,
+        "",
+        "Tries to deliver to a sink, by what came of them.",
+    );
+    for (view, sink) in rows() {
+        for (result, count) in [("ok", sink.deliveries_total), ("failed", sink.failed_deliveries_total)] {
+            let labels: [(&str, &dyn std::fmt::Display); 3] =
+                [("pipeline", &view.name), ("sink", &sink.sink), ("result", &result)];
+            out.sample("weir_sink_deliveries_total", &labels, count);
+        }
     }
 }

@@ -160,10 +160,13 @@ impl Entry {
     /// What is known between epochs; before the start only what is being waited for.
     #[must_use]
     pub fn live(&self) -> Live {
-        let live = match self.running.get() {
+        let mut live = match self.running.get() {
             Some(running) => running.live(),
             None => Live { trouble: self.waiting(), ..Live::default() },
         };
+        for error in live.sinks.iter_mut().filter_map(|sink| sink.error.as_mut()) {
+            *error = self.spec.redactor.apply(error);
+        }
         let trouble = live.trouble.map(|trouble| self.spec.redactor.apply(&trouble));
         Live { trouble, ..live }
     }

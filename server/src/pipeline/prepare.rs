@@ -14,17 +14,20 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use weir_connectors::blackhole::BlackholeSink;
+use weir_connectors::file::FileSink;
 use weir_connectors::kafka::{
     KafkaSource, KafkaSourceConfig, ReaderSchemaText, SchemaChoice, lookup_reader_schema,
 };
 use weir_connectors::{ConfigError, LookupError, chain};
-use weir_engine::connector::Source as _;
+use weir_engine::connector::{Emit, Sink, Source as _};
 use weir_engine::dataflow::plan::Plan;
+use weir_engine::pipeline::PipelineSink;
 use weir_engine::sql::{Refusal, TableDef};
 
 use super::connections::Connections;
 use super::data_dir::Kept;
-use crate::project::{Code, Pipeline, Pos, Problem, Problems, Project, Source};
+use crate::project::{Code, Pipeline, Pos, Problem, Problems, Project, SinkKind, Source};
 
 /// Refusals that no table could change: the SQL can't be parsed, is not one SELECT, is too large.
 const NEED_NO_TABLE: [&str; 3] = ["E0201", "E0202", "E0224"];
@@ -33,6 +36,7 @@ const NEED_NO_TABLE: [&str; 3] = ["E0201", "E0202", "E0224"];
 pub struct Prepared {
     pub plan: Arc<Plan>,
     pub source: Arc<KafkaSource>,
+    pub sinks: Vec<PipelineSink>,
     /// The text that is kept with the state.
     pub reader_schema: String,
 }
@@ -182,10 +186,34 @@ impl Preparer {
                 hint: Some(hint),
             }));
         }
+        let sinks = match self.sinks(name, &plan) {
+            Ok(sinks) => sinks,
+            Err(problems) => return Outcome::Wrong(problems),
+        };
         match serde_json::to_string(source.reader_schema()) {
-            Ok(reader_schema) => Outcome::Ready(Prepared { plan: Arc::new(plan), source, reader_schema }),
+            Ok(reader_schema) => {
+                Outcome::Ready(Prepared { plan: Arc::new(plan), source, sinks, reader_schema })
+            }
             Err(error) => wrong(&plan.source, Pos::START, Code::Source, error.to_string()),
         }
+    }
+
+    /// The sinks that get the pipeline's rows.
+    fn sinks(&self, pipeline: &str, plan: &Plan) -> Result<Vec<PipelineSink>, Problems> {
+        let (mut sinks, mut problems) = (Vec::new(), Problems::default());
+        for (name, sink) in self.project.sinks.iter().filter(|(_, sink)| sink.from == pipeline) {
+            if sink.emit == Emit::Updates && plan.key.is_empty() {
+                let message = "a pipeline without GROUP BY has no key to update by: say \"emit: final\"";
+                problems.push(&format!("sinks/{name}.yaml"), sink.emit_at, Code::BadValue, message);
+            }
+            let outbox_bytes_max = sink.outbox_bytes_max;
+            let sink: Arc<dyn Sink> = match &sink.kind {
+                SinkKind::File { folder } => Arc::new(FileSink::new(name, folder)),
+                SinkKind::Blackhole => Arc::new(BlackholeSink::new(name, sink.emit)),
+            };
+            sinks.push(PipelineSink { sink, outbox_bytes_max });
+        }
+        problems.or(sinks)
     }
 
     fn refused(&self, name: &str, pipeline: &Pipeline, refusals: &[Refusal]) -> Problems {

@@ -210,7 +210,7 @@ fn try_start(
         project: shared.preparer.project().name.clone(),
         plan: Arc::clone(&prepared.plan),
         source,
-        sinks: Vec::new(),
+        sinks: prepared.sinks.clone(),
         reader_schema: prepared.reader_schema.clone(),
         options,
         data_dir: shared.data_dir.pipeline(entry.name()),

@@ -112,7 +112,7 @@ const TABLE: [(&str, &str, &str); 16] = [
     (
         "E0108",
         "what is referred to does not exist",
-        "A source names a connection of weir.yaml, a panel a pipeline of the project.",
+        "A source names a connection of weir.yaml, a panel or a sink a pipeline of the project.",
     ),
     ("E0109", "a key appears twice", "Remove one of them."),
     (

@@ -59,11 +59,6 @@ impl Folder {
         self.files.iter().map(|file| file.name.clone()).collect()
     }
 
-    /// Relative to the project's folder.
-    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
-        self.files.iter().map(|file| file.path.as_str())
-    }
-
     /// Reads each file; those with mistakes are left out.
     pub(super) fn each<T>(
         &self,

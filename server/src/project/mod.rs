@@ -1,7 +1,7 @@
 //! A project: a folder of YAML files, read whole, checked, and turned into typed settings.
 //!
 //! ```text
-//! file ─► yaml (tree with positions) ─► fields (keys, types) ─► weir.yaml, source, pipeline, dashboard
+//! file ─► yaml (tree with positions) ─► fields (keys, types) ─► weir.yaml, source, pipeline, sink, dashboard
 //!            text (${NAME})  ┘                                     └─► references between files
 //! ```
 //!
@@ -18,6 +18,7 @@ mod fields;
 mod folder;
 mod pipeline;
 mod problem;
+mod sink;
 mod source;
 mod suggest;
 mod text;
@@ -33,6 +34,7 @@ pub use connection::{Connection, Registry};
 pub use dashboard::{Dashboard, Use};
 pub use pipeline::{Pipeline, Settings};
 pub use problem::{Problem, Problems};
+pub use sink::{Sink, SinkKind};
 pub use source::{Source, Spots};
 pub(crate) use suggest::did_you_mean;
 pub use text::{Env, Opaque, Redactor};
@@ -54,6 +56,7 @@ pub struct Project {
     pub connections: BTreeMap<String, Connection>,
     pub sources: BTreeMap<String, Source>,
     pub pipelines: BTreeMap<String, Pipeline>,
+    pub sinks: BTreeMap<String, Sink>,
     pub dashboards: BTreeMap<String, Dashboard>,
     /// Takes the values of environment variables out of messages that others make.
     pub redactor: Redactor,
@@ -87,9 +90,6 @@ impl Project {
         let mut list = |folder: &str, kind: &str| Folder::list(dir, folder, kind, &mut reading);
         let (sources, pipelines) = (list("sources", "source"), list("pipelines", "pipeline"));
         let (dashboards, sinks) = (list("dashboards", "dashboard"), list("sinks", "sink"));
-        for file in sinks.paths() {
-            reading.problems.push(file, Pos::START, Code::NotSupportedYet, "sinks are not supported yet");
-        }
         let source_dir = dir.join("sources");
         let read =
             |sheet: &mut Sheet<'_>, node: &Node| source::read(sheet, node, &source_dir, known.as_deref());
@@ -97,6 +97,9 @@ impl Project {
         let names = pipelines.names();
         let read = |sheet: &mut Sheet<'_>, node: &Node| pipeline::read(sheet, node, root.defaults);
         let pipelines = pipelines.each(&mut reading, read);
+        let sink_dir = dir.join("sinks");
+        let read = |sheet: &mut Sheet<'_>, node: &Node| sink::read(sheet, node, &sink_dir, &names);
+        let sinks = sinks.each(&mut reading, read);
         let read = |sheet: &mut Sheet<'_>, node: &Node| dashboard::read(sheet, node, &names);
         let dashboards = dashboards.each(&mut reading, read);
         let Reading { mut problems, redactor, .. } = reading;
@@ -110,7 +113,7 @@ impl Project {
             problems.push(ROOT_FILE, Pos::START, Code::BadName, message);
         }
         let (dir, connections) = (dir.to_owned(), root.connections);
-        Ok((Self { name, dir, connections, sources, pipelines, dashboards, redactor }, problems))
+        Ok((Self { name, dir, connections, sources, pipelines, sinks, dashboards, redactor }, problems))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 use weir_connectors::kafka::{Metadata, SchemaChoice};
-use weir_engine::connector::Start;
+use weir_engine::connector::{Emit, Start};
 
 use super::*;
 
@@ -118,7 +118,7 @@ fn all_mistakes_are_told_at_once_in_order() {
             pipelines/revenue.yaml:1:6: error: "sql" has to be a single value, not a list [E0104]
             pipelines/revenue.yaml:2:14: error: "parallelism" can't be "0": a whole number from 1 to 256 [E0105]
             pipelines/revenue.yaml:3:8: error: "epoch" can't be "1ms": from 10ms to 10m [E0105]
-            sinks/out.yaml:1:1: error: sinks are not supported yet [E0110]
+            sinks/out.yaml:1:1: error: a sink needs the key "type" [E0103]
             sources/orders.yaml:1:1: error: a source needs the key "topic" [E0103]
             sources/orders.yaml:1:13: error: weir.yaml has no connection "shp", did you mean "shop"? [E0108]
             sources/orders.yaml:3:1: error: unknown key "topc", did you mean "topic"? [E0102]
@@ -213,4 +213,33 @@ fn a_place_in_the_sql_is_a_place_in_the_file() {
     assert_eq!(pipeline.shown_sql(), "SELECT\n  ${SECRET} nope\n");
     assert_eq!(pipeline.position(2, 10), Pos { line: 4, column: 15 });
     assert_eq!(project.redactor.apply("no column s3cr3t"), "no column ${SECRET}");
+}
+
+#[test]
+fn sinks_have_the_keys_of_their_type() {
+    let file = "from: revenue\ntype: file\npath: out/\noutbox: 64MiB\n";
+    let files =
+        [ROOT, ORDERS, REVENUE, ("sinks/f.yaml", file), ("sinks/b.yaml", "from: revenue\ntype: blackhole\n")];
+    let project = load(&files).unwrap();
+    let (f, b) = (&project.sinks["f"], &project.sinks["b"]);
+    let SinkKind::File { folder } = &f.kind else { panic!("{:?}", f.kind) };
+    assert!(folder.ends_with("sinks/out/"), "relative to the file: {}", folder.display());
+    assert_eq!((f.outbox_bytes_max, f.emit), (64 << 20, Emit::Final));
+    assert_eq!((b.outbox_bytes_max, &b.kind), (1 << 30, &SinkKind::Blackhole));
+    check(
+        &[
+            ("sinks/a.yaml", "from: revenu\ntype: blackhole\npath: out\n"),
+            ("sinks/b.yaml", "from: revenue\ntype: file\nformat: csv\nemit: updates\noutbox: 1KiB\n"),
+            ("sinks/c.yaml", "from: revenue\ntype: kafka\ntopic: t\n"),
+        ],
+        expect![[r#"
+            sinks/a.yaml:1:7: error: there is no pipeline "revenu", did you mean "revenue"? [E0108]
+            sinks/a.yaml:3:1: error: unknown key "path" [E0102]
+            sinks/b.yaml:1:1: error: a sink needs the key "path" [E0103]
+            sinks/b.yaml:3:9: error: "format" can't be "csv": "parquet" is the only choice [E0105]
+            sinks/b.yaml:4:1: error: a file can't be updated: say "emit: final", which writes each row once [E0105]
+            sinks/b.yaml:5:9: error: "outbox" can't be "1KiB": write a whole number and KiB, MiB, GiB or TiB, such as 64MiB, from 1MiB to 1024TiB [E0105]
+            sinks/c.yaml:2:1: error: sinks of type kafka are not supported yet [E0110]
+        "#]],
+    );
 }

@@ -14,6 +14,15 @@ pub fn duration_ms(text: &str) -> Option<i64> {
     number.parse::<i64>().ok()?.checked_mul(*factor)
 }
 
+/// `64MiB`, `1GiB` in bytes. A whole number and one unit.
+pub(crate) fn size_bytes(text: &str) -> Option<u64> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let power = ["KiB", "MiB", "GiB", "TiB"].iter().position(|name| *name == unit)?;
+    let factor = 1024_u64.checked_pow(u32::try_from(power).ok()? + 1)?;
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
 /// The shortest way to write a duration.
 #[must_use]
 pub fn show_ms(ms: i64) -> String {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray, TimestampMillisecondArray,
 };
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
@@ -30,7 +30,7 @@ pub(super) fn rows(name: &str, views: &[PipelineView]) -> Option<Result<RecordBa
         "epochs" => epochs(views),
         "floors" => floors(views),
         "schemas" => schemas(views),
-        "sinks" => sinks(),
+        "sinks" => sinks(views),
         _ => return None,
     })
 }
@@ -202,18 +202,15 @@ fn schemas(views: &[PipelineView]) -> Result<RecordBatch, ArrowError> {
         .finish()
 }
 
-/// There are no sinks yet.
-fn sinks() -> Result<RecordBatch, ArrowError> {
-    let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
-    let count = |name: &str| Field::new(name, DataType::Int64, false);
-    let fields = vec![
-        text("sink", false),
-        text("pipeline", false),
-        text("state", false),
-        count("outbox_rows"),
-        count("outbox_bytes"),
-        count("delivered_epoch"),
-        text("error", true),
-    ];
-    Ok(RecordBatch::new_empty(Arc::new(Schema::new(fields))))
+fn sinks(views: &[PipelineView]) -> Result<RecordBatch, ArrowError> {
+    let rows = || views.iter().flat_map(|view| view.live.sinks.iter().map(move |sink| (view, sink)));
+    Table::default()
+        .text("sink", rows().map(|(_, sink)| sink.sink.as_str()))
+        .text("pipeline", rows().map(|(view, _)| view.name.as_str()))
+        .text("state", rows().map(|(_, sink)| sink.state.as_str()))
+        .count("outbox_rows", rows().map(|(_, sink)| sink.outbox_rows))
+        .count("outbox_bytes", rows().map(|(_, sink)| sink.outbox_bytes))
+        .count("delivered_epoch", rows().map(|(_, sink)| sink.delivered_epoch.0))
+        .text_or_null("error", rows().map(|(_, sink)| sink.error.as_deref()))
+        .finish()
 }

@@ -40,7 +40,7 @@ fn check_accepts_a_project_without_mistakes() {
     let (code, stdout, stderr) = outcome(&weir(&["check", text(dir.path())]));
     assert_eq!((code, stdout.as_str()), (0, ""), "{stderr}");
     expect![[r#"
-        shop: right. Sources: 1, pipelines: 1, dashboards: 0
+        shop: right. Sources: 1, pipelines: 1, sinks: 0, dashboards: 0
     "#]]
     .assert_eq(&stderr);
 }

@@ -1,0 +1,104 @@
+//! sinks/*.yaml: where a pipeline's rows go.
+
+use std::path::{Path, PathBuf};
+
+use weir_engine::connector::Emit;
+
+use super::codes::Code;
+use super::fields::{Fields, Sheet};
+use super::value;
+use super::yaml::{Node, Pos};
+
+/// What waits for a sink at most, on disk, before its sources are slowed down.
+const OUTBOX_BYTES: (u64, u64, u64) = (1 << 20, 1 << 30, 1 << 50);
+
+/// A sink file.
+#[derive(Debug, Clone)]
+pub struct Sink {
+    /// The pipeline whose rows it gets.
+    pub from: String,
+    pub kind: SinkKind,
+    pub emit: Emit,
+    pub outbox_bytes_max: u64,
+    /// Where `emit` stands, for what only the pipeline's plan brings to light.
+    pub emit_at: Pos,
+}
+
+/// `type`, with the keys that belong to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SinkKind {
+    /// Parquet files in this folder.
+    File { folder: PathBuf },
+    /// Counts and drops.
+    Blackhole,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Type {
+    Kafka,
+    File,
+    Blackhole,
+}
+
+/// Reads a sink file. `dir` is the folder it is in, `pipelines` are the names of those that exist.
+pub(crate) fn read(sheet: &mut Sheet<'_>, node: &Node, dir: &Path, pipelines: &[String]) -> Option<Sink> {
+    let mut fields = Fields::new(sheet, "a sink", node)?;
+    let from = fields.required_text("from");
+    if let Some(from) = &from {
+        fields.sheet.reference("there is no pipeline", from, pipelines);
+    }
+    fields.require("type");
+    let types = [("kafka", Type::Kafka), ("file", Type::File), ("blackhole", Type::Blackhole)];
+    let Some(kind) = fields.choice("type", &types) else {
+        // Which keys it may have is not known.
+        return None;
+    };
+    if kind == Type::Kafka {
+        let at = fields.position("type");
+        fields.sheet.problem(at, Code::NotSupportedYet, "sinks of type kafka are not supported yet");
+        return None;
+    }
+    let emit = fields.choice("emit", &[("final", Emit::Final), ("updates", Emit::Updates)]);
+    let is_wrong = fields.has("emit") && emit.is_none();
+    let emit = emit.unwrap_or(Emit::Final);
+    let emit_at = fields.position("emit");
+    let (outbox, kind) = match kind {
+        Type::File => (outbox(&mut fields), file(&mut fields, dir, emit)),
+        // Nothing waits for it: it has no outbox to bound.
+        _ => (Some(OUTBOX_BYTES.1), Some(SinkKind::Blackhole)),
+    };
+    fields.finish();
+    if is_wrong {
+        return None;
+    }
+    Some(Sink { from: from?.as_str().to_owned(), kind: kind?, emit, outbox_bytes_max: outbox?, emit_at })
+}
+
+fn outbox(fields: &mut Fields<'_, '_>) -> Option<u64> {
+    let (min, default, max) = OUTBOX_BYTES;
+    if !fields.has("outbox") {
+        return Some(default);
+    }
+    let text = fields.text("outbox")?;
+    let bytes = value::size_bytes(text.as_str()).filter(|bytes| (min..=max).contains(bytes));
+    if bytes.is_none() {
+        let expected = "write a whole number and KiB, MiB, GiB or TiB, such as 64MiB, from 1MiB to 1024TiB";
+        fields.sheet.bad_value("\"outbox\"", &text, expected);
+    }
+    bytes
+}
+
+fn file(fields: &mut Fields<'_, '_>, dir: &Path, emit: Emit) -> Option<SinkKind> {
+    let path = fields.required_text("path");
+    let format = fields.node("format").map(|_| fields.choice("format", &[("parquet", ())]));
+    if emit == Emit::Updates {
+        let at = fields.position("emit");
+        let message = "a file can't be updated: say \"emit: final\", which writes each row once";
+        fields.sheet.problem(at, Code::BadValue, message);
+        return None;
+    }
+    if format == Some(None) {
+        return None;
+    }
+    Some(SinkKind::File { folder: dir.join(path?.as_str()) })
+}
