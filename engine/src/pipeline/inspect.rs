@@ -1,10 +1,11 @@
 //! What a data folder holds, for a person: read, never written.
 
 use std::collections::{BTreeMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::path::Path;
 
 use arrow::row::{RowConverter, SortField};
+use foldhash::fast::FixedState;
 
 use super::start::kept_plan;
 use crate::dataflow::plan::Aggregate;
@@ -65,7 +66,7 @@ pub fn inspect(data_dir: &Path) -> Result<Inspection, Error> {
 /// `n_keys`: how many of a block's columns, the first ones, are its groups' keys.
 fn key_spaces(store: &Store, n_keys: Option<usize>) -> Result<Vec<KeySpace>, Error> {
     let mut spaces: BTreeMap<u16, KeySpace> = BTreeMap::new();
-    let hasher = RandomState::new();
+    let hasher = FixedState::default();
     // Of the pane being read: blocks come pane by pane.
     let mut pane = None;
     let mut groups: HashSet<u64> = HashSet::new();
@@ -92,7 +93,7 @@ fn key_spaces(store: &Store, n_keys: Option<usize>) -> Result<Vec<KeySpace>, Err
 fn add_groups(
     block: &PaneBlock,
     n_keys: usize,
-    hasher: &RandomState,
+    hasher: &FixedState,
     groups: &mut HashSet<u64>,
 ) -> Result<(), arrow::error::ArrowError> {
     let keys = &block.states.columns()[..n_keys.min(block.states.num_columns())];
