@@ -20,6 +20,7 @@ use crate::dataflow::sink::{SinkTask, Sinks};
 use crate::dataflow::source::{SourceState, SourceTask};
 use crate::dataflow::subtask::{WindowState, WindowTask};
 use crate::dataflow::threads::{Discovery, DiscoveryState};
+use crate::facts::Facts;
 use crate::operator::Operator;
 use crate::operator::partial::Partial;
 use crate::operator::stateless::Stateless;
@@ -95,21 +96,8 @@ pub(super) fn assemble(pipeline: &Pipeline, environment: &Environment) -> Result
         stop,
         state: DiscoveryState::default(),
     };
-    let coordinator = Coordinator {
-        source: Arc::clone(&pipeline.source),
-        store,
-        shared: Arc::clone(&wiring.shared),
-        clock: Arc::clone(&environment.clock),
-        events: wiring.events.1,
-        controls: wiring.controls.into_iter().map(|(sender, _)| sender).collect(),
-        committer: wiring.parts.0,
-        activity: wiring.activity,
-        epoch_ms: pipeline.options.epoch_ms,
-        lateness_ms: pipeline.options.lateness_ms,
-        bounded: pipeline.options.bounded,
-        state: CoordinatorState::new(&facts),
-    };
-    let (shared, events) = (wiring.shared, wiring.events.0);
+    let (shared, events) = (Arc::clone(&wiring.shared), wiring.events.0.clone());
+    let coordinator = wiring.coordinator(pipeline, store, &facts, environment);
     Ok(Assembly {
         coordinator,
         discovery,
@@ -228,5 +216,29 @@ impl Wiring {
             partitions: Partitions::new(closed_ms),
             state: SourceState::default(),
         })
+    }
+
+    /// The last one made: nobody else may hold what it sends to.
+    fn coordinator(
+        self,
+        pipeline: &Pipeline,
+        store: Store,
+        facts: &Facts,
+        environment: &Environment,
+    ) -> Coordinator {
+        Coordinator {
+            source: Arc::clone(&pipeline.source),
+            store,
+            shared: self.shared,
+            clock: Arc::clone(&environment.clock),
+            events: self.events.1,
+            controls: self.controls.into_iter().map(|(sender, _)| sender).collect(),
+            committer: self.parts.0,
+            activity: self.activity,
+            epoch_ms: pipeline.options.epoch_ms,
+            lateness_ms: pipeline.options.lateness_ms,
+            bounded: pipeline.options.bounded,
+            state: CoordinatorState::new(facts),
+        }
     }
 }
