@@ -11,8 +11,12 @@ use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOption
 use arrow::compute::FilterBuilder;
 use datafusion::common::cast::as_boolean_array;
 use datafusion::error::DataFusionError;
+use datafusion::logical_expr::ColumnarValue;
 
 use crate::dataflow::plan::Step;
+
+/// Most bytes of copies of a constant that are made at once.
+const COPIES_BYTES_MAX: usize = 64 << 20;
 
 /// A batch and what belongs to its rows without being a column. Each tag has one entry per row.
 #[derive(Debug, Clone)]
@@ -70,14 +74,14 @@ pub fn run_steps(steps: &[Step], mut rows: Rows) -> Result<Rows, DataFusionError
         }
         rows = match step {
             Step::Filter(expr) => {
-                let mask = expr.evaluate(&rows.batch)?.into_array(rows.len())?;
+                let mask = spread(expr.evaluate(&rows.batch)?, rows.len())?;
                 rows.filter(as_boolean_array(&mask)?)?
             }
             Step::Project { exprs, schema } => {
                 let n_rows = rows.len();
                 let columns = exprs
                     .iter()
-                    .map(|expr| expr.evaluate(&rows.batch)?.into_array(n_rows))
+                    .map(|expr| spread(expr.evaluate(&rows.batch)?, n_rows))
                     .collect::<Result<Vec<_>, _>>()?;
                 let options = RecordBatchOptions::new().with_row_count(Some(n_rows));
                 let batch = RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?;
@@ -86,6 +90,20 @@ pub fn run_steps(steps: &[Step], mut rows: Rows) -> Result<Rows, DataFusionError
         };
     }
     Ok(rows)
+}
+
+/// A value per row.
+///
+/// # Errors
+/// So many copies of a large constant that fewer rows must do.
+pub fn spread(value: ColumnarValue, n_rows: usize) -> Result<ArrayRef, DataFusionError> {
+    if let ColumnarValue::Scalar(value) = &value
+        && 1 < n_rows
+        && COPIES_BYTES_MAX < value.size().saturating_mul(n_rows)
+    {
+        return Err(DataFusionError::Execution("a constant is too large for so many rows".to_owned()));
+    }
+    value.into_array(n_rows)
 }
 
 /// What came of [`halve`]: results of the runs of rows that succeeded, in order, and the rows that

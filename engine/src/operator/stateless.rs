@@ -19,7 +19,7 @@ use datafusion::error::DataFusionError;
 use datafusion::physical_expr::PhysicalExpr;
 
 use crate::dataflow::plan::{Aggregate, Key, Plan, WindowColumn};
-use crate::operator::rows::{Rows, halve, run_steps};
+use crate::operator::rows::{Rows, halve, run_steps, spread};
 use crate::result::TimedRows;
 
 /// The name of the system column of result tables.
@@ -214,7 +214,7 @@ fn grouped(
     batch: &RecordBatch,
     panes: Int64Array,
 ) -> Result<Prepared, DataFusionError> {
-    let evaluate = |expr: &Arc<dyn PhysicalExpr>| expr.evaluate(batch)?.into_array(batch.num_rows());
+    let evaluate = |expr: &Arc<dyn PhysicalExpr>| spread(expr.evaluate(batch)?, batch.num_rows());
     let mut keys = Vec::new();
     for key in &aggregate.keys {
         if let Key::Expr(expr) = key {

@@ -14,6 +14,7 @@ use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
 
 use super::TableDef;
+use super::bounded::{Limit, bounded};
 use super::tvf::{WINDOW_COLUMNS, WindowCall};
 
 /// A source as a table: its columns, and the window columns where a window table function is
@@ -56,7 +57,7 @@ impl Functions {
             expr_planners: SessionStateDefaults::default_expr_planners(),
             config: Arc::new(config),
         };
-        for udf in SessionStateDefaults::default_scalar_functions() {
+        for udf in bounded(SessionStateDefaults::default_scalar_functions(), Limit::Row) {
             for name in names(udf.name(), udf.aliases()) {
                 functions.scalar.insert(name, Arc::clone(&udf));
             }

@@ -13,6 +13,7 @@
 //! 3. A plan depends on the text and the tables only: no clock, no configuration, no files.
 
 mod aggregates;
+mod bounded;
 mod calls;
 mod catalog;
 mod chain;
@@ -22,11 +23,13 @@ mod dialect;
 mod error;
 mod explain;
 mod fingerprint;
+mod guarded;
 mod logic;
 mod lower;
 mod outputs;
 mod parse;
 mod physical;
+mod projections;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -51,6 +54,8 @@ use catalog::{Catalog, Functions};
 use error::{INTERNAL, Sites, from_datafusion};
 use lower::Context;
 
+pub use bounded::{Limit, bounded};
+pub use checked::Protection;
 pub use error::{CODES, Refusal};
 pub use explain::explain;
 pub use suggest::edit_distance;
@@ -127,7 +132,7 @@ fn optimise(query: Query, catalog: &Catalog<'_>) -> DfResult<LogicalPlan> {
         config,
         |_, _| {},
     )?;
-    let plan = checked::protect(plan)?;
+    let plan = checked::protect(plan, Limit::Row)?;
     let context =
         OptimizerContext::new_with_config_options(Arc::clone(config)).without_query_execution_start_time();
     Optimizer::with_rules(vec![Arc::new(SimplifyExpressions::new()), Arc::new(OptimizeProjections::new())])

@@ -1,6 +1,6 @@
 //! SQL names of Arrow types, as answers of HTTP, SSE and `explain` show them.
 
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::{DataType, Field, TimeUnit};
 
 /// The SQL name of a type: `BIGINT`, `DECIMAL(18,2)`, `TIMESTAMP(3) WITH TIME ZONE`, `ARRAY<INT>` …
 ///
@@ -10,10 +10,13 @@ pub fn type_name(data_type: &DataType) -> String {
     match data_type {
         DataType::Null => "NULL".to_owned(),
         DataType::Boolean => "BOOLEAN".to_owned(),
-        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => {
-            "INT".to_owned()
-        }
-        DataType::Int64 | DataType::UInt32 => "BIGINT".to_owned(),
+        DataType::Int8 => "TINYINT".to_owned(),
+        DataType::Int16 => "SMALLINT".to_owned(),
+        DataType::Int32 => "INT".to_owned(),
+        DataType::Int64 => "BIGINT".to_owned(),
+        DataType::UInt8 => "TINYINT UNSIGNED".to_owned(),
+        DataType::UInt16 => "SMALLINT UNSIGNED".to_owned(),
+        DataType::UInt32 => "INT UNSIGNED".to_owned(),
         DataType::UInt64 => "BIGINT UNSIGNED".to_owned(),
         DataType::Float16 | DataType::Float32 => "REAL".to_owned(),
         DataType::Float64 => "DOUBLE".to_owned(),
@@ -36,9 +39,7 @@ pub fn type_name(data_type: &DataType) -> String {
         | DataType::LargeListView(item)
         | DataType::FixedSizeList(item, _) => format!("ARRAY<{}>", type_name(item.data_type())),
         DataType::Struct(fields) => {
-            let fields =
-                fields.iter().map(|field| format!("{} {}", field.name(), type_name(field.data_type())));
-            format!("STRUCT<{}>", fields.collect::<Vec<_>>().join(", "))
+            format!("STRUCT<{}>", members(fields.iter().map(AsRef::as_ref)))
         }
         DataType::Map(entries, _) => match entries.data_type() {
             DataType::Struct(fields) => {
@@ -50,11 +51,23 @@ pub fn type_name(data_type: &DataType) -> String {
         DataType::Dictionary(_, values) => type_name(values),
         DataType::RunEndEncoded(_, values) => type_name(values.data_type()),
         DataType::Union(fields, _) => {
-            let fields =
-                fields.iter().map(|(_, field)| format!("{} {}", field.name(), type_name(field.data_type())));
-            format!("STRUCT<{}>", fields.collect::<Vec<_>>().join(", "))
+            format!("UNION<{}>", members(fields.iter().map(|(_, field)| field.as_ref())))
         }
     }
+}
+
+fn members<'a>(fields: impl Iterator<Item = &'a Field>) -> String {
+    let member = |field: &Field| {
+        let name = field.name();
+        let type_name = type_name(field.data_type());
+        let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if plain {
+            format!("{name} {type_name}")
+        } else {
+            format!("\"{}\" {type_name}", name.replace('"', "\"\""))
+        }
+    };
+    fields.map(member).collect::<Vec<_>>().join(", ")
 }
 
 fn digits(unit: TimeUnit) -> u8 {
@@ -70,7 +83,7 @@ fn digits(unit: TimeUnit) -> u8 {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::datatypes::{Field, Fields};
+    use arrow::datatypes::Fields;
 
     use super::*;
 
@@ -83,7 +96,9 @@ mod tests {
             Field::new("value", zoned.clone(), true),
         ]);
         let cases = [
+            (DataType::Int16, "SMALLINT"),
             (DataType::Int32, "INT"),
+            (DataType::UInt64, "BIGINT UNSIGNED"),
             (DataType::Int64, "BIGINT"),
             (DataType::Float32, "REAL"),
             (DataType::Decimal128(18, 2), "DECIMAL(18,2)"),

@@ -12,23 +12,22 @@
 mod csv;
 mod json;
 mod time;
-mod types;
 
 use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
 use weir_api::Column;
+use weir_engine::sql::type_name;
 
 pub use csv::{csv_field, csv_header};
 pub use json::{Cell, Style, cell, quoted};
 pub use time::instant;
-pub use types::sql_type;
 
 /// The columns of an answer.
 #[must_use]
 pub fn columns(schema: &Schema) -> Vec<Column> {
     let column = |field: &std::sync::Arc<arrow::datatypes::Field>| Column {
         name: field.name().clone(),
-        sql_type: sql_type(field.data_type()),
+        sql_type: type_name(field.data_type()),
         nullable: field.is_nullable(),
     };
     schema.fields().iter().map(column).collect()

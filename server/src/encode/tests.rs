@@ -28,7 +28,7 @@ fn check(column: ArrayRef, expected: &Expect) {
         csv.push(b'|');
     }
     let csv = String::from_utf8(csv).expect("CSV is UTF-8");
-    expected.assert_eq(&format!("{}\n{json}\n{csv}", sql_type(column.data_type())));
+    expected.assert_eq(&format!("{}\n{json}\n{csv}", type_name(column.data_type())));
 }
 
 #[test]

@@ -17,11 +17,6 @@ fn resolution(unit: TimeUnit) -> (i64, usize) {
     }
 }
 
-/// The digits behind the second of a unit.
-pub(super) fn precision(unit: TimeUnit) -> usize {
-    resolution(unit).1
-}
-
 /// Appends `2026-11-22`; `days` since 1970.
 pub(super) fn date(days: i64, out: &mut Vec<u8>) {
     let (year, month, day) = civil(days);

@@ -14,7 +14,6 @@
 
 mod answer;
 mod error;
-mod functions;
 mod memory;
 mod offline;
 mod run;

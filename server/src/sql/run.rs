@@ -18,12 +18,13 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectNamePart};
 use futures::StreamExt;
 use tokio::sync::mpsc::Sender;
+use weir_engine::sql::{Limit, Protection, bounded};
 
 use super::answer::{Encoder, Format};
 use super::memory::QueryPool;
 use super::statement::{self, Request};
 use super::tables::{PUBLIC, SYSTEM, Tables};
-use super::{Piece, error, functions};
+use super::{Piece, error};
 use crate::catalog::PipelineView;
 use crate::problem::{Code, Fault};
 
@@ -147,7 +148,8 @@ fn session(tables: &Tables, pool: Arc<dyn MemoryPool>, threads: usize) -> Result
         .with_file_formats(Vec::new())
         .with_table_factories(Default::default());
     let scalar = builder.scalar_functions().take().unwrap_or_default();
-    Ok(builder.with_scalar_functions(functions::bounded(scalar)).build())
+    let builder = builder.with_scalar_functions(bounded(scalar, Limit::Query));
+    Ok(builder.with_analyzer_rule(Arc::new(Protection)).build())
 }
 
 async fn plan(

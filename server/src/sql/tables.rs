@@ -18,10 +18,10 @@ use datafusion::datasource::ViewTable;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::LogicalPlanBuilder;
 use weir_engine::result::dead_letters_provider;
+use weir_engine::sql::type_name;
 
 use super::system;
 use crate::catalog::PipelineView;
-use crate::encode::sql_type;
 use crate::problem::{Code, Fault};
 
 /// The schema of result tables, and that of system tables (and of the catalog).
@@ -96,7 +96,7 @@ impl Tables {
         let schema = table.schema();
         let fields = schema.fields();
         let names = StringArray::from_iter_values(fields.iter().map(|field| field.name()));
-        let types = StringArray::from_iter_values(fields.iter().map(|field| sql_type(field.data_type())));
+        let types = StringArray::from_iter_values(fields.iter().map(|field| type_name(field.data_type())));
         let nullable = BooleanArray::from_iter(fields.iter().map(|field| Some(field.is_nullable())));
         batch(vec![
             ("column_name", Arc::new(names) as ArrayRef),

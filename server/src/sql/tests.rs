@@ -405,6 +405,10 @@ fn memory_is_limited() {
             "422 the query needs more than the 8 MiB that one query may use (group by fewer values, select fewer rows, or add a WHERE on the time column) [E0304]"
         ],
     );
+    let mut doubled = "SELECT repeat('x', 30000) AS x".to_owned();
+    for _ in 0..18 {
+        doubled = format!("SELECT x || x AS x FROM ({doubled})");
+    }
     for sql in [
         "SELECT repeat('x', 2000000000)",
         "SELECT lpad('x', 2000000000)",
@@ -422,10 +426,21 @@ fn memory_is_limited() {
         "SELECT replace(repeat('a', 100000), 'a', repeat('b', 100000))",
         "SELECT regexp_replace(repeat('a', 100000), 'a', repeat('b', 100000), 'g')",
         "SELECT concat(x, x, x, x) FROM (SELECT repeat('x', 20000000) AS x)",
+        "SELECT [x, x, x, x] || [x] FROM (SELECT repeat('x', 20000000) AS x)",
+        &doubled,
+        "SELECT 9223372036854775807 + 1",
+        "SELECT -value FROM (SELECT value - 9223372036854775807 - 2 AS value FROM generate_series(1, 2))",
+        "SELECT value * 9223372036854775807 FROM generate_series(2, 3)",
+        "SELECT (SELECT value * 9223372036854775807 FROM generate_series(2, 2))",
+        "SELECT value << 63 FROM generate_series(1, 2)",
+        "SELECT CAST('99999999999999999999999999999999999999' AS DECIMAL(38)) + value FROM generate_series(1, 2)",
     ] {
-        let fault = answer(sql, Format::Json).expect_err(sql);
+        let Err(fault) = answer(sql, Format::Json) else { panic!("answered: {sql}") };
         assert!(matches!(fault.problem().status, 400 | 422), "{sql}: {fault}");
     }
+    let sql = "SELECT value * 2 AS value FROM (SELECT value * 2 AS value FROM \
+               (SELECT value * 2 AS value FROM generate_series(1, 1)) WHERE value > 1)";
+    assert_eq!(answer(sql, Format::Csv).expect("no projection is lost"), "value\n8\n");
     answer(
         "SELECT repeat('ab', 3) AS a, lpad('7', 3, '0') AS b, range(1, 4) AS c, array_repeat(1, 2) AS d, \
          replace('a,b', ',', '; ') AS e, concat('a', 1) AS f, unnest(range(1, 3)) AS g",

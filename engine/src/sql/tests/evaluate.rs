@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray,
+};
 use arrow::compute::filter_record_batch;
+use arrow::datatypes::Int32Type;
 use arrow::util::pretty::pretty_format_batches;
 use expect_test::{Expect, expect};
 
@@ -137,6 +140,86 @@ fn folded_constants_do_not_wrap() {
         "SELECT CASE WHEN true THEN 9223372036854775807 ELSE id END * 2 AS x FROM orders",
         expect!["Arrow error: Arithmetic overflow: Overflow happened on: 9223372036854775807 * 2"],
     );
+}
+
+#[test]
+fn equal_projections_are_all_computed() {
+    check(
+        "SELECT id * 2 AS id FROM (SELECT id * 2 AS id FROM (SELECT id * 2 AS id FROM orders) WHERE id > 2)",
+        expect![[r#"
+            +----+
+            | id |
+            +----+
+            | 16 |
+            | 24 |
+            | 32 |
+            +----+"#]],
+    );
+}
+
+#[test]
+fn shifts_lose_no_bits() {
+    check(
+        "SELECT id << 2 AS x, 1 << 62 AS y, -8 >> 1 AS z FROM orders WHERE id = 3",
+        expect![[r#"
+            +----+---------------------+----+
+            | x  | y                   | z  |
+            +----+---------------------+----+
+            | 12 | 4611686018427387904 | -4 |
+            +----+---------------------+----+"#]],
+    );
+    for (sql, message) in [
+        ("SELECT id << 62 AS x FROM orders WHERE id = 2", "2 << 62"),
+        ("SELECT id << 64 AS x FROM orders WHERE id = 1", "1 << 64"),
+        ("SELECT 1 << 63 AS x FROM orders", "1 << 63"),
+        ("SELECT id >> -1 AS x FROM orders WHERE id = 1", "1 >> -1"),
+    ] {
+        let plan = planned(sql);
+        let error = run(&plan.before, rows(&plan)).expect_err(sql).strip_backtrace();
+        assert_eq!(error, format!("Arrow error: Arithmetic overflow: Overflow happened on: {message}"));
+    }
+}
+
+#[test]
+fn decimals_keep_to_their_precision() {
+    for sql in [
+        "SELECT CAST(amount AS DECIMAL(38)) * CAST('100000000000000000000' AS DECIMAL(38)) AS x FROM orders WHERE id = 4",
+        "SELECT CAST('99999999999999999999999999999999999999' AS DECIMAL(38)) + 1 AS x FROM orders",
+        "SELECT CAST(amount AS DECIMAL(38)) * CAST(amount AS DECIMAL(38)) * 2 AS x FROM orders WHERE id = 4",
+    ] {
+        let plan = planned(sql);
+        let error = run(&plan.before, rows(&plan)).expect_err(sql).strip_backtrace();
+        assert!(error.contains("too large") || error.contains("verflow"), "{sql}: {error}");
+    }
+}
+
+#[test]
+fn results_of_a_row_are_bounded() {
+    let doubled = |levels: usize| {
+        let mut sql = "SELECT id, ordered_at, repeat(country, 1000) AS x FROM orders".to_owned();
+        for _ in 0..levels {
+            sql = format!("SELECT id, ordered_at, x || x AS x FROM ({sql})");
+        }
+        planned(&format!("SELECT id, length(x) AS n FROM ({sql})"))
+    };
+    let plan = doubled(5);
+    let sizes = run(&plan.before, rows(&plan)).unwrap();
+    assert_eq!(sizes.column(1).as_primitive::<Int32Type>().value(0), 64_000);
+    for (plan, of) in [
+        (doubled(20), "||"),
+        (planned("SELECT repeat(country, id * 1000000000) AS x FROM orders"), "repeat"),
+        (planned("SELECT lpad(country, 65537) AS x FROM orders"), "lpad"),
+        (planned("SELECT range(id * 100000000) AS x FROM orders"), "range"),
+        (
+            planned("SELECT replace(repeat(country, 1000), 'e', repeat(country, 1000)) AS x FROM orders"),
+            "replace",
+        ),
+    ] {
+        let error = run(&plan.before, rows(&plan)).expect_err(of).strip_backtrace();
+        let call = if of == "||" { of.to_owned() } else { format!("{of}(…)") };
+        let expected = format!("Execution error: the result of {call} would be too large: more than 64 KiB");
+        assert_eq!(error, expected);
+    }
 }
 
 #[test]
