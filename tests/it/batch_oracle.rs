@@ -6,7 +6,8 @@
 //!            └─► rows that were not late, recomputed ─► DataFusion, batch ──────────┘
 //! ```
 //!
-//! In the batch query TUMBLE is an ordinary projection with `date_bin`. Amounts are multiples of an
+//! In the batch query TUMBLE and HOP are an ordinary projection over rows of which each stands there once
+//! for each window that it counts in. Amounts are multiples of an
 //! eighth, so that sums are exact whatever their order; what is left may differ by 1e-12 relative.
 //!
 //! A failure names its seed: `WEIR_SEED=n WEIR_CASES=1` repeats it, more `WEIR_CASES` look further.
@@ -18,9 +19,9 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array,
-    RecordBatch, StringArray, TimestampMillisecondArray,
+    RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array,
 };
-use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{Field, Float64Type, Schema, SchemaRef, TimestampMillisecondType};
 use datafusion::datasource::MemTable;
 use datafusion::execution::SessionStateBuilder;
@@ -81,9 +82,8 @@ fn check(seed: u64, runtime: &tokio::runtime::Runtime) -> [usize; 3] {
 
     let streamed = run_bounded(std::slice::from_ref(&source), &query.streaming(), run)
         .unwrap_or_else(|refusals| panic!("{refusals:?}\n{}", story()));
-    let on_time = not_late(&source, query.windows(), run.lateness_ms);
+    let (on_time, n_late) = not_late(&source, query.windows(), run.lateness_ms);
     let n_rows: usize = source.partitions.iter().map(RecordBatch::num_rows).sum();
-    let n_late = n_rows - on_time.num_rows();
     let batch = runtime
         .block_on(in_batch(on_time, &query.batch()))
         .unwrap_or_else(|error| panic!("{error}\n{}", story()));
@@ -169,23 +169,41 @@ fn schema(columns: &[ArrayRef]) -> SchemaRef {
     Arc::new(Schema::new(names.into_iter().zip(columns).map(field).collect::<Vec<_>>()))
 }
 
-/// The rows that were not late: one is when `window_end + lateness` is not after the watermark of its
-/// partition, the largest event time up to and including it less the delay.
-fn not_late(source: &MemorySource, windows: Option<Windows>, lateness_ms: i64) -> RecordBatch {
+/// Every row once for each window that it is not late for, with the window's start as column `w`, and how
+/// many rows were late for one or more: a row is when `window_end + lateness` is not after the watermark of
+/// its partition, the largest event time up to and including it less the delay.
+fn not_late(source: &MemorySource, windows: Option<Windows>, lateness_ms: i64) -> (RecordBatch, usize) {
+    let schema = source.partitions[0].schema();
     let Some(windows) = windows else {
-        return concat_batches(&source.partitions[0].schema(), source.partitions.iter()).expect("one schema");
+        return (concat_batches(&schema, source.partitions.iter()).expect("one schema"), 0);
     };
+    let mut n_late = 0;
     let kept = source.partitions.iter().map(|rows| {
         let times = rows.column(0).as_primitive::<TimestampMillisecondType>();
-        let mut latest = i64::MIN;
-        let on_time = times.values().iter().map(|time| {
+        let (mut latest, mut indices, mut starts) = (i64::MIN, Vec::new(), Vec::new());
+        for (row, time) in (0u32..).zip(times.values()) {
             latest = latest.max(*time);
-            let end = *time - (*time - windows.offset_ms).rem_euclid(windows.size_ms) + windows.size_ms;
-            Some(latest - source.watermark.delay_ms < end + lateness_ms)
-        });
-        filter_record_batch(rows, &on_time.collect()).expect("a mask of one entry per row")
+            let last = *time - (*time - windows.offset_ms).rem_euclid(windows.slide_ms);
+            let mut is_late = false;
+            for start in (0..windows.size_ms / windows.slide_ms).map(|i| last - i * windows.slide_ms) {
+                if latest - source.watermark.delay_ms < start + windows.size_ms + lateness_ms {
+                    indices.push(row);
+                    starts.push(start);
+                } else {
+                    is_late = true;
+                }
+            }
+            n_late += usize::from(is_late);
+        }
+        let rows = take_record_batch(rows, &UInt32Array::from(indices)).expect("indices of its rows");
+        let starts: ArrayRef = Arc::new(TimestampMillisecondArray::from(starts));
+        let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
+        fields.push(Arc::new(Field::new("w", starts.data_type().clone(), false)));
+        let columns = rows.columns().iter().cloned().chain([starts]).collect();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("columns of one length")
     });
-    concat_batches(&source.partitions[0].schema(), &kept.collect::<Vec<_>>()).expect("one schema")
+    let kept: Vec<RecordBatch> = kept.collect();
+    (concat_batches(&kept[0].schema(), &kept).expect("one schema"), n_late)
 }
 
 async fn in_batch(rows: RecordBatch, sql: &str) -> datafusion::error::Result<RecordBatch> {

@@ -43,7 +43,7 @@ macro_rules! files {
 }
 
 files! {
-    tables windows keys aggregates expressions having subqueries stateless late_rows evaluation_errors refusals
+    tables windows keys aggregates expressions having subqueries stateless late_rows hop evaluation_errors refusals
 }
 
 #[test]

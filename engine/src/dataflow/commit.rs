@@ -217,15 +217,15 @@ impl Committer {
         changes: &mut Changes,
     ) -> Result<(), Error> {
         let subtask = u16::try_from(subtask).expect("parallelism is at most 1,024");
-        for pane_ms in output.closed_panes {
-            tx.delete_pane(subtask, pane_ms);
+        for pane in output.closed_panes {
+            tx.delete_pane(subtask, pane);
         }
         for put in output.puts {
             if put.whole {
-                tx.delete_pane_before(subtask, put.pane_ms, tx.epoch());
+                tx.delete_pane_before(subtask, put.pane, tx.epoch());
             }
             for (seq, states) in (0u16..).zip(&put.chunks) {
-                tx.put_pane(subtask, put.pane_ms, seq, states)?;
+                tx.put_pane(subtask, put.pane, seq, states)?;
             }
         }
         changes.finals.extend(output.finals);

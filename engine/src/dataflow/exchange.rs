@@ -97,12 +97,12 @@ impl Exchange {
         match batch {
             Batch::Append(_) => self.put_for(self.subtask, batch),
             _ if n_subtasks == 1 => self.put_for(0, batch),
-            Batch::States { pane_ms, states } => {
+            Batch::States { pane, states } => {
                 for (target, states) in
                     split_states(&states, self.n_keys, n_subtasks)?.into_iter().enumerate()
                 {
                     if 0 < states.num_rows() {
-                        self.put_for(target, Batch::States { pane_ms, states });
+                        self.put_for(target, Batch::States { pane, states });
                     }
                 }
             }
@@ -110,7 +110,7 @@ impl Exchange {
                 let rows = rows_per_subtask(whole.n_rows, &whole.keys, n_subtasks)?;
                 for (target, rows) in rows.into_iter().enumerate() {
                     if !rows.is_empty() {
-                        let part = take_rows(&whole, whole.pane_ms, rows)?;
+                        let part = take_rows(&whole, whole.pane, rows)?;
                         self.put_for(target, Batch::Rows(part));
                     }
                 }

@@ -15,6 +15,11 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Literal;
 
 use crate::aggregate::{Argument, CallSpec};
+use crate::time::window::Windows;
+
+/// Most windows that a row may be in where it becomes a row for each of them: a block of 8,192 records
+/// must not become more than memory is set aside for.
+pub const WINDOWS_PER_ROW_MAX: i64 = 100;
 
 /// A pipeline's query, ready to run.
 #[derive(Debug, Clone)]
@@ -53,8 +58,9 @@ pub struct Plan {
     pub fingerprint: u64,
 }
 
-/// `TUMBLE(TABLE t, DESCRIPTOR(c), size [, offset])`, in milliseconds. A tumbling window is one
-/// whose slide equals its size. Windows start at `offset + n * slide`.
+/// `TUMBLE(TABLE t, DESCRIPTOR(c), size [, offset])` or `HOP(TABLE t, DESCRIPTOR(c), slide, size
+/// [, offset])`, in milliseconds. A tumbling window is one whose slide equals its size. Windows start
+/// at `offset + n * slide`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
     pub size_ms: i64,
@@ -62,6 +68,14 @@ pub struct Window {
     pub offset_ms: i64,
     /// Window columns that expressions use, appended to each row after the scan columns.
     pub columns: Vec<WindowColumn>,
+}
+
+impl Window {
+    /// The windows, without the columns.
+    #[must_use]
+    pub fn windows(&self) -> Windows {
+        Windows { size_ms: self.size_ms, slide_ms: self.slide_ms, offset_ms: self.offset_ms }
+    }
 }
 
 /// A column that the window table function adds; its type is that of the event time.
@@ -80,6 +94,17 @@ pub enum Step {
     Filter(Arc<dyn PhysicalExpr>),
     /// Replaces the columns by these expressions' values. `schema` has one field per expression.
     Project { exprs: Vec<Arc<dyn PhysicalExpr>>, schema: SchemaRef },
+}
+
+impl Plan {
+    /// Whether each row becomes a row for each of its windows: where nothing is aggregated, or an
+    /// expression on rows uses a window column. Else overlapping windows share panes.
+    #[must_use]
+    pub fn expands(&self) -> bool {
+        self.window.as_ref().is_some_and(|window| {
+            window.slide_ms < window.size_ms && (self.aggregate.is_none() || !window.columns.is_empty())
+        })
+    }
 }
 
 /// `GROUP BY window_start, window_end, keys…` with its aggregates.

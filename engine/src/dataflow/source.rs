@@ -32,12 +32,13 @@ use crate::dataflow::live::Shared;
 use crate::dataflow::message::{Control, Event, Report};
 use crate::dataflow::partitions::Partitions;
 use crate::dataflow::plan::Plan;
+use crate::operator::expand::SourceRows;
 use crate::operator::partial::{Partial, split_by_pane};
 use crate::operator::stateless::{Prepared, Stateless, units_per_ms};
 use crate::operator::{self, Batch};
 use crate::result::DeadLetter;
-use crate::time::watermark::{Rules, Verdict};
-use crate::time::window::floor_to_ms;
+use crate::time::watermark::{Judged, Rules, Verdict};
+use crate::time::window::{Windows, floor_to_ms};
 use crate::time::{Clock, Epoch};
 
 /// Records per poll: large enough to pay for a batch's fixed costs, small enough that a barrier waits
@@ -399,57 +400,65 @@ impl SourceTask {
         self.partitions.wake(block.partition, self.rules.lateness_ms, block.offsets[*first as usize]);
         let event_times = event_times_ms(&decoded.batch, self.plan.event_time)?;
         let state = self.partitions.get(block.partition).expect("blocks come from assigned partitions");
-        let (mut verdicts, mut panes) = (Vec::new(), Vec::new());
+        let mut judged = Judged::default();
         let record_times = decoded.records.iter().map(|record| block.timestamps_ms[*record as usize]);
-        state.time.judge(&self.rules, event_times.iter(), record_times, &mut verdicts, &mut panes);
+        state.time.judge(&self.rules, event_times.iter(), record_times, &mut judged);
 
-        let records = UInt32Array::from(decoded.records.clone());
-        let panes = Int64Array::from(panes);
-        let on_time: BooleanArray = verdicts.iter().map(|v| Some(*v == Verdict::OnTime)).collect();
-        let n_on_time = on_time.true_count();
-        if n_on_time == verdicts.len() {
-            return self.run_rows(block, &decoded.batch, panes, event_times, records);
+        let rows = SourceRows {
+            batch: decoded.batch.clone(),
+            panes: Int64Array::from(judged.panes),
+            sides: sides(&judged.sides, judged.verdicts.len()),
+            times_ms: event_times,
+            records: UInt32Array::from(decoded.records.clone()),
+        };
+        let counts = |verdict: &Verdict| matches!(verdict, Verdict::OnTime | Verdict::PartlyLate);
+        let keep: BooleanArray = judged.verdicts.iter().map(|verdict| Some(counts(verdict))).collect();
+        if judged.verdicts.iter().any(|verdict| *verdict != Verdict::OnTime) {
+            for (row, verdict) in judged.verdicts.iter().enumerate() {
+                self.reject(block, &rows, row, *verdict);
+            }
         }
-        for (row, verdict) in verdicts.iter().enumerate() {
-            self.reject(block, decoded.records[row], *verdict, &event_times, &panes, row);
+        // A record makes one dead letter, and those already have it.
+        let lettered: Vec<u32> = judged.sides.iter().map(|(row, _)| decoded.records[*row]).collect();
+        match keep.true_count() {
+            0 => Ok(()),
+            n if n == keep.len() => self.run_rows(block, rows, lettered),
+            _ => {
+                let filtered = |array: &dyn Array| arrow::compute::filter(array, &keep);
+                let rows = SourceRows {
+                    batch: filter_record_batch(&rows.batch, &keep)?,
+                    panes: filtered(&rows.panes)?.as_primitive().clone(),
+                    sides: match &rows.sides {
+                        Some(sides) => Some(filtered(sides)?.as_primitive().clone()),
+                        None => None,
+                    },
+                    times_ms: filtered(&rows.times_ms)?.as_primitive().clone(),
+                    records: filtered(&rows.records)?.as_primitive().clone(),
+                };
+                self.run_rows(block, rows, lettered)
+            }
         }
-        if n_on_time == 0 {
-            return Ok(());
-        }
-        let keep = |array: &dyn Array| arrow::compute::filter(array, &on_time);
-        self.run_rows(
-            block,
-            &filter_record_batch(&decoded.batch, &on_time)?,
-            keep(&panes)?.as_primitive().clone(),
-            keep(&event_times)?.as_primitive().clone(),
-            keep(&records)?.as_primitive().clone(),
-        )
     }
 
-    fn reject(
-        &mut self,
-        block: &RecordBlock,
-        record: u32,
-        verdict: Verdict,
-        event_times: &Int64Array,
-        panes: &Int64Array,
-        row: usize,
-    ) {
+    fn reject(&mut self, block: &RecordBlock, rows: &SourceRows, row: usize, verdict: Verdict) {
+        let record = rows.records.value(row);
         match verdict {
             Verdict::OnTime => {}
-            Verdict::Late => {
-                let size_ms = self.rules.window.map_or(0, |(size, _)| size);
-                let (start, end) = (panes.value(row), panes.value(row).saturating_add(size_ms));
-                let detail = format!("missed window [{}, {})", rfc3339_ms(start), rfc3339_ms(end));
+            Verdict::Late | Verdict::PartlyLate => {
+                let windows = self.rules.windows.expect("without windows no row is late");
+                let last_ms = rows.panes.value(row);
+                let first_ms = windows.first(last_ms);
+                let open_ms = rows.sides.as_ref().filter(|sides| sides.is_valid(row));
+                let open_ms = open_ms.map_or(last_ms.saturating_add(windows.slide_ms), |s| s.value(row));
                 self.state.report.counters.late_rows += 1;
-                self.dead_letter(block, record, Reason::LateRow, detail);
+                self.dead_letter(block, record, Reason::LateRow, missed(&windows, first_ms, open_ms));
             }
             Verdict::BadEventTime => {
-                let detail = if event_times.is_null(row) {
+                let detail = if rows.times_ms.is_null(row) {
                     "the event time is null".to_owned()
                 } else {
                     let ahead_ms =
-                        event_times.value(row).saturating_sub(block.timestamps_ms[record as usize]);
+                        rows.times_ms.value(row).saturating_sub(block.timestamps_ms[record as usize]);
                     format!("the event time is {ahead_ms} ms past the record's Kafka timestamp")
                 };
                 self.dead_letter(block, record, Reason::BadEventTime, detail);
@@ -457,17 +466,32 @@ impl SourceTask {
         }
     }
 
+    /// `lettered`: records that have a dead letter already, ascending.
     fn run_rows(
         &mut self,
         block: &RecordBlock,
-        batch: &RecordBatch,
-        panes: Int64Array,
-        times_ms: Int64Array,
-        records: UInt32Array,
+        rows: SourceRows,
+        mut lettered: Vec<u32>,
     ) -> Result<(), Error> {
-        let (prepared, failed) = self.stateless.run(batch, panes, times_ms, records)?;
+        let Some(windows) = self.rules.windows.filter(|_| self.plan.expands()) else {
+            return self.run_piece(block, rows, &mut lettered);
+        };
+        rows.expand(&windows, |piece| self.run_piece(block, piece, &mut lettered))
+    }
+
+    fn run_piece(
+        &mut self,
+        block: &RecordBlock,
+        rows: SourceRows,
+        lettered: &mut Vec<u32>,
+    ) -> Result<(), Error> {
+        let (prepared, failed) = self.stateless.run(rows)?;
         for row in failed {
-            self.dead_letter(block, row.record, Reason::EvaluationError, row.detail);
+            // Of a row for each window several may fail.
+            if let Err(at) = lettered.binary_search(&row.record) {
+                lettered.insert(at, row.record);
+                self.dead_letter(block, row.record, Reason::EvaluationError, row.detail);
+            }
         }
         for rows in prepared {
             match rows {
@@ -475,10 +499,10 @@ impl SourceTask {
                     self.state.epoch_bytes += timed.rows.get_array_memory_size();
                     self.state.ready.push(Batch::Append(timed));
                 }
-                Prepared::Grouped { panes, keys, args, filters } => {
+                Prepared::Grouped { panes, sides, keys, args, filters } => {
                     let partial =
                         self.partial.as_mut().expect("a plan with an aggregation has a partial one");
-                    for rows in split_by_pane(&panes, keys, args, filters)? {
+                    for rows in split_by_pane(&panes, sides.as_ref(), keys, args, filters)? {
                         partial.add(rows, &mut self.state.ready)?;
                     }
                 }
@@ -526,6 +550,28 @@ fn event_times_ms(batch: &RecordBatch, event_time: usize) -> Result<Int64Array, 
     let values = cast(column, &DataType::Int64)?;
     let values = values.as_primitive::<Int64Type>();
     Ok(if per_ms == 1 { values.clone() } else { values.unary(|value| floor_to_ms(value, per_ms)) })
+}
+
+/// The first open windows of partly late rows as a column; none where no row is partly late.
+fn sides(sides: &[(usize, i64)], n_rows: usize) -> Option<Int64Array> {
+    if sides.is_empty() {
+        return None;
+    }
+    let mut column = vec![None; n_rows];
+    sides.iter().for_each(|(row, first_ms)| column[*row] = Some(*first_ms));
+    Some(Int64Array::from(column))
+}
+
+/// Says which windows a late row missed: those that start in `[first_ms, open_ms)`.
+fn missed(windows: &Windows, first_ms: i64, open_ms: i64) -> String {
+    let window = |start_ms| format!("[{}, {})", rfc3339_ms(start_ms), rfc3339_ms(windows.end(start_ms)));
+    match open_ms.saturating_sub(first_ms) / windows.slide_ms {
+        1 => format!("missed window {}", window(first_ms)),
+        n => {
+            let last_ms = open_ms.saturating_sub(windows.slide_ms);
+            format!("missed {n} windows, from {} to {}", window(first_ms), window(last_ms))
+        }
+    }
 }
 
 /// `2026-11-22T10:00:00.000Z`; the bare number where the calendar has no such time.

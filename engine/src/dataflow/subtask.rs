@@ -181,7 +181,7 @@ mod tests {
     fn rows_behind_a_barrier_wait_for_the_other_input() {
         let rows = |n_rows| {
             Message::Batch(Batch::Rows(PaneRows {
-                pane_ms: 0,
+                pane: crate::time::window::PaneId::whole(0),
                 n_rows,
                 keys: vec![],
                 args: vec![],

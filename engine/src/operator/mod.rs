@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! source subtask:  rows ─► Stateless ─► Partial ──► exchange
-//! window subtask:  exchange ─► WindowOperator | AppendOperator ──► Output per barrier
+//! window subtask:  exchange ─► WindowOperator | HopOperator | AppendOperator ──► Output per barrier
 //! ```
 //!
 //! Invariants:
@@ -11,7 +11,12 @@
 //! 2. Operators know no threads, channels or clocks, so that a test drives them with a list.
 
 pub mod append;
+pub mod emit;
+pub mod expand;
+pub mod hop;
 mod key_json;
+mod merge_tree;
+mod pane;
 pub mod partial;
 pub mod rows;
 pub mod stateless;
@@ -21,11 +26,12 @@ use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 
 use crate::result::TimedRows;
 use crate::time::Epoch;
+use crate::time::window::PaneId;
 
 /// Rows of one pane on their way to the window operator. All arrays have `n_rows` entries.
 #[derive(Debug, Clone)]
 pub struct PaneRows {
-    pub pane_ms: i64,
+    pub pane: PaneId,
     pub n_rows: usize,
     /// GROUP BY expressions other than the window's.
     pub keys: Vec<ArrayRef>,
@@ -41,7 +47,7 @@ pub enum Batch {
     Rows(PaneRows),
     /// Partial aggregates of one pane, in the shape of `Layout::state_schema`.
     States {
-        pane_ms: i64,
+        pane: PaneId,
         states: RecordBatch,
     },
     /// Rows of a pipeline without aggregation.
@@ -73,7 +79,7 @@ pub struct Barrier {
 /// State of one pane to be written: some groups (an increment) or all of them.
 #[derive(Debug)]
 pub struct PanePut {
-    pub pane_ms: i64,
+    pub pane: PaneId,
     /// Chunks of the pane's groups, in the shape of `Layout::state_schema`.
     pub chunks: Vec<RecordBatch>,
     /// All groups: older blocks of the pane are to be deleted.
@@ -92,8 +98,9 @@ pub struct FailedGroup {
 #[derive(Debug, Default)]
 pub struct Output {
     pub puts: Vec<PanePut>,
-    /// Panes that were closed: their state is to be deleted.
-    pub closed_panes: Vec<i64>,
+    /// Panes that no open window reads any more, or that became part of another one: their state is
+    /// to be deleted.
+    pub closed_panes: Vec<PaneId>,
     /// End of the last window closed in this epoch.
     pub closed_ms: Option<i64>,
     pub finals: Vec<TimedRows>,
@@ -119,6 +126,24 @@ pub trait Operator: Send {
 
     /// Memory held by state.
     fn state_bytes(&self) -> usize;
+}
+
+/// An operator with windows: its state can be put back.
+pub trait WindowState: Operator {
+    /// Puts back a block of state. Blocks of a pane come in the order in which they were written.
+    ///
+    /// # Errors
+    /// As the accumulators'.
+    fn restore(&mut self, pane: PaneId, states: &RecordBatch) -> Result<(), Error>;
+
+    /// Has every pane written whole at the next barrier.
+    fn rewrite_all(&mut self);
+
+    /// After the last block: what readers saw of open windows at the last barrier.
+    ///
+    /// # Errors
+    /// As the accumulators'.
+    fn provisional_rows(&mut self) -> Result<Vec<TimedRows>, Error>;
 }
 
 /// An operator can't go on. The pipeline fails; other pipelines go on.

@@ -13,6 +13,7 @@ use arrow::compute::{self, take};
 
 use crate::aggregate::{Groups, Layout};
 use crate::operator::{Batch, Error, PaneRows};
+use crate::time::window::PaneId;
 
 /// Groups held before they are flushed early. Larger: more cache misses; smaller: less saved.
 const GROUPS_MAX: usize = 16_384;
@@ -26,7 +27,7 @@ const SPARE_MAX: usize = 8;
 /// Partial aggregates of the current epoch, by pane.
 pub struct Partial {
     layout: Arc<Layout>,
-    panes: BTreeMap<i64, Groups>,
+    panes: BTreeMap<PaneId, Groups>,
     spare: Vec<Groups>,
     n_groups: usize,
     /// Rows aggregated since the last flush.
@@ -60,7 +61,7 @@ impl Partial {
         }
         let groups = self
             .panes
-            .entry(rows.pane_ms)
+            .entry(rows.pane)
             .or_insert_with(|| self.spare.pop().unwrap_or_else(|| Groups::new(&self.layout)));
         let n_before = groups.len();
         groups.update(rows.n_rows, &rows.keys, &rows.args, &rows.filters)?;
@@ -80,9 +81,9 @@ impl Partial {
         if self.is_waste() && PROBE_ROWS <= self.n_rows {
             self.bypass_rows = BYPASS_ROWS;
         }
-        while let Some((pane_ms, mut groups)) = self.panes.pop_first() {
+        while let Some((pane, mut groups)) = self.panes.pop_first() {
             if !groups.is_empty() {
-                out.push(Batch::States { pane_ms, states: groups.state(&groups.all())? });
+                out.push(Batch::States { pane, states: groups.state(&groups.all())? });
             }
             if self.spare.len() < SPARE_MAX {
                 groups.clear();
@@ -98,33 +99,37 @@ impl Partial {
     }
 }
 
-/// Splits rows by pane, each pane's rows in their order. `panes[i]` is the window start of row `i`.
+/// Splits rows by pane, each pane's rows in their order. `panes[i]` is the start of the pane of row
+/// `i`; where `sides` is there, `sides[i]` is the first window that reads it, or null: all do.
 ///
 /// # Errors
 /// Where Arrow has no `take` for a column's type.
 pub fn split_by_pane(
     panes: &Int64Array,
+    sides: Option<&Int64Array>,
     keys: Vec<ArrayRef>,
     args: Vec<Vec<ArrayRef>>,
     filters: Vec<Option<BooleanArray>>,
 ) -> Result<Vec<PaneRows>, Error> {
     let (Some(first), Some(last)) = (compute::min(panes), compute::max(panes)) else { return Ok(Vec::new()) };
-    if first == last {
-        return Ok(vec![PaneRows { pane_ms: first, n_rows: panes.len(), keys, args, filters }]);
+    let whole = PaneRows { pane: PaneId::whole(first), n_rows: panes.len(), keys, args, filters };
+    if first == last && sides.is_none() {
+        return Ok(vec![whole]);
     }
-    let mut rows_of: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
-    for (row, pane_ms) in (0u32..).zip(panes.values()) {
-        rows_of.entry(*pane_ms).or_default().push(row);
+    let mut rows_of: BTreeMap<PaneId, Vec<u32>> = BTreeMap::new();
+    for (row, start_ms) in (0u32..).zip(panes.values()) {
+        let at = row as usize;
+        let side_ms = sides.and_then(|sides| sides.is_valid(at).then(|| sides.value(at)));
+        rows_of.entry(PaneId { start_ms: *start_ms, side_ms }).or_default().push(row);
     }
-    let whole = PaneRows { pane_ms: first, n_rows: panes.len(), keys, args, filters };
-    rows_of.into_iter().map(|(pane_ms, rows)| take_rows(&whole, pane_ms, rows)).collect()
+    rows_of.into_iter().map(|(pane, rows)| take_rows(&whole, pane, rows)).collect()
 }
 
 /// The rows at `indices` of `whole`.
 ///
 /// # Errors
 /// Where Arrow has no `take` for a column's type.
-pub fn take_rows(whole: &PaneRows, pane_ms: i64, indices: Vec<u32>) -> Result<PaneRows, Error> {
+pub fn take_rows(whole: &PaneRows, pane: PaneId, indices: Vec<u32>) -> Result<PaneRows, Error> {
     let indices = UInt32Array::from(indices);
     let pick = |arrays: &[ArrayRef]| -> Result<Vec<ArrayRef>, Error> {
         arrays.iter().map(|array| Ok(take(array, &indices, None)?)).collect()
@@ -135,7 +140,7 @@ pub fn take_rows(whole: &PaneRows, pane_ms: i64, indices: Vec<u32>) -> Result<Pa
         Ok(Some(BooleanArray::from(taken.to_data())))
     });
     Ok(PaneRows {
-        pane_ms,
+        pane,
         n_rows: indices.len(),
         keys: pick(&whole.keys)?,
         args: whole.args.iter().map(|args| pick(args)).collect::<Result<_, _>>()?,

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, PrimitiveArray, RecordBatch, RecordBatchOptions,
-    UInt32Array,
 };
 use arrow::datatypes::{
     ArrowTimestampType, DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
@@ -19,6 +18,7 @@ use datafusion::error::DataFusionError;
 use datafusion::physical_expr::PhysicalExpr;
 
 use crate::dataflow::plan::{Aggregate, Key, Plan, WindowColumn};
+use crate::operator::expand::SourceRows;
 use crate::operator::rows::{Rows, halve, run_steps, spread};
 use crate::result::TimedRows;
 
@@ -28,9 +28,11 @@ pub const FINAL: &str = "_final";
 /// Rows after the stateless steps.
 #[derive(Debug)]
 pub enum Prepared {
-    /// For the aggregation. All arrays have `panes.len()` entries; `panes` are window starts in ms.
+    /// For the aggregation. All arrays have `panes.len()` entries; `panes` are starts of panes in ms,
+    /// `sides` is as in [`SourceRows`].
     Grouped {
         panes: Int64Array,
+        sides: Option<Int64Array>,
         keys: Vec<ArrayRef>,
         args: Vec<Vec<ArrayRef>>,
         filters: Vec<Option<BooleanArray>>,
@@ -79,18 +81,10 @@ impl Stateless {
 
     /// Runs one decoded batch.
     ///
-    /// `batch` has the scan columns; `panes` are window starts (event times where there is no
-    /// window), `times_ms` event times, `records` indices of records in their block: one per row.
-    ///
     /// # Errors
     /// Broken logic only: a batch that does not fit the plan.
-    pub fn run(
-        &self,
-        batch: &RecordBatch,
-        panes: Int64Array,
-        times_ms: Int64Array,
-        records: UInt32Array,
-    ) -> Result<(Vec<Prepared>, Vec<FailedRow>), DataFusionError> {
+    pub fn run(&self, source: SourceRows) -> Result<(Vec<Prepared>, Vec<FailedRow>), DataFusionError> {
+        let SourceRows { batch, panes, sides, times_ms, records } = source;
         let mut columns = batch.columns().to_vec();
         if let Some(window) = &self.plan.window {
             let time_type = batch.column(self.plan.event_time).data_type();
@@ -101,7 +95,9 @@ impl Stateless {
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.input_schema), columns, &options)?;
         let time_tag = if self.plan.aggregate.is_some() { panes } else { times_ms };
-        let rows = Rows { batch, tags: vec![Arc::new(time_tag), Arc::new(records)] };
+        let mut tags: Vec<ArrayRef> = vec![Arc::new(time_tag), Arc::new(records)];
+        tags.extend(sides.map(|sides| Arc::new(sides) as ArrayRef));
+        let rows = Rows { batch, tags };
         let halved = halve(rows, &|rows| self.prepare(rows));
         let failed = halved
             .failed
@@ -121,7 +117,10 @@ impl Stateless {
         }
         let times = rows.tags[0].as_primitive::<Int64Type>().clone();
         Ok(Some(match &self.plan.aggregate {
-            Some(aggregate) => grouped(aggregate, &rows.batch, times)?,
+            Some(aggregate) => {
+                let sides = rows.tags.get(2).map(|sides| sides.as_primitive::<Int64Type>().clone());
+                grouped(aggregate, &rows.batch, times, sides)?
+            }
             None => Prepared::Appended(TimedRows {
                 rows: with_final(&rows.batch, &self.result_schema, true)?,
                 times_ms: times,
@@ -213,6 +212,7 @@ fn grouped(
     aggregate: &Aggregate,
     batch: &RecordBatch,
     panes: Int64Array,
+    sides: Option<Int64Array>,
 ) -> Result<Prepared, DataFusionError> {
     let evaluate = |expr: &Arc<dyn PhysicalExpr>| spread(expr.evaluate(batch)?, batch.num_rows());
     let mut keys = Vec::new();
@@ -231,5 +231,5 @@ fn grouped(
         filters.push(filter.transpose()?);
         args.push(call.args.iter().map(evaluate).collect::<Result<Vec<_>, _>>()?);
     }
-    Ok(Prepared::Grouped { panes, keys, args, filters })
+    Ok(Prepared::Grouped { panes, sides, keys, args, filters })
 }

@@ -15,16 +15,17 @@ use crate::dataflow::exchange::{CHANNEL_MESSAGES, Exchange};
 use crate::dataflow::live::Shared;
 use crate::dataflow::message::{Control, Event, Message, Part};
 use crate::dataflow::partitions::Partitions;
-use crate::dataflow::plan::Aggregate;
+use crate::dataflow::plan::{Aggregate, Window};
 use crate::dataflow::sink::{SinkTask, Sinks};
 use crate::dataflow::source::{SourceState, SourceTask};
 use crate::dataflow::subtask::{WindowState, WindowTask};
 use crate::dataflow::threads::{Discovery, DiscoveryState};
 use crate::facts::Facts;
 use crate::operator::Operator;
+use crate::operator::emit::layout_of;
 use crate::operator::partial::Partial;
 use crate::operator::stateless::Stateless;
-use crate::operator::window::layout_of;
+
 use crate::state::{Identity, Store};
 use crate::time::watermark::Rules;
 
@@ -201,7 +202,7 @@ impl Wiring {
                 delay_ms: options.delay_ms,
                 max_ahead_ms: options.max_ahead_ms,
                 lateness_ms: pipeline.options.lateness_ms,
-                window: plan.window.as_ref().map(|window| (window.size_ms, window.offset_ms)),
+                windows: plan.window.as_ref().map(Window::windows),
             },
             reader: pipeline.source.reader()?,
             decoder: pipeline.source.decoder(&plan.scan)?,

@@ -72,7 +72,7 @@ fn key_spaces(store: &Store, n_keys: Option<usize>) -> Result<Vec<KeySpace>, Err
     let mut groups: HashSet<u64> = HashSet::new();
     store.load_panes(&mut |block| {
         let space = spaces.entry(block.subtask).or_default();
-        if pane.replace((block.subtask, block.pane_ms)) != Some((block.subtask, block.pane_ms)) {
+        if pane.replace((block.subtask, block.pane)) != Some((block.subtask, block.pane)) {
             groups.clear();
             space.panes += 1;
         }

@@ -6,10 +6,11 @@ use super::{PipelineOptions, StartError};
 use crate::dataflow::exchange::split_states;
 use crate::dataflow::plan::Plan;
 use crate::facts::Facts;
-use crate::operator::Operator;
 use crate::operator::append::AppendOperator;
+use crate::operator::hop::HopOperator;
 use crate::operator::stateless::result_schema;
 use crate::operator::window::WindowOperator;
+use crate::operator::{self, Operator, WindowState};
 use crate::result::{TableSpec, Tables, TimedRows};
 use crate::state::{Recovered, Settings, Store};
 
@@ -55,31 +56,36 @@ pub(super) fn restore(
     } else {
         let kept = recovered.as_ref().map(|recovered| recovered.settings.parallelism);
         replace_blocks = kept.is_some_and(|kept| kept != options.parallelism);
-        let (windows, overlay) = restore_windows(store, plan, options, replace_blocks)?;
+        let closed_ms = recovered.as_ref().and_then(|recovered| recovered.facts.closed_ms);
+        let (windows, overlay) = restore_windows(store, plan, options, closed_ms, replace_blocks)?;
         tables.seed_overlay(&overlay)?;
-        operators.extend(windows.into_iter().map(|window| Box::new(window) as Box<dyn Operator>));
+        operators.extend(windows.into_iter().map(|window| window as Box<dyn Operator>));
     }
     let facts = recovered.map(|recovered| recovered.facts).unwrap_or_default();
     Ok(Restored { operators, tables, facts, settings, replace_blocks })
 }
 
+/// The operators, by subtask.
+type Windows = Vec<Box<dyn WindowState>>;
+
 fn restore_windows(
     store: &Store,
     plan: &Arc<Plan>,
     options: &PipelineOptions,
+    closed_ms: Option<i64>,
     replace_blocks: bool,
-) -> Result<(Vec<WindowOperator>, Vec<TimedRows>), StartError> {
+) -> Result<(Windows, Vec<TimedRows>), StartError> {
     let aggregate = plan.aggregate.as_ref().expect("only plans with an aggregation have windows");
     let n_keys = aggregate.n_exprs();
     let mut windows = (0..options.parallelism)
-        .map(|_| WindowOperator::new(plan, options.lateness_ms, options.provisional))
+        .map(|_| new_operator(plan, options, closed_ms))
         .collect::<Result<Vec<_>, _>>()?;
     let mut failure = None;
     store.load_panes(&mut |block| {
         let parts = split_states(&block.states, n_keys, options.parallelism);
         let restored = parts.and_then(|parts| {
             let mut targets = windows.iter_mut().zip(parts).filter(|(_, part)| 0 < part.num_rows());
-            targets.try_for_each(|(window, part)| window.restore(block.pane_ms, &part))
+            targets.try_for_each(|(window, part)| window.restore(block.pane, &part))
         });
         if let Err(error) = restored {
             failure.get_or_insert(error);
@@ -97,4 +103,18 @@ fn restore_windows(
         }
     }
     Ok((windows, overlay))
+}
+
+fn new_operator(
+    plan: &Arc<Plan>,
+    options: &PipelineOptions,
+    closed_ms: Option<i64>,
+) -> Result<Box<dyn WindowState>, operator::Error> {
+    let (lateness_ms, provisional) = (options.lateness_ms, options.provisional);
+    let overlap = plan.window.as_ref().is_some_and(|window| window.slide_ms < window.size_ms);
+    Ok(if overlap && !plan.expands() {
+        Box::new(HopOperator::new(plan, lateness_ms, provisional, closed_ms)?)
+    } else {
+        Box::new(WindowOperator::new(plan, lateness_ms, provisional, closed_ms)?)
+    })
 }

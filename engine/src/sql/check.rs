@@ -366,7 +366,7 @@ impl Checker<'_> {
             _ => self.refuse(
                 UNSUPPORTED,
                 at,
-                "FROM takes a source, TUMBLE(…) or a subquery",
+                "FROM takes a source, TUMBLE(…), HOP(…) or a subquery",
                 "leave the rest out",
             ),
         }
@@ -405,7 +405,7 @@ impl Checker<'_> {
             .find(|field| tvf::WINDOW_COLUMNS.contains(&field.name().as_str()))
         {
             let message = format!("the source has a column \"{}\" of its own", taken.name());
-            let hint = "rename it in the source's schema, or read the source without TUMBLE";
+            let hint = "rename it in the source's schema, or read the source without a window table function";
             self.refuse(WINDOW_FUNCTION, name.span(), message, hint);
         }
         let table = window.name.clone();
@@ -429,7 +429,7 @@ impl Checker<'_> {
                     UNSUPPORTED,
                     prefix.span,
                     message,
-                    "TABLE t is the first argument of TUMBLE in FROM",
+                    "TABLE t is the first argument of TUMBLE or HOP in FROM",
                 );
             }
             Expr::Value(value) if matches!(value.value, Value::Placeholder(_)) => {

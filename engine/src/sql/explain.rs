@@ -26,6 +26,12 @@ pub fn explain(plan: &Plan, parallelism: usize) -> String {
     }
     if let Some(window) = &plan.window {
         text.line("window", &window_text(window));
+        if plan.expands() {
+            text.line("", "a row for each of its windows");
+        } else if window.slide_ms < window.size_ms {
+            let n = window.windows().n_per_row();
+            text.line("", &format!("{n} panes of {} make a window", duration(window.slide_ms)));
+        }
     }
     text.steps(&plan.before, None);
     if let Some(aggregate) = &plan.aggregate {

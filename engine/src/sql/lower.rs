@@ -18,13 +18,14 @@ use super::catalog::{Functions, StreamTable};
 use super::chain::{Chain, Link, Op, Origin, columns, needed, origin, trace};
 use super::check::Checked;
 use super::error::{
-    BAD_EXPRESSION, INTERNAL, KEY_NOT_SELECTED, Refusal, Sites, UNBOUNDED_AGGREGATION, from_datafusion,
+    BAD_EXPRESSION, INTERNAL, KEY_NOT_SELECTED, Refusal, Sites, UNBOUNDED_AGGREGATION, UNSUPPORTED,
+    from_datafusion,
 };
 use super::fingerprint::Canonical;
 use super::outputs::{Outputs, refuse_name};
 use super::physical::{Physical, pruned};
 use super::{TableDef, tvf};
-use crate::dataflow::plan::{Aggregate, Key, Plan, Step, Window, WindowColumn};
+use crate::dataflow::plan::{Aggregate, Key, Plan, Step, WINDOWS_PER_ROW_MAX, Window, WindowColumn};
 
 /// What lowering needs besides the plan.
 pub(super) struct Context<'a> {
@@ -126,8 +127,8 @@ impl Lowering<'_> {
         let (mut rows, scan, window_columns) = self.scan(&base, &needed[0]).map_err(refused)?;
         let window = self.table.window.map(|i| {
             let call = &self.context.checked.windows[i];
-            let (size_ms, offset_ms) = (call.size_ms, call.offset_ms);
-            Window { size_ms, slide_ms: size_ms, offset_ms, columns: window_columns }
+            let (size_ms, slide_ms, offset_ms) = (call.size_ms, call.slide_ms, call.offset_ms);
+            Window { size_ms, slide_ms, offset_ms, columns: window_columns }
         });
         canonical.window(window.as_ref());
         canonical.scan(&scan, &def.schema);
@@ -167,7 +168,7 @@ impl Lowering<'_> {
         let output = plain_schema(wanted);
         canonical.output(&output);
         let event_time = scan.iter().position(|column| *column == def.event_time);
-        Ok(Plan {
+        let plan = Plan {
             sql: self.context.sql.to_owned(),
             source: def.name.clone(),
             scan_schema: Arc::new(def.schema.project(&scan).map_err(|e| refused(e.into()))?),
@@ -182,7 +183,30 @@ impl Lowering<'_> {
             window_start,
             window_end,
             fingerprint: canonical.fingerprint(),
-        })
+        };
+        self.check_expansion(&plan)?;
+        Ok(plan)
+    }
+
+    /// A row that becomes a row for each of its windows must not become too many.
+    fn check_expansion(&self, plan: &Plan) -> Result<(), Vec<Refusal>> {
+        let n = plan.window.as_ref().map_or(1, |window| window.windows().n_per_row());
+        if !plan.expands() || n <= WINDOWS_PER_ROW_MAX {
+            return Ok(());
+        }
+        let (what, hint) = match &plan.aggregate {
+            None => ("without an aggregation", "aggregate: GROUP BY window_start, window_end"),
+            Some(_) => (
+                "where an expression on rows uses a window column",
+                "use window_start and window_end in GROUP BY, and behind the aggregation, only",
+            ),
+        };
+        let message = format!(
+            "{what} a row is a row in each of its windows: {n} of them, at most {WINDOWS_PER_ROW_MAX} are allowed"
+        );
+        let call = self.table.window.map(|i| self.context.checked.windows[i].name.span);
+        let at = call.unwrap_or(self.context.sites.first);
+        Err(vec![Refusal::new(UNSUPPORTED, at, message).hint(hint)])
     }
 
     /// The origins of the scan's columns.

@@ -1,4 +1,5 @@
-//! Window table functions in FROM: `TUMBLE(TABLE t, DESCRIPTOR(c), size [, offset])`.
+//! Window table functions in FROM: `TUMBLE(TABLE t, DESCRIPTOR(c), size [, offset])` and
+//! `HOP(TABLE t, DESCRIPTOR(c), slide, size [, offset])`.
 //!
 //! ```text
 //! FROM TUMBLE(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '1' MINUTE) AS w
@@ -27,13 +28,16 @@ use super::suggest::{did_you_mean, listed};
 
 /// Names of window table functions, and whether they are built.
 const FUNCTIONS: [(&str, bool); 4] =
-    [("tumble", true), ("hop", false), ("session", false), ("cumulate", false)];
+    [("tumble", true), ("hop", true), ("session", false), ("cumulate", false)];
 
 /// The columns that a window table function adds, in this order.
 pub(super) const WINDOW_COLUMNS: [&str; 3] = ["window_start", "window_end", "window_time"];
 
 const MS_PER_DAY: i64 = 86_400_000;
 const NS_PER_MS: i64 = 1_000_000;
+
+/// Panes of a window: a row may be in as many windows.
+const PANES_MAX: i64 = 1_000;
 
 /// A window table function as written: which table, which windows.
 #[derive(Debug, Clone)]
@@ -43,7 +47,8 @@ pub(super) struct WindowCall {
     /// The table's name where the call names it.
     pub(super) name: Ident,
     pub(super) size_ms: i64,
-    /// In `[0, size_ms)`: offsets that differ by whole windows mean the same.
+    pub(super) slide_ms: i64,
+    /// In `[0, slide_ms)`: offsets that differ by whole slides mean the same.
     pub(super) offset_ms: i64,
 }
 
@@ -74,39 +79,93 @@ pub(super) fn read(
             return Err(refusal.hint(format!("there is {}", example(args, tables))));
         }
     }
-    if !(3..=4).contains(&args.len()) {
-        let message = format!("TUMBLE takes 3 or 4 arguments, not {}", args.len());
-        let hint = format!("write {}", example(args, tables));
-        return Err(Refusal::new(WINDOW_ARGUMENTS, at, message).hint(hint));
+    let is_hop = text.eq_ignore_ascii_case("hop");
+    let (function, n_min) = if is_hop { ("HOP", 4) } else { ("TUMBLE", 3) };
+    let example = || if is_hop { hop_example(args, tables) } else { example(args, tables) };
+    if !(n_min..=n_min + 1).contains(&args.len()) {
+        let message = format!("{function} takes {n_min} or {} arguments, not {}", n_min + 1, args.len());
+        return Err(Refusal::new(WINDOW_ARGUMENTS, at, message).hint(format!("write {}", example())));
     }
-    let positional =
-        args.iter().map(|arg| positional(arg, at, args, tables)).collect::<Result<Vec<_>, _>>()?;
+    let positional = args
+        .iter()
+        .map(|arg| {
+            positional(arg, at, function).map_err(|refusal| refusal.hint(format!("write {}", example())))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
     let (table, name) = table_argument(positional[0], at, tables)?;
     descriptor(positional[1], at, &tables[table])?;
-    let size_ms = fixed_duration(positional[2], at, "the window's size")?;
-    if size_ms <= 0 {
-        let message = format!("the window's size is {size_ms} ms: it must be positive");
-        return Err(Refusal::new(WINDOW_ARGUMENTS, span_or(positional[2], at), message));
-    }
-    let offset_ms = match positional.get(3) {
-        Some(offset) => fixed_duration(offset, at, "the window's offset")?.rem_euclid(size_ms),
+    let size_at = if is_hop { 3 } else { 2 };
+    let size_ms = positive_duration(positional[size_at], at, "the window's size")?;
+    let slide_ms = if is_hop {
+        let slide_ms = positive_duration(positional[2], at, "the window's slide")?;
+        check_slide(positional[2], at, slide_ms, size_ms)?;
+        slide_ms
+    } else {
+        size_ms
+    };
+    let offset_ms = match positional.get(n_min) {
+        Some(offset) => fixed_duration(offset, at, "the window's offset")?.rem_euclid(slide_ms),
         None => 0,
     };
-    Ok(WindowCall { table, name, size_ms, offset_ms })
+    Ok(WindowCall { table, name, size_ms, slide_ms, offset_ms })
 }
 
-fn positional<'a>(
-    arg: &'a FunctionArg,
-    call: Span,
-    args: &[FunctionArg],
-    tables: &[TableDef],
-) -> Result<&'a Expr, Refusal> {
+fn positive_duration(arg: &Expr, call: Span, what: &str) -> Result<i64, Refusal> {
+    let ms = fixed_duration(arg, call, what)?;
+    if 0 < ms {
+        return Ok(ms);
+    }
+    Err(Refusal::new(WINDOW_ARGUMENTS, span_or(arg, call), format!("{what} is {ms} ms: it must be positive")))
+}
+
+/// Windows are made of panes as long as the slide: a whole number of them, and not too many.
+fn check_slide(arg: &Expr, call: Span, slide_ms: i64, size_ms: i64) -> Result<(), Refusal> {
+    let refused = |message: String, nearest_ms: i64| {
+        let hint = format!("the nearest slide is {}", interval_of(nearest_ms));
+        Err(Refusal::new(WINDOW_ARGUMENTS, span_or(arg, call), message).hint(hint))
+    };
+    if size_ms < slide_ms {
+        let message = format!(
+            "the slide of {slide_ms} ms is longer than the size of {size_ms} ms: rows would be in no window"
+        );
+        return refused(message, size_ms);
+    }
+    if size_ms % slide_ms != 0 {
+        let message = format!("the size of {size_ms} ms is not a multiple of the slide of {slide_ms} ms");
+        return refused(message, nearest_divisor(size_ms, slide_ms));
+    }
+    if PANES_MAX < size_ms / slide_ms {
+        let n = size_ms / slide_ms;
+        let message = format!("the size is {n} times the slide, at most {PANES_MAX} times is allowed");
+        return refused(message, nearest_divisor(size_ms, slide_ms));
+    }
+    Ok(())
+}
+
+/// The divisor of `size_ms` nearest to `slide_ms`, of those that make at most [`PANES_MAX`] panes.
+fn nearest_divisor(size_ms: i64, slide_ms: i64) -> i64 {
+    // A divisor is the size by a number of panes, so there are only so many to look at.
+    let divisors = (1..=PANES_MAX).filter(|n| size_ms % n == 0).map(|n| size_ms / n);
+    divisors.min_by_key(|divisor| divisor.abs_diff(slide_ms)).unwrap_or(size_ms)
+}
+
+/// A duration as an interval literal in the largest unit that divides it.
+fn interval_of(ms: i64) -> String {
+    const UNITS: [(i64, &str); 4] =
+        [(MS_PER_DAY, "DAY"), (3_600_000, "HOUR"), (60_000, "MINUTE"), (1_000, "SECOND")];
+    match UNITS.iter().find(|(unit, _)| ms % unit == 0) {
+        Some((unit, name)) => format!("INTERVAL '{}' {name}", ms / unit),
+        None => format!("INTERVAL '{}.{:03}' SECOND", ms / 1_000, ms % 1_000),
+    }
+}
+
+fn positional<'a>(arg: &'a FunctionArg, call: Span, function: &str) -> Result<&'a Expr, Refusal> {
     match arg {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(expr),
         other => {
             let at = if other.span() == Span::empty() { call } else { other.span() };
-            let message = format!("TUMBLE takes its arguments by position, not \"{other}\"");
-            Err(Refusal::new(WINDOW_ARGUMENTS, at, message).hint(format!("write {}", example(args, tables))))
+            let message = format!("{function} takes its arguments by position, not \"{other}\"");
+            Err(Refusal::new(WINDOW_ARGUMENTS, at, message))
         }
     }
 }
@@ -245,6 +304,13 @@ pub(super) fn example(args: &[FunctionArg], tables: &[TableDef]) -> String {
         Some(table) => example_of(table),
         None => "TUMBLE(TABLE source, DESCRIPTOR(event_time), INTERVAL '10' SECOND)".to_owned(),
     }
+}
+
+/// The same for `HOP`.
+fn hop_example(args: &[FunctionArg], tables: &[TableDef]) -> String {
+    let tumble = example(args, tables);
+    let hop = tumble.replacen("TUMBLE(", "HOP(", 1);
+    hop.replacen("INTERVAL '10' SECOND)", "INTERVAL '2' SECOND, INTERVAL '10' SECOND)", 1)
 }
 
 /// `TUMBLE` over a table, with its event time.

@@ -11,6 +11,7 @@
 //!          r │ series │ id                               a retired block, to be deleted
 //!          k │ sink                                      what is known of a sink
 //! state    subtask u16 │ pane │ epoch │ seq u16          groups of a pane that changed in an epoch
+//!          0x8000 + subtask │ pane │ first window │ epoch │ seq u16     … of a side pane
 //! result   series │ id                                   a block's rows
 //!          o │ sink │ 0 │ epoch │ part u32               rows that a sink has not yet got
 //! ```
@@ -20,6 +21,7 @@
 use crate::connector::SchemaSeen;
 use crate::facts::FloorFact;
 use crate::time::Epoch;
+use crate::time::window::PaneId;
 
 pub(crate) const IDENTITY: &[u8] = b"i";
 pub(crate) const INCARNATION: &[u8] = b"n";
@@ -112,39 +114,53 @@ pub(crate) fn block_id(key: &[u8]) -> Option<u64> {
 }
 
 /// The key of a block of state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PaneKey {
+    /// Less than 2^15.
     pub(crate) subtask: u16,
-    pub(crate) pane_ms: i64,
+    pub(crate) pane: PaneId,
     pub(crate) epoch: Epoch,
     pub(crate) seq: u16,
 }
 
-impl PaneKey {
-    pub(crate) const LEN: usize = 20;
+/// Set in the subtask of a side pane's key.
+const SIDE: u16 = 1 << 15;
 
+impl PaneKey {
     /// The first key that a pane's blocks can have.
-    pub(crate) fn first(subtask: u16, pane_ms: i64) -> Self {
-        Self { subtask, pane_ms, epoch: Epoch(0), seq: 0 }
+    pub(crate) fn first(subtask: u16, pane: PaneId) -> Self {
+        Self { subtask, pane, epoch: Epoch(0), seq: 0 }
     }
 
-    pub(crate) fn encode(self) -> [u8; Self::LEN] {
-        let mut key = [0; Self::LEN];
-        key[..2].copy_from_slice(&self.subtask.to_be_bytes());
-        key[2..10].copy_from_slice(&flip_i64(self.pane_ms));
-        key[10..18].copy_from_slice(&self.epoch.0.to_be_bytes());
-        key[18..].copy_from_slice(&self.seq.to_be_bytes());
+    pub(crate) fn encode(self) -> Vec<u8> {
+        debug_assert!(self.subtask < SIDE, "parallelism is at most 1,024");
+        let mut key = Vec::with_capacity(28);
+        let side = if self.pane.side_ms.is_some() { SIDE } else { 0 };
+        key.extend_from_slice(&(self.subtask | side).to_be_bytes());
+        key.extend_from_slice(&flip_i64(self.pane.start_ms));
+        if let Some(side_ms) = self.pane.side_ms {
+            key.extend_from_slice(&flip_i64(side_ms));
+        }
+        key.extend_from_slice(&self.epoch.0.to_be_bytes());
+        key.extend_from_slice(&self.seq.to_be_bytes());
         key
     }
 
     pub(crate) fn decode(key: &[u8]) -> Option<Self> {
+        let unflip = |bytes: &[u8; 8]| (u64::from_be_bytes(*bytes) ^ 1 << 63).cast_signed();
         let (subtask, rest) = key.split_first_chunk::<2>()?;
-        let (pane, rest) = rest.split_first_chunk::<8>()?;
+        let subtask = u16::from_be_bytes(*subtask);
+        let (start, mut rest) = rest.split_first_chunk::<8>()?;
+        let mut side_ms = None;
+        if subtask & SIDE != 0 {
+            let (side, behind) = rest.split_first_chunk::<8>()?;
+            (side_ms, rest) = (Some(unflip(side)), behind);
+        }
         let (epoch, rest) = rest.split_first_chunk::<8>()?;
         let seq: [u8; 2] = rest.try_into().ok()?;
         Some(Self {
-            subtask: u16::from_be_bytes(*subtask),
-            pane_ms: (u64::from_be_bytes(*pane) ^ 1 << 63).cast_signed(),
+            subtask: subtask & !SIDE,
+            pane: PaneId { start_ms: unflip(start), side_ms },
             epoch: Epoch(u64::from_be_bytes(*epoch)),
             seq: u16::from_be_bytes(seq),
         })
@@ -177,11 +193,17 @@ mod tests {
 
     #[test]
     fn bytes_are_pinned() {
-        let pane = PaneKey { subtask: 1, pane_ms: -2, epoch: Epoch(3), seq: 4 };
+        let pane = PaneKey { subtask: 1, pane: PaneId::whole(-2), epoch: Epoch(3), seq: 4 };
         assert_eq!(
             pane.encode(),
             [0, 1, 0x7f, 255, 255, 255, 255, 255, 255, 254, 0, 0, 0, 0, 0, 0, 0, 3, 0, 4]
         );
+        let side = PaneKey { pane: PaneId { start_ms: -2, side_ms: Some(1) }, ..pane };
+        let bytes = [
+            0x80, 1, 0x7f, 255, 255, 255, 255, 255, 255, 254, 0x80, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0,
+            3, 0, 4,
+        ];
+        assert_eq!(side.encode(), bytes);
         assert_eq!(epoch(Epoch(7)), b"e\0\0\0\0\0\0\0\x07");
         assert_eq!(meta(Series::Finals, 1), b"mf\0\0\0\0\0\0\0\x01");
         assert_eq!(retired(Series::DeadLetters, 1), b"rd\0\0\0\0\0\0\0\x01");
@@ -196,13 +218,17 @@ mod tests {
     proptest! {
         #[test]
         fn pane_keys_sort_as_their_fields(
-            a in (any::<u16>(), any::<i64>(), any::<u64>(), any::<u16>()),
-            b in (any::<u16>(), any::<i64>(), any::<u64>(), any::<u16>()),
+            a in (0..SIDE, any::<i64>(), any::<Option<i64>>(), any::<u64>(), any::<u16>()),
+            b in (0..SIDE, any::<i64>(), any::<Option<i64>>(), any::<u64>(), any::<u16>()),
         ) {
-            let [a, b] = [a, b].map(|(subtask, pane_ms, epoch, seq)| PaneKey {
-                subtask, pane_ms, epoch: Epoch(epoch), seq,
+            let [a, b] = [a, b].map(|(subtask, start_ms, side_ms, epoch, seq)| PaneKey {
+                subtask, pane: PaneId { start_ms, side_ms }, epoch: Epoch(epoch), seq,
             });
-            prop_assert_eq!(a.encode().cmp(&b.encode()), a.cmp(&b));
+            let order = |key: &PaneKey| {
+                let PaneId { start_ms, side_ms } = key.pane;
+                (side_ms.is_some(), key.subtask, start_ms, side_ms, key.epoch, key.seq)
+            };
+            prop_assert_eq!(a.encode().cmp(&b.encode()), order(&a).cmp(&order(&b)));
             prop_assert_eq!(PaneKey::decode(&a.encode()), Some(a));
         }
     }

@@ -17,6 +17,7 @@ use super::memory::{Memory, RESULT, STATE};
 use super::record::{self, Head, Identity, Recovered};
 use super::transaction::Transaction;
 use crate::time::Epoch;
+use crate::time::window::PaneId;
 
 /// A pipeline's data folder, open. Clones share it; the last one closes it.
 #[derive(Clone)]
@@ -49,8 +50,7 @@ struct Inner {
 /// The groups of one pane that changed in one epoch, or all of them.
 #[derive(Debug, Clone)]
 pub struct PaneBlock {
-    /// Start of the pane, in milliseconds since 1970.
-    pub pane_ms: i64,
+    pub pane: PaneId,
     pub subtask: u16,
     pub epoch: Epoch,
     pub states: RecordBatch,
@@ -145,8 +145,8 @@ impl Store {
         self.last().clone()
     }
 
-    /// Hands over all blocks of state, one at a time: by subtask, by pane, then in ascending order
-    /// of epochs. A group in a later block replaces the same group in an earlier one of its pane.
+    /// Hands over all blocks of state, one at a time: those of a pane in ascending order of
+    /// epochs. A group in a later block replaces the same group in an earlier one of its pane.
     ///
     /// # Errors
     /// What `each` returns; [`Error::Damaged`], [`Error::UnknownVersion`], [`Error::Storage`].
@@ -158,11 +158,11 @@ impl Store {
         while let Some((key, bytes)) = blocks.item() {
             let what = || format!("the block of state {key:02x?}");
             let damaged = |detail: String| Error::Damaged { what: what(), detail };
-            let PaneKey { subtask, pane_ms, epoch, .. } =
+            let PaneKey { subtask, pane, epoch, .. } =
                 PaneKey::decode(key).ok_or_else(|| damaged(format!("its key has {} bytes", key.len())))?;
             let payload = frame::open(Kind::Pane, bytes, what)?;
             let states = ipc::read(payload, None).map_err(|error| damaged(error.to_string()))?;
-            each(PaneBlock { pane_ms, subtask, epoch, states, stored_bytes: bytes.len() })?;
+            each(PaneBlock { pane, subtask, epoch, states, stored_bytes: bytes.len() })?;
             blocks.next();
         }
         blocks.status().map_err(self.storage("read state from"))
@@ -294,7 +294,7 @@ impl Store {
     }
 
     /// Every `(subtask, pane)` that has blocks of state older than `epoch`.
-    pub(super) fn panes_before(&self, epoch: Epoch) -> Result<Vec<(u16, i64)>, Error> {
+    pub(super) fn panes_before(&self, epoch: Epoch) -> Result<Vec<(u16, PaneId)>, Error> {
         let mut panes = Vec::new();
         let mut blocks = self.inner.db.raw_iterator_cf(self.family(STATE));
         blocks.seek_to_first();
@@ -304,7 +304,7 @@ impl Store {
                 detail: format!("its key has {} bytes", key.len()),
             })?;
             if pane.epoch < epoch {
-                panes.push((pane.subtask, pane.pane_ms));
+                panes.push((pane.subtask, pane.pane));
             }
             blocks.seek(PaneKey { epoch: Epoch(u64::MAX), seq: u16::MAX, ..pane }.encode());
         }

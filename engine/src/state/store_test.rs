@@ -13,6 +13,7 @@ use super::*;
 use crate::connector::SchemaSeen;
 use crate::facts::{EpochFact, Facts, FloorFact, PartitionFact};
 use crate::time::Epoch;
+use crate::time::window::PaneId;
 
 fn memory() -> Memory {
     Memory::new(8 << 20, 16 << 20)
@@ -30,13 +31,13 @@ fn states(groups: &BTreeMap<i64, i64>) -> RecordBatch {
     .expect("equal lengths")
 }
 
-type Groups = BTreeMap<(u16, i64), BTreeMap<i64, i64>>;
+type Groups = BTreeMap<(u16, PaneId), BTreeMap<i64, i64>>;
 
 fn load(store: &Store) -> Groups {
     let (mut groups, mut epochs) = (Groups::new(), BTreeMap::new());
     store
         .load_panes(&mut |block: PaneBlock| {
-            let pane = (block.subtask, block.pane_ms);
+            let pane = (block.subtask, block.pane);
             let last = epochs.insert(pane, block.epoch);
             assert!(last <= Some(block.epoch), "blocks of a pane come in ascending order");
             let column = |i: usize| block.states.column(i).as_primitive::<Int64Type>().values();
@@ -99,16 +100,16 @@ fn facts(epoch: u64) -> Facts {
 #[derive(Debug, Clone)]
 enum Action {
     Put {
-        pane: i64,
+        pane: PaneId,
         key: i64,
         sum: i64,
     },
     /// All groups of a pane anew, older blocks deleted.
     Rewrite {
-        pane: i64,
+        pane: PaneId,
     },
     Close {
-        pane: i64,
+        pane: PaneId,
     },
     /// Every group to another subtask.
     Rescale {
@@ -116,12 +117,18 @@ enum Action {
     },
 }
 
+/// Some of them side panes.
+fn panes() -> impl Strategy<Value = PaneId> {
+    (-2..3i64, prop::option::weighted(0.4, 0..3i64))
+        .prop_map(|(start_ms, side_ms)| PaneId { start_ms: start_ms * 10, side_ms })
+}
+
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
-        6 => (-2..3i64, 0..5i64, any::<i64>())
-            .prop_map(|(pane, key, sum)| Action::Put { pane: pane * 10, key, sum }),
-        1 => (-2..3i64).prop_map(|pane| Action::Rewrite { pane: pane * 10 }),
-        1 => (-2..3i64).prop_map(|pane| Action::Close { pane: pane * 10 }),
+        6 => (panes(), 0..5i64, any::<i64>())
+            .prop_map(|(pane, key, sum)| Action::Put { pane, key, sum }),
+        1 => panes().prop_map(|pane| Action::Rewrite { pane }),
+        1 => panes().prop_map(|pane| Action::Close { pane }),
     ]
 }
 
@@ -259,7 +266,7 @@ fn an_epoch_number_is_never_used_twice() {
 
 fn commit(store: &Store, epoch: u64) -> Result<u64, Error> {
     let mut tx = store.begin(Epoch(epoch));
-    tx.put_pane(0, 0, 0, &states(&BTreeMap::from([(1, epoch.cast_signed())])))?;
+    tx.put_pane(0, PaneId::whole(0), 0, &states(&BTreeMap::from([(1, epoch.cast_signed())])))?;
     tx.set_facts(&facts(epoch), settings(1));
     tx.commit()
 }
@@ -355,8 +362,8 @@ fn damaged_values_are_named_errors() {
     );
 }
 
-fn pane_key() -> [u8; key::PaneKey::LEN] {
-    key::PaneKey { subtask: 0, pane_ms: 0, epoch: Epoch(1), seq: 0 }.encode()
+fn pane_key() -> Vec<u8> {
+    key::PaneKey { subtask: 0, pane: PaneId::whole(0), epoch: Epoch(1), seq: 0 }.encode()
 }
 
 #[test]
@@ -402,7 +409,7 @@ fn a_killed_process_leaves_the_epoch_whole_or_not_at_all() {
         let store = Store::open(dir.path(), &memory()).expect("opened");
         assert_eq!(store.recovered().expect("committed").facts, facts(last_epoch), "{point}");
         let sums = BTreeMap::from([(1, last_epoch.cast_signed())]);
-        assert_eq!(load(&store), Groups::from([((0, 0), sums)]), "{point}");
+        assert_eq!(load(&store), Groups::from([((0, PaneId::whole(0)), sums)]), "{point}");
     }
 }
 
@@ -441,7 +448,7 @@ fn a_reset_forgets_all_but_the_epoch_and_the_incarnation() {
     let identity = identity();
     store.set_identity(&identity).unwrap();
     let mut tx = store.begin(Epoch(7));
-    tx.put_pane(1, 10, 0, &states(&BTreeMap::from([(1, 2)]))).unwrap();
+    tx.put_pane(1, PaneId::whole(10), 0, &states(&BTreeMap::from([(1, 2)]))).unwrap();
     let facts = Facts {
         epoch: Epoch(7),
         partitions: Arc::new(vec![partition(0, 5)]),

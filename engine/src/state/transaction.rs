@@ -17,6 +17,7 @@ use super::record::{self, Head, Recovered, Settings};
 use super::store::Store;
 use crate::facts::Facts;
 use crate::time::Epoch;
+use crate::time::window::PaneId;
 
 /// Everything of one epoch. Dropped without [`Self::commit`], nothing of it happened.
 pub struct Transaction {
@@ -52,7 +53,7 @@ impl Transaction {
     pub fn put_pane(
         &mut self,
         subtask: u16,
-        pane_ms: i64,
+        pane: PaneId,
         seq: u16,
         states: &RecordBatch,
     ) -> Result<(), Error> {
@@ -60,19 +61,19 @@ impl Transaction {
             return Ok(());
         }
         let bytes = encode_rows(Kind::Pane, states, "write groups")?;
-        let key = PaneKey { subtask, pane_ms, epoch: self.epoch, seq }.encode();
+        let key = PaneKey { subtask, pane, epoch: self.epoch, seq }.encode();
         self.batch.put_cf(self.store.family(STATE), key, bytes);
         Ok(())
     }
 
     /// Deletes a pane that has closed: all its blocks, those of this transaction before it too.
-    pub fn delete_pane(&mut self, subtask: u16, pane_ms: i64) {
-        self.delete_blocks(subtask, pane_ms, Epoch(u64::MAX));
+    pub fn delete_pane(&mut self, subtask: u16, pane: PaneId) {
+        self.delete_blocks(subtask, pane, Epoch(u64::MAX));
     }
 
     /// Deletes a pane's blocks of epochs before `epoch`: it has just been written anew, whole.
-    pub fn delete_pane_before(&mut self, subtask: u16, pane_ms: i64, epoch: Epoch) {
-        self.delete_blocks(subtask, pane_ms, epoch);
+    pub fn delete_pane_before(&mut self, subtask: u16, pane: PaneId, epoch: Epoch) {
+        self.delete_blocks(subtask, pane, epoch);
     }
 
     /// Deletes all blocks of epochs before `epoch`, whatever their subtask: the parallelism has
@@ -81,14 +82,14 @@ impl Transaction {
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].
     pub fn delete_subtasks_before(&mut self, epoch: Epoch) -> Result<(), Error> {
-        for (subtask, pane_ms) in self.store.panes_before(epoch)? {
-            self.delete_blocks(subtask, pane_ms, epoch);
+        for (subtask, pane) in self.store.panes_before(epoch)? {
+            self.delete_blocks(subtask, pane, epoch);
         }
         Ok(())
     }
 
-    fn delete_blocks(&mut self, subtask: u16, pane_ms: i64, before: Epoch) {
-        let from = PaneKey::first(subtask, pane_ms);
+    fn delete_blocks(&mut self, subtask: u16, pane: PaneId, before: Epoch) {
+        let from = PaneKey::first(subtask, pane);
         let to = PaneKey { epoch: before, ..from };
         self.batch.delete_range_cf(self.store.family(STATE), from.encode(), to.encode());
     }

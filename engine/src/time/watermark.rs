@@ -11,14 +11,16 @@
 //! 2. Watermarks and floors never go back.
 //! 3. A row without a usable event time does not move the watermark.
 
-use crate::time::window::tumbling_start;
+use crate::time::window::Windows;
 
 /// What becomes of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     OnTime,
-    /// Its window's end plus `lateness` is not after its partition's watermark, or its window's end
-    /// is not after the floor.
+    /// Late for the earliest of its windows, not for all of them.
+    PartlyLate,
+    /// The end of its last window plus `lateness` is not after its partition's watermark, or that
+    /// end is not after the floor.
     Late,
     /// Null, or more than `max_ahead` past the record's Kafka timestamp.
     BadEventTime,
@@ -30,8 +32,20 @@ pub struct Rules {
     pub delay_ms: i64,
     pub max_ahead_ms: i64,
     pub lateness_ms: i64,
-    /// `(size, offset)` of a tumbling window; `None`: no row is late.
-    pub window: Option<(i64, i64)>,
+    /// `None`: no row is late.
+    pub windows: Option<Windows>,
+}
+
+/// What became of consecutive rows.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Judged {
+    /// One per row.
+    pub verdicts: Vec<Verdict>,
+    /// One per row: the start of its pane, or its event time where there is no window; 0 for a bad
+    /// event time.
+    pub panes: Vec<i64>,
+    /// Rows that are partly late, ascending, with the start of the first window that is open to them.
+    pub sides: Vec<(usize, i64)>,
 }
 
 /// The time of one partition. Milliseconds since 1970; `None` before the first row.
@@ -45,39 +59,46 @@ impl PartitionTime {
     /// Judges consecutive rows of the partition and moves its watermark.
     ///
     /// `times[i]` is the event time of row `i` (`None`: null), `record_times[i]` the Kafka timestamp
-    /// of its record (-1: none). Appends one entry per row to `verdicts` and to `panes`: the start of
-    /// the row's window, or its event time where there is no window; 0 for a bad event time.
+    /// of its record (-1: none). Appends to `judged`, whose rows are numbered on.
     pub fn judge(
         &mut self,
         rules: &Rules,
         times: impl Iterator<Item = Option<i64>>,
         record_times: impl Iterator<Item = i64>,
-        verdicts: &mut Vec<Verdict>,
-        panes: &mut Vec<i64>,
+        judged: &mut Judged,
     ) {
         let mut watermark = self.watermark_ms.unwrap_or(i64::MIN);
         let floor = self.floor_ms.unwrap_or(i64::MIN);
-        // The last row's window: neighbours mostly share it, and a division costs more than the rest.
-        let (mut start, mut end) = (0, 0);
+        // The last row's pane: neighbours mostly share it, and a division costs more than the rest.
+        let (mut start, mut end, mut first_end) = (0, 0, 0);
         for (time, record_time) in times.zip(record_times) {
             let Some(time) = time.filter(|time| !is_ahead(*time, record_time, rules.max_ahead_ms)) else {
-                verdicts.push(Verdict::BadEventTime);
-                panes.push(0);
+                judged.verdicts.push(Verdict::BadEventTime);
+                judged.panes.push(0);
                 continue;
             };
             watermark = watermark.max(time.saturating_sub(rules.delay_ms));
-            let Some((size, offset)) = rules.window else {
-                verdicts.push(Verdict::OnTime);
-                panes.push(time);
+            let Some(windows) = &rules.windows else {
+                judged.verdicts.push(Verdict::OnTime);
+                judged.panes.push(time);
                 continue;
             };
             if time < start || end <= time {
-                start = tumbling_start(time, size, offset);
-                end = start.saturating_add(size);
+                start = windows.pane(time);
+                end = start.saturating_add(windows.slide_ms);
+                first_end = windows.end(windows.first(start));
             }
-            let late = end.saturating_add(rules.lateness_ms) <= watermark || end <= floor;
-            verdicts.push(if late { Verdict::Late } else { Verdict::OnTime });
-            panes.push(start);
+            judged.panes.push(start);
+            // Windows that end at or before it are closed to this row.
+            let closed = watermark.saturating_sub(rules.lateness_ms).max(floor);
+            judged.verdicts.push(if closed < first_end {
+                Verdict::OnTime
+            } else if windows.end(start) <= closed {
+                Verdict::Late
+            } else {
+                judged.sides.push((judged.verdicts.len(), windows.first_after(closed)));
+                Verdict::PartlyLate
+            });
         }
         if watermark != i64::MIN {
             self.watermark_ms = Some(watermark);
@@ -128,13 +149,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const RULES: Rules = Rules { delay_ms: 5, max_ahead_ms: 1_000, lateness_ms: 0, window: Some((10, 0)) };
+    const TUMBLE: Windows = Windows { size_ms: 10, slide_ms: 10, offset_ms: 0 };
+    const RULES: Rules = Rules { delay_ms: 5, max_ahead_ms: 1_000, lateness_ms: 0, windows: Some(TUMBLE) };
+
+    fn judge_into(time: &mut PartitionTime, rules: &Rules, times: &[Option<i64>], judged: &mut Judged) {
+        let record_times = std::iter::repeat_n(100, times.len());
+        time.judge(rules, times.iter().copied(), record_times, judged);
+    }
 
     fn judge(time: &mut PartitionTime, rules: &Rules, times: &[Option<i64>]) -> Vec<Verdict> {
-        let (mut verdicts, mut panes) = (Vec::new(), Vec::new());
-        let record_times = std::iter::repeat_n(100, times.len());
-        time.judge(rules, times.iter().copied(), record_times, &mut verdicts, &mut panes);
-        verdicts
+        let mut judged = Judged::default();
+        judge_into(time, rules, times, &mut judged);
+        judged.verdicts
     }
 
     #[test]
@@ -172,16 +198,41 @@ mod tests {
             cut in 0usize..80,
             lateness in 0i64..30,
             floor in prop::option::of(0i64..100),
+            n in 1i64..5,
         ) {
-            let rules = Rules { lateness_ms: lateness, ..RULES };
+            let windows = Windows { size_ms: 10 * n, slide_ms: 10, offset_ms: 3 };
+            let rules = Rules { lateness_ms: lateness, windows: Some(windows), ..RULES };
             let new = PartitionTime { watermark_ms: None, floor_ms: floor };
             let (mut whole, mut split) = (new, new);
             let cut = cut.min(times.len());
-            let once = judge(&mut whole, &rules, &times);
-            let mut twice = judge(&mut split, &rules, &times[..cut]);
-            twice.extend(judge(&mut split, &rules, &times[cut..]));
-            prop_assert_eq!(once, twice);
+            let (mut once, mut twice) = (Judged::default(), Judged::default());
+            judge_into(&mut whole, &rules, &times, &mut once);
+            judge_into(&mut split, &rules, &times[..cut], &mut twice);
+            judge_into(&mut split, &rules, &times[cut..], &mut twice);
+            prop_assert_eq!(&once, &twice);
             prop_assert_eq!(whole, split);
+
+            // Window by window, as the rule is written.
+            let mut watermark = i64::MIN;
+            for (row, time) in times.iter().enumerate() {
+                let Some(time) = time.filter(|time| *time <= 1_100) else { continue };
+                watermark = watermark.max(time - rules.delay_ms);
+                let starts = (0..n).map(|i| windows.pane(time) - i * 10);
+                let is_open = |start: &i64| {
+                    let end = start + windows.size_ms;
+                    watermark < end + lateness && floor.is_none_or(|floor| floor < end)
+                };
+                let open: Vec<i64> = starts.filter(is_open).collect();
+                let expected = match open.len() as i64 {
+                    0 => Verdict::Late,
+                    open if open == n => Verdict::OnTime,
+                    _ => Verdict::PartlyLate,
+                };
+                prop_assert_eq!(once.verdicts[row], expected);
+                let side = once.sides.iter().find(|(at, _)| *at == row).map(|(_, first)| *first);
+                let first = open.last().copied().filter(|_| expected == Verdict::PartlyLate);
+                prop_assert_eq!(side, first);
+            }
         }
     }
 }

@@ -6,10 +6,11 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
-/// Tumbling windows, in milliseconds.
+/// Windows, tumbling where the slide is the size, in milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Windows {
     pub(super) size_ms: i64,
+    pub(super) slide_ms: i64,
     pub(super) offset_ms: i64,
 }
 
@@ -104,28 +105,29 @@ impl Query {
     }
 
     pub(super) fn streaming(&self) -> String {
-        let from = match self.windows {
-            None => "t".to_owned(),
-            Some(Windows { size_ms, offset_ms: 0 }) => {
-                format!("TUMBLE(TABLE t, DESCRIPTOR(at), INTERVAL '{size_ms} milliseconds')")
-            }
-            Some(Windows { size_ms, offset_ms }) => format!(
-                "TUMBLE(TABLE t, DESCRIPTOR(at), INTERVAL '{size_ms} milliseconds', INTERVAL '{offset_ms} milliseconds')"
-            ),
+        let Some(Windows { size_ms, slide_ms, offset_ms }) = self.windows else {
+            return self.template.replace("{from}", "t");
         };
+        let mut durations = vec![size_ms];
+        let function = if slide_ms == size_ms { "TUMBLE" } else { "HOP" };
+        if slide_ms != size_ms {
+            durations.insert(0, slide_ms);
+        }
+        if offset_ms != 0 {
+            durations.push(offset_ms);
+        }
+        let durations: Vec<String> =
+            durations.iter().map(|ms| format!("INTERVAL '{ms} milliseconds'")).collect();
+        let from = format!("{function}(TABLE t, DESCRIPTOR(at), {})", durations.join(", "));
         self.template.replace("{from}", &from)
     }
 
     pub(super) fn batch(&self) -> String {
-        let Some(Windows { size_ms, offset_ms }) = self.windows else {
+        let Some(Windows { size_ms, .. }) = self.windows else {
             return self.template.replace("{from}", "t");
         };
         let at = |shift_ms: i64| {
-            format!(
-                "arrow_cast(date_bin(INTERVAL '{size_ms} milliseconds', at, \
-                 TIMESTAMP '1970-01-01T00:00:00' + INTERVAL '{offset_ms} milliseconds') \
-                 + INTERVAL '{shift_ms} milliseconds', 'Timestamp(ms, \"UTC\")')"
-            )
+            format!("arrow_cast(w + INTERVAL '{shift_ms} milliseconds', 'Timestamp(ms, \"UTC\")')")
         };
         let from = format!(
             "(SELECT t.*, {} AS window_start, {} AS window_end, {} AS window_time FROM t) AS t",
@@ -141,7 +143,8 @@ impl Query {
 pub(super) fn random_query(rng: &mut StdRng) -> Query {
     let size_ms = [1_000, 5_000, 7_000, 10_000, 60_000][rng.random_range(0..5)];
     let offset_ms = if rng.random_bool(0.3) { rng.random_range(-8_000..8_000) } else { 0 };
-    let windows = Windows { size_ms, offset_ms };
+    let n_panes = if rng.random_bool(0.5) { 1 } else { [2, 4, 5, 20, 40][rng.random_range(0..5)] };
+    let windows = Windows { size_ms, slide_ms: size_ms / n_panes, offset_ms };
     if rng.random_bool(0.15) {
         return without_aggregation(rng, windows);
     }

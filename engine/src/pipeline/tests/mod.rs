@@ -2,6 +2,7 @@
 //! the sizes of batches, or how often it was stopped and started.
 
 mod faults;
+mod hops;
 mod sinks;
 mod stops;
 
