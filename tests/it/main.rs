@@ -17,6 +17,7 @@ mod browser;
 mod dead_letters;
 mod end_to_end;
 mod kafka_source;
+mod kills;
 mod memory;
 mod partitions;
 mod producer;

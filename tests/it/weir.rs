@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
+use weir_engine::state::failpoint::{self, Point};
 
 use crate::services::{Services, eventually, run_folder, spawn_bound};
 
@@ -93,11 +94,21 @@ impl Project {
         rows(&serde_json::from_slice(&output.stdout).expect("JSON"))
     }
 
+    /// Starts `weir run`, which dies at the `pass`-th pass of a point. Returns the process and its log.
+    pub(crate) fn run_dying(&self, point: Point, pass: u64) -> (Child, PathBuf) {
+        let value = format!("{}:{pass}", point.name());
+        self.spawn_with(&["--listen", "127.0.0.1:0"], &[(failpoint::VARIABLE, &value)])
+    }
+
     fn spawn(&self, arguments: &[&str]) -> (Child, PathBuf) {
+        self.spawn_with(arguments, &[])
+    }
+
+    fn spawn_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> (Child, PathBuf) {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let log = self.folder.join(format!("log{}", NEXT.fetch_add(1, Ordering::Relaxed)));
         let mut command = Command::new(binary());
-        command.arg("run").arg(&self.folder).args(arguments);
+        command.arg("run").arg(&self.folder).args(arguments).envs(variables.iter().copied());
         let child = spawn_bound(&command, File::create(&log).expect("a log")).expect("weir starts");
         (child, log)
     }

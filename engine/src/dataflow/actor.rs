@@ -8,7 +8,8 @@
 //! Invariants:
 //! 1. A step waits for no other actor: what does not fit into a channel is kept, and nothing else is
 //!    done before it has been sent. So a step never deadlocks, and what is kept is one step's work.
-//! 2. An actor that says [`Next::Wait`] or [`Next::Blocked`] may be stepped too early: it looks again.
+//! 2. A step that says [`Next::Wait`] or [`Next::Blocked`] has sent nothing: who waits for this actor need
+//!    not look. It may be stepped too early: it looks again.
 
 use std::time::Duration;
 

@@ -26,6 +26,7 @@ use crate::dataflow::sink::Outboxes;
 use crate::facts::{EpochFact, Facts};
 use crate::operator::Output;
 use crate::result::{Changes, DeadLetter, Snapshot, Tables, TimedRows};
+use crate::state::failpoint::{self, Point};
 use crate::state::{Settings, Store, Transaction};
 use crate::time::{Clock, Epoch};
 
@@ -105,7 +106,7 @@ impl Actor for Committer {
     fn step(&mut self) -> Result<Next, Error> {
         if let Some(event) = self.state.unsaid.take() {
             match actor::try_send(&self.events, event) {
-                Sent::Yes => {}
+                Sent::Yes => return Ok(Next::Step),
                 Sent::Gone => return Ok(Next::End),
                 Sent::Full(event) => {
                     self.state.unsaid = Some(event);
@@ -205,6 +206,7 @@ impl Committer {
             deletes: applied.deletes,
             snapshot,
         }));
+        failpoint::pass(Point::AfterPublish);
         Ok(())
     }
 

@@ -27,6 +27,7 @@ use crate::dataflow::message::{Control, Event, Part, Report, SourcesPart};
 use crate::facts::{Facts, PartitionFact};
 use crate::operator::Barrier;
 use crate::state::Store;
+use crate::state::failpoint::{self, Point};
 use crate::time::watermark::pipeline_watermark;
 use crate::time::{Clock, Epoch};
 
@@ -133,8 +134,8 @@ impl Actor for Coordinator {
         if self.state.gone {
             return Ok(Next::Wait(None));
         }
-        if !self.send() {
-            return Ok(Next::Blocked);
+        if let Some(next) = self.send() {
+            return Ok(next);
         }
         let now_ns = self.clock.monotonic_ns();
         self.measure(now_ns);
@@ -185,8 +186,9 @@ impl Coordinator {
         Ok(Next::Step)
     }
 
-    /// Sends what there is room for. Returns whether that is all.
-    fn send(&mut self) -> bool {
+    /// Sends what there is room for. `None`: there was nothing to send.
+    fn send(&mut self) -> Option<Next> {
+        let mut next = None;
         while let Some(unsent) = self.state.unsent.pop_front() {
             let sent = match unsent {
                 Unsent::Control(subtask, control) => {
@@ -203,15 +205,18 @@ impl Coordinator {
                 },
             };
             match sent {
-                Sent::Yes => {}
-                Sent::Gone => self.state.gone = true,
+                Sent::Yes => next = Some(Next::Step),
+                Sent::Gone => {
+                    self.state.gone = true;
+                    return Some(Next::Step);
+                }
                 Sent::Full(unsent) => {
                     self.state.unsent.push_front(unsent);
-                    return false;
+                    return next.or(Some(Next::Blocked));
                 }
             }
         }
-        true
+        next
     }
 
     fn begin(&mut self, now_ns: u64) -> Result<Next, Failure> {
@@ -222,6 +227,7 @@ impl Coordinator {
             return Ok(Next::Wait(None));
         }
         self.adopt_topology()?;
+        failpoint::pass(Point::RecoverAssign);
         self.shared.set_state(State::Running, None);
         self.next_interval(now_ns);
         Ok(Next::Step)
@@ -276,6 +282,7 @@ impl Coordinator {
 
     /// Second step: all source subtasks have reported.
     fn end_epoch(&mut self, epoch: Epoch, started_ns: u64) -> Next {
+        failpoint::pass(Point::Barrier);
         // The sources wait for the barrier now: what they noted so far is in their reports.
         self.activity.store(false, Ordering::Relaxed);
         let mut reports = std::mem::take(&mut self.state.reports);

@@ -14,7 +14,7 @@ use arrow::compute::take_record_batch;
 use crossbeam_channel::Sender;
 
 use crate::aggregate::hash_keys;
-use crate::dataflow::actor::{self, Sent};
+use crate::dataflow::actor::{self, Next, Sent};
 use crate::dataflow::live::Shared;
 use crate::dataflow::message::Message;
 use crate::operator::partial::take_rows;
@@ -124,22 +124,23 @@ impl Exchange {
         self.unsent.extend((0..self.senders.len()).map(|target| (target, Message::Barrier(barrier))));
     }
 
-    /// Sends as much as there is room for. Returns whether that is all.
+    /// Sends as much as there is room for. `None`: there was nothing to send.
     ///
     /// # Errors
     /// Nobody listens.
-    pub fn send(&mut self) -> Result<bool, Closed> {
+    pub fn send(&mut self) -> Result<Option<Next>, Closed> {
+        let mut next = None;
         while let Some((target, message)) = self.unsent.pop_front() {
             match actor::try_send(&self.senders[target], message) {
-                Sent::Yes => {}
+                Sent::Yes => next = Some(Next::Step),
                 Sent::Gone => return Err(Closed),
                 Sent::Full(message) => {
                     self.unsent.push_front((target, message));
-                    return Ok(false);
+                    return Ok(next.or(Some(Next::Blocked)));
                 }
             }
         }
-        Ok(true)
+        Ok(next)
     }
 
     /// Whether all is sent.

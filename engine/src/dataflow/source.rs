@@ -10,7 +10,7 @@
 //! 1. Every record taken is a row, a tombstone or a dead letter of the epoch in which the partition's
 //!    next offset passed it.
 //! 2. Between `Close(N)` and `Barrier(N)` no record is taken.
-//! 3. An epoch holds at most `EPOCH_BYTES_MAX` of appended rows and dead letters: past that no
+//! 3. An epoch holds about [`EPOCH_BYTES_MAX`] of appended rows and dead letters: past that no
 //!    record is taken until the next barrier, which is asked for at once.
 
 use std::collections::VecDeque;
@@ -37,6 +37,7 @@ use crate::operator::partial::{Partial, split_by_pane};
 use crate::operator::stateless::{Prepared, Stateless, units_per_ms};
 use crate::operator::{self, Batch};
 use crate::result::DeadLetter;
+use crate::state::failpoint::{self, Point};
 use crate::time::watermark::{Judged, Rules, Verdict};
 use crate::time::window::{Windows, floor_to_ms};
 use crate::time::{Clock, Epoch};
@@ -50,10 +51,11 @@ const POLL_WAIT: Duration = Duration::from_millis(10);
 const BLOCKED_WAIT: Duration = Duration::from_millis(100);
 /// How long to wait before asking a broker again that did not say where a partition starts.
 const ASSIGN_WAIT_NS: u64 = 200_000_000;
-/// Not having asked the client for longer than this: what was silent before may have a backlog now.
+/// Not having asked the client for longer than this, or than half of a shorter `idle_timeout`: what was
+/// silent before may have a backlog now.
 const DEAF_NS: u64 = 1_000_000_000;
 /// Appended rows and dead letters of one subtask in one epoch.
-const EPOCH_BYTES_MAX: usize = 32 << 20;
+pub const EPOCH_BYTES_MAX: usize = 32 << 20;
 
 /// Everything a source subtask is made of.
 pub struct SourceTask {
@@ -74,6 +76,8 @@ pub struct SourceTask {
     pub shared: Arc<Shared>,
     pub clock: Arc<dyn Clock>,
     pub partitions: Partitions,
+    /// Usually [`EPOCH_BYTES_MAX`].
+    pub epoch_bytes_max: usize,
 
     pub state: SourceState,
 }
@@ -145,12 +149,12 @@ impl Actor for SourceTask {
     type Error = Error;
 
     fn step(&mut self) -> Result<Next, Error> {
-        if !self.exchange.send()? {
-            return Ok(Next::Blocked);
+        if let Some(next) = self.exchange.send()? {
+            return Ok(next);
         }
         if let Some(event) = self.state.unsaid.take() {
             match actor::try_send(&self.events, event) {
-                Sent::Yes => {}
+                Sent::Yes => return Ok(Next::Step),
                 Sent::Gone => return Err(Error::Closed),
                 Sent::Full(event) => {
                     self.state.unsaid = Some(event);
@@ -196,6 +200,7 @@ impl SourceTask {
                 }
                 self.put_ready()?;
                 self.state.unsaid = Some(Event::Report(self.report(epoch)));
+                failpoint::pass(Point::Report);
                 self.state.closed = true;
             }
             Control::Barrier { barrier, read_until_ms } => {
@@ -231,7 +236,7 @@ impl SourceTask {
 
     /// Deals with what was taken, or takes more.
     fn work(&mut self) -> Result<Next, Error> {
-        if EPOCH_BYTES_MAX < self.state.epoch_bytes {
+        if self.epoch_bytes_max < self.state.epoch_bytes {
             if std::mem::replace(&mut self.state.full_said, true) {
                 return Ok(Next::Wait(None));
             }
@@ -268,7 +273,7 @@ impl SourceTask {
         let idle_timeout_ms = self.source.watermark().idle_timeout_ms;
         let timeout_ns = u64::try_from(idle_timeout_ms).unwrap_or(0).saturating_mul(1_000_000);
         let polled_ns = std::mem::replace(&mut self.state.polled_ns, now_ns);
-        if self.state.in_trouble || DEAF_NS.min(timeout_ns) < now_ns.saturating_sub(polled_ns) {
+        if self.state.in_trouble || DEAF_NS.min(timeout_ns / 2) < now_ns.saturating_sub(polled_ns) {
             self.state.listening_since_ns = now_ns;
         }
         if self.partitions.fall_idle(idle_timeout_ms, now_ns, self.state.listening_since_ns) {

@@ -21,6 +21,7 @@ use crate::dataflow::actor::{self, Actor, Next, Sent};
 use crate::dataflow::live::Shared;
 use crate::dataflow::message::{Message, Part};
 use crate::operator::{Barrier, Error, Operator};
+use crate::state::failpoint::{self, Point};
 use crate::time::Clock;
 
 /// Everything a window subtask is made of.
@@ -61,7 +62,7 @@ impl Actor for WindowTask {
     fn step(&mut self) -> Result<Next, Error> {
         if let Some(part) = self.state.unsent.take() {
             match actor::try_send(&self.committer, part) {
-                Sent::Yes => {}
+                Sent::Yes => return Ok(Next::Step),
                 Sent::Gone => return Ok(Next::End),
                 Sent::Full(part) => {
                     self.state.unsent = Some(part);
@@ -143,6 +144,7 @@ impl WindowTask {
             output.finals.iter().chain(&output.provisionals).map(|timed| timed.rows.num_rows()).sum();
         meter.rows_out.fetch_add(n_rows as u64, Ordering::Relaxed);
         meter.state_bytes.store(self.operator.state_bytes(), Ordering::Relaxed);
+        failpoint::pass(Point::HandOver);
         self.state.unsent = Some(Part::Output { subtask: self.subtask, epoch: barrier.epoch, output });
         Ok(())
     }

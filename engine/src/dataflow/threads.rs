@@ -83,6 +83,8 @@ pub struct Discovery {
 pub struct DiscoveryState {
     /// Times in a row that the broker did not answer.
     n_failed: u32,
+    /// The coordinator has just been told.
+    told: bool,
     unsaid: Option<Event>,
 }
 
@@ -92,6 +94,9 @@ impl Actor for Discovery {
     fn step(&mut self) -> Result<Next, SourceError> {
         if let Err(TryRecvError::Disconnected) = self.stop.try_recv() {
             return Ok(Next::End);
+        }
+        if std::mem::take(&mut self.state.told) {
+            return Ok(Next::Wait(Some(DISCOVER_EVERY)));
         }
         let event = match self.state.unsaid.take() {
             Some(event) => event,
@@ -109,7 +114,10 @@ impl Actor for Discovery {
         self.shared.set_trouble("topic", 0, None);
         self.state.n_failed = 0;
         Ok(match actor::try_send(&self.events, event) {
-            Sent::Yes => Next::Wait(Some(DISCOVER_EVERY)),
+            Sent::Yes => {
+                self.state.told = true;
+                Next::Step
+            }
             Sent::Gone => Next::End,
             Sent::Full(event) => {
                 self.state.unsaid = Some(event);

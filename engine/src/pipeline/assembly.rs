@@ -17,7 +17,7 @@ use crate::dataflow::message::{Control, Event, Message, Part};
 use crate::dataflow::partitions::Partitions;
 use crate::dataflow::plan::{Aggregate, Window};
 use crate::dataflow::sink::{SinkTask, Sinks};
-use crate::dataflow::source::{SourceState, SourceTask};
+use crate::dataflow::source::{EPOCH_BYTES_MAX, SourceState, SourceTask};
 use crate::dataflow::subtask::{WindowState, WindowTask};
 use crate::dataflow::threads::{Discovery, DiscoveryState};
 use crate::facts::Facts;
@@ -25,7 +25,7 @@ use crate::operator::Operator;
 use crate::operator::emit::layout_of;
 use crate::operator::partial::Partial;
 use crate::operator::stateless::Stateless;
-
+use crate::state::failpoint::{self, Point};
 use crate::state::{Identity, Store};
 use crate::time::watermark::Rules;
 
@@ -53,10 +53,12 @@ pub(super) struct Assembly {
 /// See [`StartError`].
 pub(super) fn assemble(pipeline: &Pipeline, environment: &Environment) -> Result<Assembly, StartError> {
     let store = Store::open(&pipeline.data_dir, &environment.memory)?;
+    failpoint::pass(Point::RecoverOpen);
     let new_identity = check_identity(&store, pipeline)?;
     let recovered = store.recovered();
     let Restored { operators, mut tables, facts, settings, replace_blocks } =
         restore(&store, &pipeline.plan, &pipeline.options, recovered)?;
+    failpoint::pass(Point::RecoverRestore);
     let incarnation = store.incarnation()?;
     let known_sinks = KnownSinks::open(&store, pipeline, &facts)?;
     let wiring = Wiring::new(pipeline, known_sinks.sinks());
@@ -89,6 +91,7 @@ pub(super) fn assemble(pipeline: &Pipeline, environment: &Environment) -> Result
     let (stop_sinks, stop) = bounded(0);
     let n_partitions = facts.partitions.len();
     let sinks = known_sinks.tasks(pipeline, &store, incarnation, n_partitions, environment, &stopping, &stop);
+    failpoint::pass(Point::RecoverIdentity);
     let (stop_discovery, stop) = bounded(0);
     let discovery = Discovery {
         source: Arc::clone(&pipeline.source),
@@ -215,6 +218,7 @@ impl Wiring {
             shared: Arc::clone(shared),
             clock: Arc::clone(clock),
             partitions: Partitions::new(closed_ms),
+            epoch_bytes_max: EPOCH_BYTES_MAX,
             state: SourceState::default(),
         })
     }

@@ -8,6 +8,8 @@ mod assembly;
 mod handle;
 mod inspect;
 mod recover;
+#[cfg(test)]
+mod simulation;
 mod sinks;
 mod start;
 

@@ -1,7 +1,8 @@
 //! Named points where a test makes the process die, as by `kill -9`.
 //!
-//! `WEIR_FAILPOINT=before_commit:3` aborts at the third pass of `before_commit`. Without the
-//! variable a pass costs one relaxed atomic load.
+//! `WEIR_FAILPOINT=before_commit:3` aborts at the third pass of `before_commit`. Only builds with debug
+//! assertions have these points; there, without the variable, a pass costs one relaxed atomic load.
+//! In a simulation a pass ends the simulated process instead.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,10 +10,63 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// The variable that arms a point: its name, a colon, the number of the pass that is the last.
 pub const VARIABLE: &str = "WEIR_FAILPOINT";
 
-/// Behind everything of an epoch but the write itself: what was prepared is lost.
-pub const BEFORE_COMMIT: &str = "before_commit";
-/// Behind the synced write and before anybody was told of it.
-pub const AFTER_COMMIT: &str = "after_commit";
+/// A step of an epoch or of recovery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// The folder is open; nothing of it is read.
+    RecoverOpen,
+    /// Operators, tables and facts are as they were committed; nothing is written.
+    RecoverRestore,
+    /// The folder says what it belongs to; no actor runs.
+    RecoverIdentity,
+    /// The topic's partitions are known and fit what was read; none of them is read.
+    RecoverAssign,
+    /// A source subtask has flushed its rows and its report is not yet on its way.
+    Report,
+    /// All source subtasks have reported; the barrier is not yet on its way.
+    Barrier,
+    /// A window subtask has ended the epoch; the committer does not have its part.
+    HandOver,
+    /// Behind everything of an epoch but the write itself: what was prepared is lost.
+    BeforeCommit,
+    /// Behind the synced write and before anybody was told of it.
+    AfterCommit,
+    /// Readers see the epoch; the coordinator does not know.
+    AfterPublish,
+}
+
+impl Point {
+    /// All points, in the order in which a pipeline passes them.
+    pub const ALL: [Self; 10] = [
+        Self::RecoverOpen,
+        Self::RecoverRestore,
+        Self::RecoverIdentity,
+        Self::RecoverAssign,
+        Self::Report,
+        Self::Barrier,
+        Self::HandOver,
+        Self::BeforeCommit,
+        Self::AfterCommit,
+        Self::AfterPublish,
+    ];
+
+    /// Its name in the variable.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RecoverOpen => "recover_open",
+            Self::RecoverRestore => "recover_restore",
+            Self::RecoverIdentity => "recover_identity",
+            Self::RecoverAssign => "recover_assign",
+            Self::Report => "report",
+            Self::Barrier => "barrier",
+            Self::HandOver => "hand_over",
+            Self::BeforeCommit => "before_commit",
+            Self::AfterCommit => "after_commit",
+            Self::AfterPublish => "after_publish",
+        }
+    }
+}
 
 /// Behind what fences a sink's earlier writers, before anything is delivered to it.
 pub const SINK_OPENED: &str = "sink_opened";
@@ -31,21 +85,23 @@ struct Armed {
     passes_left: AtomicU64,
 }
 
-/// Passes the point `name`; does not return where the environment says so.
-pub fn pass(name: &str) {
-    if !OFF.load(Ordering::Relaxed) {
-        pass_armed(name);
+/// Passes the point; does not return where the environment says so.
+pub fn pass(point: Point) {
+    #[cfg(test)]
+    simulated::pass(point);
+    if cfg!(debug_assertions) && !OFF.load(Ordering::Relaxed) {
+        pass_armed(point);
     }
 }
 
 #[cold]
-fn pass_armed(name: &str) {
+fn pass_armed(point: Point) {
     let armed = ARMED.get_or_init(|| std::env::var(VARIABLE).ok().as_deref().and_then(parse));
     let Some(armed) = armed else {
         OFF.store(true, Ordering::Relaxed);
         return;
     };
-    if armed.name == name && armed.passes_left.fetch_sub(1, Ordering::Relaxed) == 1 {
+    if armed.name == point.name() && armed.passes_left.fetch_sub(1, Ordering::Relaxed) == 1 {
         std::process::abort();
     }
 }
@@ -54,4 +110,48 @@ fn parse(value: &str) -> Option<Armed> {
     let (name, pass) = value.split_once(':')?;
     let passes_left = AtomicU64::new(pass.parse().ok().filter(|pass| *pass != 0)?);
     Some(Armed { name: name.to_owned(), passes_left })
+}
+
+/// Points that end a simulated process: one that runs on this thread only.
+#[cfg(test)]
+pub(crate) mod simulated {
+    use std::cell::Cell;
+
+    use super::Point;
+
+    thread_local! {
+        static ARMED: Cell<Option<(Point, u64)>> = const { Cell::new(None) };
+    }
+
+    /// What unwinds out of the step that passed the point.
+    pub(crate) struct Died(pub(crate) Point);
+
+    /// Arms the `pass`-th pass of `point` (from 1) on this thread; `None` disarms.
+    pub(crate) fn arm(at: Option<(Point, u64)>) {
+        ARMED.set(at);
+    }
+
+    pub(super) fn pass(point: Point) {
+        match ARMED.get() {
+            Some((armed, 1)) if armed == point => {
+                ARMED.set(None);
+                std::panic::resume_unwind(Box::new(Died(point)));
+            }
+            Some((armed, passes)) if armed == point => ARMED.set(Some((armed, passes - 1))),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_point_is_listed_once_with_its_name() {
+        for (i, point) in Point::ALL.into_iter().enumerate() {
+            assert_eq!(point as usize, i, "{}", point.name());
+            assert_eq!(Point::ALL.iter().filter(|other| other.name() == point.name()).count(), 1);
+        }
+    }
 }

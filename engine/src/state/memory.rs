@@ -3,7 +3,7 @@
 use std::fmt;
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, InfoLogger, LogLevel, Options,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, Env, InfoLogger, LogLevel, Options,
     WriteBufferManager,
 };
 
@@ -17,6 +17,8 @@ pub(crate) const RESULT: &str = "result";
 pub struct Memory {
     cache: Cache,
     write_buffers: WriteBufferManager,
+    /// Where the files are; `None`: on disk.
+    env: Option<Env>,
 }
 
 impl Memory {
@@ -27,7 +29,15 @@ impl Memory {
         Self {
             cache: Cache::new_lru_cache(cache_bytes),
             write_buffers: WriteBufferManager::new_write_buffer_manager(write_buffer_bytes, false),
+            env: None,
         }
+    }
+
+    /// The same for databases whose files are in memory, and gone with the last clone of this.
+    #[cfg(test)]
+    pub(crate) fn without_disk(cache_bytes: usize, write_buffer_bytes: usize) -> Self {
+        let env = Env::mem_env().expect("memory for files");
+        Self { env: Some(env), ..Self::new(cache_bytes, write_buffer_bytes) }
     }
 
     /// Options of a database as a whole. `create`: make it if missing.
@@ -50,6 +60,9 @@ impl Memory {
             }
         }));
         options.set_stats_dump_period_sec(0);
+        if let Some(env) = &self.env {
+            options.set_env(env);
+        }
         options
     }
 

@@ -8,6 +8,7 @@ use arrow::array::{AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use proptest::prelude::*;
 
+use super::failpoint::Point;
 use super::frame::Kind;
 use super::*;
 use crate::connector::SchemaSeen;
@@ -397,19 +398,19 @@ fn commits_until_it_dies() {
 
 #[test]
 fn a_killed_process_leaves_the_epoch_whole_or_not_at_all() {
-    for (point, last_epoch) in [(failpoint::BEFORE_COMMIT, 2), (failpoint::AFTER_COMMIT, 3)] {
+    for (point, last_epoch) in [(Point::BeforeCommit, 2), (Point::AfterCommit, 3)] {
         let dir = tempfile::tempdir().expect("made");
         let killed = std::process::Command::new(std::env::current_exe().expect("known"))
             .args(["--exact", "state::store_test::commits_until_it_dies"])
             .env("WEIR_STORE_TEST_DIR", dir.path())
-            .env(failpoint::VARIABLE, format!("{point}:3"))
+            .env(failpoint::VARIABLE, format!("{}:3", point.name()))
             .output()
             .expect("started");
-        assert!(!killed.status.success(), "{point}: {killed:?}");
+        assert!(!killed.status.success(), "{point:?}: {killed:?}");
         let store = Store::open(dir.path(), &memory()).expect("opened");
-        assert_eq!(store.recovered().expect("committed").facts, facts(last_epoch), "{point}");
+        assert_eq!(store.recovered().expect("committed").facts, facts(last_epoch), "{point:?}");
         let sums = BTreeMap::from([(1, last_epoch.cast_signed())]);
-        assert_eq!(load(&store), Groups::from([((0, PaneId::whole(0)), sums)]), "{point}");
+        assert_eq!(load(&store), Groups::from([((0, PaneId::whole(0)), sums)]), "{point:?}");
     }
 }
 

@@ -8,7 +8,7 @@ use rocksdb::WriteBatch;
 use serde::Serialize;
 
 use super::error::Error;
-use super::failpoint;
+use super::failpoint::{self, Point};
 use super::frame::{self, Kind};
 use super::ipc;
 use super::key::{self, PaneKey, Series};
@@ -129,10 +129,10 @@ impl Transaction {
             return Err(Error::StaleEpoch { epoch: self.epoch, committed });
         }
         let bytes = self.batch.size_in_bytes() as u64;
-        failpoint::pass(failpoint::BEFORE_COMMIT);
+        failpoint::pass(Point::BeforeCommit);
         self.store.write(self.batch)?;
         *self.store.last() = Some(facts);
-        failpoint::pass(failpoint::AFTER_COMMIT);
+        failpoint::pass(Point::AfterCommit);
         Ok(bytes)
     }
 
