@@ -16,6 +16,7 @@ mod batch_oracle;
 mod browser;
 mod dead_letters;
 mod end_to_end;
+mod file_sink;
 mod kafka_source;
 mod kills;
 mod memory;

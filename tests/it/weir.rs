@@ -49,6 +49,17 @@ impl Project {
         self
     }
 
+    /// Adds a sink, whole.
+    pub(crate) fn sink(self, name: &str, text: &str) -> Self {
+        self.write(&format!("sinks/{name}.yaml"), text);
+        self
+    }
+
+    /// A path in the project's folder.
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.folder.join(path)
+    }
+
     fn write(&self, file: &str, text: &str) {
         let path = self.folder.join(file);
         fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a project folder");
@@ -62,7 +73,7 @@ impl Project {
 
     /// As [`Self::run`], at an address that it had before.
     pub(crate) fn run_at(&self, address: &str) -> Weir {
-        let (mut child, log) = self.spawn(&["--listen", address, "--log-format", "json"]);
+        let (mut child, log) = self.spawn(&["--listen", address, "--log-format", "json"], None);
         let url = eventually("weir listens", PATIENCE, || {
             let text = fs::read_to_string(&log).expect("a log");
             if let Some(status) = child.try_wait().expect("it is our child") {
@@ -77,7 +88,16 @@ impl Project {
 
     /// Runs `weir run --bounded` to its end.
     pub(crate) fn run_bounded(&self) -> ExitStatus {
-        let (mut child, log) = self.spawn(&["--listen", "127.0.0.1:0", "--bounded"]);
+        self.bounded(None)
+    }
+
+    /// As [`Self::run_bounded`]; it dies at the `pass`-th pass of a point.
+    pub(crate) fn run_bounded_dying(&self, point: Point, pass: u64) -> ExitStatus {
+        self.bounded(Some((point, pass)))
+    }
+
+    fn bounded(&self, dies_at: Option<(Point, u64)>) -> ExitStatus {
+        let (mut child, log) = self.spawn(&["--listen", "127.0.0.1:0", "--bounded"], dies_at);
         eventually(&format!("the bounded run ends (see {})", log.display()), PATIENCE, || {
             child.try_wait().expect("it is our child")
         })
@@ -96,19 +116,17 @@ impl Project {
 
     /// Starts `weir run`, which dies at the `pass`-th pass of a point. Returns the process and its log.
     pub(crate) fn run_dying(&self, point: Point, pass: u64) -> (Child, PathBuf) {
-        let value = format!("{}:{pass}", point.name());
-        self.spawn_with(&["--listen", "127.0.0.1:0"], &[(failpoint::VARIABLE, &value)])
+        self.spawn(&["--listen", "127.0.0.1:0"], Some((point, pass)))
     }
 
-    fn spawn(&self, arguments: &[&str]) -> (Child, PathBuf) {
-        self.spawn_with(arguments, &[])
-    }
-
-    fn spawn_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> (Child, PathBuf) {
+    fn spawn(&self, arguments: &[&str], dies_at: Option<(Point, u64)>) -> (Child, PathBuf) {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let log = self.folder.join(format!("log{}", NEXT.fetch_add(1, Ordering::Relaxed)));
         let mut command = Command::new(binary());
-        command.arg("run").arg(&self.folder).args(arguments).envs(variables.iter().copied());
+        command.arg("run").arg(&self.folder).args(arguments);
+        if let Some((point, pass)) = dies_at {
+            command.env(failpoint::VARIABLE, format!("{}:{pass}", point.name()));
+        }
         let child = spawn_bound(&command, File::create(&log).expect("a log")).expect("weir starts");
         (child, log)
     }

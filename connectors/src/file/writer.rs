@@ -10,18 +10,11 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use weir_engine::connector::{Change, Delivery, Position, Progress, SinkContext, SinkError, SinkWriter};
-use weir_engine::state::failpoint;
+use weir_engine::state::failpoint::{self, Point};
 
 use super::journal::{Journal, Unreadable};
 
 const PENDING: &str = ".pending";
-
-/// Behind a finished file under its unfinished name: its rows do not count yet.
-const FILE_WRITTEN: &str = "file_written";
-/// Behind the journal's rename: the rows count, but are not where readers look.
-const FILE_JOURNALED: &str = "file_journaled";
-/// Behind the file's rename, before the sink's thread hears of it.
-const FILE_RENAMED: &str = "file_renamed";
 
 /// Writes into one folder; holds its lock.
 pub(super) struct FileWriter {
@@ -130,7 +123,7 @@ impl SinkWriter for FileWriter {
         let new = self.folder.join(format!(".{}.journal.new", self.context.identity()));
         // Nothing counts before the journal is renamed: it is written anew at the next try.
         self.write(&pending, rows).map_err(SinkError::Retry)?;
-        failpoint::pass(FILE_WRITTEN);
+        failpoint::pass(Point::DeliveryWritten);
         let written = Journal::new(self.context.progress(upto), &file).write(&new);
         written
             .map_err(|error| SinkError::Retry(format!("could not write \"{}\": {error}", new.display())))?;
@@ -139,10 +132,10 @@ impl SinkWriter for FileWriter {
         };
         fs::rename(&new, &journal).map_err(undecided)?;
         self.sync_folder().map_err(undecided)?;
-        failpoint::pass(FILE_JOURNALED);
+        failpoint::pass(Point::DeliveryDecided);
         fs::rename(&pending, &finished).map_err(undecided)?;
         self.sync_folder().map_err(undecided)?;
-        failpoint::pass(FILE_RENAMED);
+        failpoint::pass(Point::DeliveryVisible);
         Ok(())
     }
 

@@ -154,11 +154,7 @@ impl Lowering<'_> {
         } else {
             &mut before
         };
-        let top = self.chain.after.last().or_else(|| self.chain.before.last()).map(|link| link.output);
-        let top = match (self.chain.aggregate, self.chain.after.is_empty()) {
-            (Some(node), true) => node.schema.as_ref(),
-            _ => top.unwrap_or(&self.chain.scan.projected_schema),
-        };
+        let top = self.top();
         let selected = positions_of(wanted, top).map_err(refused)?;
         if rows.positions != selected {
             last.push(self.select(&selected, top, &mut rows, &mut canonical).map_err(refused)?);
@@ -186,6 +182,15 @@ impl Lowering<'_> {
         };
         self.check_expansion(&plan)?;
         Ok(plan)
+    }
+
+    /// The schema behind the whole chain.
+    fn top(&self) -> &DFSchema {
+        let last = self.chain.after.last().or_else(|| self.chain.before.last()).map(|link| link.output);
+        match (self.chain.aggregate, self.chain.after.is_empty()) {
+            (Some(node), true) => node.schema.as_ref(),
+            _ => last.unwrap_or(&self.chain.scan.projected_schema),
+        }
     }
 
     /// A row that becomes a row for each of its windows must not become too many.

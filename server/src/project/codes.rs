@@ -131,7 +131,10 @@ const TABLE: [(&str, &str, &str); 16] = [
         "E0112",
         "a Kafka property that can't be set",
         "Offsets, groups and brokers are Weir's own business: exactly-once results depend on them; and \
-         properties about producing do nothing for a source. Others of librdkafka's are passed on.",
+         properties about producing do nothing for a source. Others of librdkafka's are passed on; all but \
+         `security.protocol: plaintext`, `isolation.level`, `check.crcs: true` and the sizes and waits of fetches \
+         (`fetch.…`, `max.partition.fetch.bytes`) also have the topic read by librdkafka instead of Weir's faster \
+         reader.",
     ),
     (
         "E0113",

@@ -171,8 +171,6 @@ fn what_is_not_there_yet_or_not_safe_is_refused() {
     let dir = project(&[]);
     let dir = text(dir.path());
     for (args, part) in [
-        (vec!["inspect", "x"], "\"inspect\" is not supported yet"),
-        (vec!["reset", dir, "revenue", "--yes"], "\"reset\" is not supported yet"),
         (vec!["schema"], "\"schema\" is not supported yet"),
         (vec!["run", dir, "--skip-lost", "revenue"], "\"--skip-lost\" is not supported yet"),
         (vec!["run", dir, "--listen", "0.0.0.0:0"], "--allow-unauthenticated"),

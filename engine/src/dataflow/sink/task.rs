@@ -25,7 +25,8 @@ use crate::connector::{
 };
 use crate::dataflow::actor::{self, Actor, Next};
 use crate::dataflow::threads::chain;
-use crate::state::{Entry, SinkRecord, Size, Store, WeakStore, failpoint};
+use crate::state::failpoint::{self, Point};
+use crate::state::{Entry, SinkRecord, Size, Store, WeakStore};
 use crate::time::{Clock, Epoch};
 
 /// The longest wait without a look around.
@@ -183,7 +184,7 @@ impl SinkTask {
             self.context.source_partitions = topology.partitions.len().max(1);
         }
         let (writer, progress) = self.sink.open(&self.context)?;
-        failpoint::pass(failpoint::SINK_OPENED);
+        failpoint::pass(Point::SinkOpened);
         if let Err(reason) = self.resume(progress) {
             writer.close();
             return Err(SinkError::Fatal(reason));
@@ -271,7 +272,7 @@ impl SinkTask {
         let upto = last.position;
         let (positions, size) = summary(&entries);
         let rows = Delivery { changes: entries.into_iter().map(|entry| entry.change).collect() };
-        failpoint::pass(failpoint::BEFORE_DELIVERY);
+        failpoint::pass(Point::BeforeDelivery);
         self.state.tried = self.state.tried.max(Some(upto));
         match writer.deliver(upto, &rows) {
             Ok(()) => self.state.writer = Some(writer),
@@ -281,7 +282,7 @@ impl SinkTask {
             }
             Err(error) => return Err(error),
         }
-        failpoint::pass(failpoint::AFTER_DELIVERY);
+        failpoint::pass(Point::AfterDelivery);
         self.state.after = Some(upto);
         self.state.waiting_since_ns = None;
         if let Some(store) = self.store.upgrade() {
@@ -290,7 +291,7 @@ impl SinkTask {
             noted.map_err(|error| SinkError::Fatal(chain(&error)))?;
         }
         self.state.noted = Some(upto);
-        failpoint::pass(failpoint::DELIVERY_NOTED);
+        failpoint::pass(Point::DeliveryNoted);
         self.status.delivered(size, whole_epoch(upto), true);
         Ok(Tried::Delivered)
     }

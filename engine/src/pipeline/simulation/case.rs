@@ -235,7 +235,7 @@ fn lives(random: &mut Random, epoch_ms: u64, span_ms: i64) -> Vec<Life> {
         let after_ms = random.below(span_ms / 3 + 1);
         let end = match random.below(4) {
             0 => End::Killed(after_ms),
-            1 | 2 => End::KilledAt(random.pick(&Point::ALL), random.between(1, 12) as u64, after_ms),
+            1 | 2 => End::KilledAt(random.pick(&Point::PIPELINE), random.between(1, 12) as u64, after_ms),
             _ => End::Stopped(after_ms),
         };
         let bounded = random.chance(15);
@@ -246,7 +246,7 @@ fn lives(random: &mut Random, epoch_ms: u64, span_ms: i64) -> Vec<Life> {
     }
     lives.push(Life { parallelism, epoch_ms, bounded: false, end: End::AllRead });
     if random.chance(30) {
-        let end = End::KilledAt(random.pick(&Point::ALL), random.between(1, 4) as u64, span_ms);
+        let end = End::KilledAt(random.pick(&Point::PIPELINE), random.between(1, 4) as u64, span_ms);
         lives.push(Life { parallelism, epoch_ms, bounded: true, end });
     }
     lives.push(Life { parallelism, epoch_ms, bounded: true, end: End::AllRead });
