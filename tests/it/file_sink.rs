@@ -16,7 +16,7 @@ use crate::shop::{SOURCE, Shop, query, revenue};
 use crate::weir::Project;
 
 /// Moves finished files away, as whoever takes them over does. Returns how many there were.
-fn take(out: &Path, taken: &Path) -> usize {
+pub(crate) fn take(out: &Path, taken: &Path) -> usize {
     fs::create_dir_all(taken).expect("a folder");
     let Ok(entries) = fs::read_dir(out) else { return 0 };
     let names =
@@ -30,7 +30,7 @@ fn take(out: &Path, taken: &Path) -> usize {
 }
 
 /// The rows of all files, as [`query`] gives them.
-fn read(folder: &Path) -> Vec<Vec<Value>> {
+pub(crate) fn read(folder: &Path) -> Vec<Vec<Value>> {
     let mut rows = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder") {
         let file = fs::File::open(entry.expect("an entry").path()).expect("a file");
@@ -74,6 +74,7 @@ fn each_final_row_is_in_one_file_whatever_step_the_process_died_at() {
         shop.pause();
         let died = project.run_bounded_dying(step, 1);
         assert!(!died.success(), "it passes {}", step.name());
+        eprintln!("| {} | a bounded run into a file sink | died |", step.name());
         take(&out, &taken);
     }
     // The first goes on to where an earlier one was to end, the second to the end.

@@ -11,6 +11,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use weir_engine::state::failpoint::Point;
 
+use crate::file_sink;
 use crate::producer::{Producer, Topics};
 use crate::services::{eventually, services};
 use crate::shop::{SOURCE, Shop, query, revenue};
@@ -61,11 +62,11 @@ fn nothing_is_lost_or_doubled_when_it_is_killed_under_load() {
     Topics::new(bootstrap).create("load", 4);
     let producer = Producer::new(bootstrap);
     let mut shop = Shop::new(&services.registry.url, "load", 4, seed);
-    let project = Project::new(&services).source("load", SOURCE).pipeline(
-        "revenue",
-        &revenue("load"),
-        "epoch: 50ms\nparallelism: 2\n",
-    );
+    let project = Project::new(&services)
+        .source("load", SOURCE)
+        .pipeline("revenue", &revenue("load"), "epoch: 50ms\nparallelism: 2\n")
+        .sink("loaded", "from: revenue\ntype: file\npath: ../out\n");
+    let (out, taken) = (project.path("out"), project.path("taken"));
     let done = AtomicBool::new(false);
     let epoch = std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
@@ -82,6 +83,7 @@ fn nothing_is_lost_or_doubled_when_it_is_killed_under_load() {
             assert!(seen == 0 || epoch <= seen, "epochs go on from {epoch}, not back to {seen}");
             epoch = epoch.max(seen);
             weir.kill();
+            file_sink::take(&out, &taken);
             if kill % 10 == 0 {
                 eprintln!("{kill} kills, epoch {epoch}");
             }
@@ -92,10 +94,14 @@ fn nothing_is_lost_or_doubled_when_it_is_killed_under_load() {
     });
     let weir = project.run();
     weir.await_rows(&query("revenue"), &shop.expected());
-    assert!(epoch <= weir.epoch("revenue"));
+    let last = weir.epoch("revenue");
+    assert!(epoch <= last);
+    weir.kill();
+    assert!(project.run_bounded().success());
+    file_sink::take(&out, &taken);
+    assert_eq!(file_sink::read(&taken), shop.expected(), "each final row is in one file");
     eprintln!(
-        "| kill -9 under load, seed {seed} | {n_kills} kills, {} records | equal, epoch {} |",
+        "| kill -9 under load, seed {seed} | {n_kills} kills, {} records | result table and files equal, epoch {last} |",
         shop.n_written(),
-        weir.epoch("revenue")
     );
 }
