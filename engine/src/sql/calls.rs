@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::tokenizer::Span;
 use super::check::Checker;
 use super::error::{AGGREGATE, NOT_IMMUTABLE, UNSUPPORTED, WINDOW_FUNCTION};
 use super::tvf::{self, normalised};
+use super::windowed;
 
 /// The aggregate functions that pipelines have, by DataFusion's own names.
 const AGGREGATES: [&str; 12] = [
@@ -35,6 +36,14 @@ impl Checker<'_> {
         };
         if matches!(function.args, FunctionArguments::Subquery(_)) {
             self.refuse_subquery(at);
+        }
+        if windowed::is_bound(&name) {
+            // The ones that replaced a window table function have no place in the text.
+            if function.name.span() != Span::empty() {
+                let message = format!("there is no function \"{name}\"");
+                self.refuse(UNSUPPORTED, at, message, "leave it out");
+            }
+            return;
         }
         let only_over =
             self.functions.window.contains_key(&name) && !self.functions.aggregate.contains_key(&name);

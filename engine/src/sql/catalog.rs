@@ -15,7 +15,8 @@ use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSou
 
 use super::TableDef;
 use super::bounded::{Limit, bounded};
-use super::tvf::{WINDOW_COLUMNS, WindowCall};
+use super::tvf::{WINDOW_COLUMNS, WindowCall, WindowInput};
+use super::windowed;
 
 /// A source as a table: its columns, and the window columns where a window table function is
 /// around it.
@@ -93,13 +94,20 @@ pub(super) fn window_table_name(position: usize) -> String {
 }
 
 impl Catalog<'_> {
-    fn stream_table(&self, table: usize, window: Option<usize>) -> StreamTable {
+    /// A source as a table, in the window call at `window` if any. Where that is around a query, the window
+    /// columns have names of their own until the query's columns are behind them.
+    pub(super) fn stream_table(&self, table: usize, window: Option<usize>) -> StreamTable {
         let source = &self.tables[table].schema;
         let schema = match window {
             None => Arc::clone(source),
-            Some(_) => {
+            Some(window) => {
                 let event_time = source.field(self.tables[table].event_time).data_type();
-                let added = WINDOW_COLUMNS.map(|name| Arc::new(Field::new(name, event_time.clone(), false)));
+                let is_own = matches!(self.windows[window].input, WindowInput::Table(_));
+                let added = WINDOW_COLUMNS.map(|column| {
+                    let name =
+                        if is_own { column.to_owned() } else { format!("{column} of window {window}") };
+                    Arc::new(Field::new(name, event_time.clone(), false))
+                });
                 let fields = source.fields().iter().cloned().chain(added);
                 Arc::new(Schema::new(fields.collect::<Vec<_>>()))
             }
@@ -113,13 +121,14 @@ impl ContextProvider for Catalog<'_> {
         let TableReference::Bare { table: name } = &name else {
             return plan_err!("unknown table \"{name}\"");
         };
-        let window = (0..self.windows.len()).find(|i| window_table_name(*i) == **name);
-        let table = match window {
-            Some(window) => Some(self.windows[window].table),
-            None => self.tables.iter().position(|table| table.name == **name),
-        };
-        match table {
-            Some(table) => Ok(Arc::new(self.stream_table(table, window))),
+        let mut calls = self.windows.iter().enumerate();
+        let windowed = calls.find_map(|(i, call)| match call.input {
+            WindowInput::Table(table) if window_table_name(i) == **name => Some((table, Some(i))),
+            _ => None,
+        });
+        let plain = || self.tables.iter().position(|table| table.name == **name).map(|table| (table, None));
+        match windowed.or_else(plain) {
+            Some((table, window)) => Ok(Arc::new(self.stream_table(table, window))),
             None => plan_err!("unknown table \"{name}\""),
         }
     }
@@ -129,7 +138,8 @@ impl ContextProvider for Catalog<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        self.functions.scalar.get(name).cloned()
+        let built_in = self.functions.scalar.get(name).cloned();
+        built_in.or_else(|| windowed::function(name, self.windows.len()))
     }
 
     fn get_higher_order_meta(&self, _name: &str) -> Option<Arc<HigherOrderUDF>> {

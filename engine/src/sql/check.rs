@@ -20,7 +20,8 @@ use super::error::{
     SET_OPERATION, SUBQUERY, UNSUPPORTED, WINDOW_FUNCTION,
 };
 use super::parse::Tokens;
-use super::tvf::{self, WindowCall, normalised};
+use super::tvf::{self, WindowCall, WindowInput, normalised};
+use super::windowed;
 
 /// What the walk learned.
 #[derive(Debug, Default)]
@@ -343,12 +344,14 @@ impl Checker<'_> {
                 sample: None,
                 index_hints,
             } if with_hints.is_empty() && partitions.is_empty() && index_hints.is_empty() => {
-                match args.take() {
-                    None => self.check_table_name(name),
-                    Some(call) => match tvf::read(name, &call.args, self.tables, self.tokens) {
-                        Ok(window) => self.replace_by_table(name, alias, window),
-                        Err(refusal) => self.refusals.push(refusal),
-                    },
+                let Some(call) = args.take() else { return self.check_table_name(name) };
+                match tvf::read(name, &call.args, self.tables, &self.with_names, self.tokens) {
+                    Ok((window, None)) => self.replace_by_table(name, alias, window),
+                    Ok((window, Some(query))) => {
+                        let alias = alias.take();
+                        self.replace_by_query(factor, alias, window, query);
+                    }
+                    Err(refusal) => self.refusals.push(refusal),
                 }
             }
             TableFactor::Derived { lateral: false, sample: None, .. } => {}
@@ -386,7 +389,7 @@ impl Checker<'_> {
         if self.with_names.contains(&normalised(ident)) {
             return;
         }
-        if let Err(refusal) = tvf::find_table(ident, self.tables) {
+        if let Err(refusal) = tvf::find_table(ident, self.tables, &self.with_names) {
             self.refusals.push(refusal);
         }
     }
@@ -398,7 +401,8 @@ impl Checker<'_> {
         alias: &mut Option<TableAlias>,
         window: WindowCall,
     ) {
-        if let Some(taken) = self.tables[window.table]
+        let WindowInput::Table(table) = window.input else { return };
+        if let Some(taken) = self.tables[table]
             .schema
             .fields()
             .iter()
@@ -413,6 +417,27 @@ impl Checker<'_> {
         let replaced = Ident::with_quote_and_span('"', name.span(), window_table_name(position));
         *name = ObjectName::from(replaced);
         alias.get_or_insert(TableAlias { explicit: false, name: table, columns: Vec::new(), at: None });
+        self.checked.windows.push(window);
+    }
+
+    /// Puts a query that adds the window columns in place of the call; the walk goes on into it.
+    fn replace_by_query(
+        &mut self,
+        factor: &mut TableFactor,
+        alias: Option<TableAlias>,
+        window: WindowCall,
+        query: TableFactor,
+    ) {
+        let WindowInput::Query { descriptor } = &window.input else { return };
+        let position = self.checked.windows.len();
+        let of_with = matches!(query, TableFactor::Table { .. }).then(|| TableAlias {
+            explicit: false,
+            name: window.name.clone(),
+            columns: Vec::new(),
+            at: None,
+        });
+        let subquery = windowed::select_of(position, descriptor, query);
+        *factor = TableFactor::Derived { lateral: false, subquery, alias: alias.or(of_with), sample: None };
         self.checked.windows.push(window);
     }
 

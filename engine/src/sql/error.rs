@@ -10,6 +10,7 @@ use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::suggest::{did_you_mean, listed};
+use super::tvf::{WINDOW_COLUMNS, WindowCall, WindowInput};
 
 /// Every code of SQL with its title, ascending. `E01xx` are the project files'.
 pub const CODES: &[(&str, &str)] = &[
@@ -125,6 +126,7 @@ pub(super) struct Sites<'a> {
     pub(super) wildcard: Option<Span>,
     /// Every function call: its name as DataFusion knows it, and where it is.
     pub(super) calls: &'a [(String, Span)],
+    pub(super) windows: &'a [WindowCall],
 }
 
 impl Sites<'_> {
@@ -144,11 +146,21 @@ impl Sites<'_> {
 /// Turns DataFusion's planning errors into refusals.
 pub(super) fn from_datafusion(error: &DataFusionError, sites: &Sites<'_>) -> Vec<Refusal> {
     if let DataFusionError::Collection(errors) = error {
-        return errors.iter().flat_map(|e| from_datafusion(e, sites)).collect();
+        let mut refusals = Vec::new();
+        // A name that was used several times is wrong once.
+        for refusal in errors.iter().flat_map(|e| from_datafusion(e, sites)) {
+            if !refusals.contains(&refusal) {
+                refusals.push(refusal);
+            }
+        }
+        return refusals;
     }
     let diagnostic = error.diagnostic();
     let at = diagnostic.and_then(|d| d.span).map(to_parser_span);
     vec![match error.find_root() {
+        DataFusionError::External(other) if other.is::<Refusal>() => {
+            return other.downcast_ref::<Refusal>().cloned().into_iter().collect();
+        }
         DataFusionError::SchemaError(schema_error, _) => from_schema(schema_error, at, sites),
         other => from_message(&one_line(&other.message()), at, sites),
     }]
@@ -161,6 +173,12 @@ fn from_message(text: &str, at: Option<Span>, sites: &Sites<'_>) -> Refusal {
         let column = rest.split('"').next().unwrap_or(rest);
         return refusal(&format!("{column} is neither in GROUP BY nor in an aggregate function"))
             .hint("add it to GROUP BY, or aggregate it, as in max(…)");
+    }
+    if let Some((_, rest)) =
+        text.split_once("Projections require unique expression names but the expression \"")
+    {
+        let name = rest.split("\" at position").next().unwrap_or(rest);
+        return two_columns(name.rsplit(" AS ").next().unwrap_or(name), Some(at), sites);
     }
     if let Some((message, hint)) = text.split_once(". Did you mean ") {
         return refusal(message).hint(format!("did you mean {hint}"));
@@ -195,6 +213,11 @@ fn from_schema(error: &SchemaError, at: Option<Span>, sites: &Sites<'_>) -> Refu
 }
 
 fn two_columns(name: &str, at: Option<Span>, sites: &Sites<'_>) -> Refusal {
+    let around_query = sites.windows.iter().find(|call| matches!(call.input, WindowInput::Query { .. }));
+    if let Some(call) = around_query.filter(|_| WINDOW_COLUMNS.contains(&name)) {
+        let message = format!("the query that the windows are around has a column \"{name}\" of its own");
+        return Refusal::new(WINDOW_FUNCTION, call.name.span, message).hint("rename it there with AS");
+    }
     let at = at.or(sites.wildcard).unwrap_or(sites.first);
     Refusal::new(OUTPUT_NAME, at, format!("two columns are called \"{name}\"")).hint("rename one with AS")
 }

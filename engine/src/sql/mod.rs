@@ -3,7 +3,8 @@
 //! ```text
 //! text ─► parse ─► check ────────────► DataFusion: plan, coerce, simplify, prune ─► chain ─► lower ─► Plan
 //!         dialect  refusals,           (catalog: the sources as tables;                      physical,
-//!                  windows taken out    checked: arithmetic that fails)                      logic, aggregates
+//!                  windows taken out    windowed: windows moved to the source;               logic, aggregates
+//!                                       checked: arithmetic that fails)
 //! ```
 //!
 //! Invariants:
@@ -35,6 +36,7 @@ mod suggest;
 mod tests;
 mod tvf;
 mod type_name;
+mod windowed;
 
 use std::sync::{Arc, LazyLock};
 
@@ -113,7 +115,12 @@ fn plan_here(sql: &str, tables: &[TableDef]) -> Result<Plan, Vec<Refusal>> {
             return Err(refusals.flatten().collect());
         }
     };
-    let sites = Sites { first: tokens.first(), wildcard: outputs.wildcard, calls: &checked.calls };
+    let sites = Sites {
+        first: tokens.first(),
+        wildcard: outputs.wildcard,
+        calls: &checked.calls,
+        windows: &checked.windows,
+    };
     let catalog = Catalog { tables, windows: &checked.windows, functions };
     let optimised = optimise(*query, &catalog).map_err(|error| from_datafusion(&error, &sites))?;
     let context = Context { sql, tables, functions, checked: &checked, outputs: &outputs, sites: &sites };
@@ -127,6 +134,7 @@ fn optimise(query: Query, catalog: &Catalog<'_>) -> DfResult<LogicalPlan> {
     let options = ParserOptions::from(&config.sql_parser);
     let plan = SqlToRel::new_with_options(catalog, options)
         .sql_statement_to_plan(Statement::Query(Box::new(query)))?;
+    let plan = windowed::push_down(plan, catalog)?;
     let plan = Analyzer::with_rules(vec![Arc::new(TypeCoercion::new())]).execute_and_check(
         plan,
         config,

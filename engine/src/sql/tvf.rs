@@ -9,14 +9,14 @@
 //! ```
 //!
 //! The call is taken out of the syntax tree before DataFusion sees it; what it said is kept in a
-//! [`WindowCall`].
+//! [`WindowCall`]. In place of a source there may be a WITH query or a subquery, see [`super::windowed`].
 
 use arrow::compute::kernels::cast_utils::{
     IntervalParseConfig, IntervalUnit, parse_interval_month_day_nano_config,
 };
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Interval, ObjectName, Spanned,
-    UnaryOperator, Value, ValueWithSpan,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Interval, ObjectName, Query,
+    Spanned, TableFactor, UnaryOperator, Value, ValueWithSpan,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -42,9 +42,8 @@ const PANES_MAX: i64 = 1_000;
 /// A window table function as written: which table, which windows.
 #[derive(Debug, Clone)]
 pub(super) struct WindowCall {
-    /// Position in the tables.
-    pub(super) table: usize,
-    /// The table's name where the call names it.
+    pub(super) input: WindowInput,
+    /// The table's name where the call names it; of a subquery, the function's.
     pub(super) name: Ident,
     pub(super) size_ms: i64,
     pub(super) slide_ms: i64,
@@ -52,18 +51,36 @@ pub(super) struct WindowCall {
     pub(super) offset_ms: i64,
 }
 
+/// What a window table function is around.
+#[derive(Debug, Clone)]
+pub(super) enum WindowInput {
+    /// The table at this position.
+    Table(usize),
+    /// A query; its column that should be the event time.
+    Query { descriptor: Ident },
+}
+
+/// The first argument, as written.
+enum Argument {
+    Table(usize, Ident),
+    With(Ident),
+    Subquery(Box<Query>),
+}
+
 /// Whether a function of this name is a window table function.
 pub(super) fn is_window_function(name: &str) -> bool {
     FUNCTIONS.iter().any(|(known, _)| name.eq_ignore_ascii_case(known))
 }
 
-/// Reads the arguments of the call `name(args)` in FROM.
+/// Reads the arguments of the call `name(args)` in FROM; gives its query too, if it is around one.
+/// `with_names` are the names that WITH has given.
 pub(super) fn read(
     name: &ObjectName,
     args: &[FunctionArg],
     tables: &[TableDef],
+    with_names: &[String],
     tokens: &Tokens,
-) -> Result<WindowCall, Refusal> {
+) -> Result<(WindowCall, Option<TableFactor>), Refusal> {
     let at = tokens.head(name.span());
     let text = name.to_string();
     match FUNCTIONS.iter().find(|(known, _)| text.eq_ignore_ascii_case(known)) {
@@ -92,8 +109,9 @@ pub(super) fn read(
             positional(arg, at, function).map_err(|refusal| refusal.hint(format!("write {}", example())))
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let (table, name) = table_argument(positional[0], at, tables)?;
-    descriptor(positional[1], at, &tables[table])?;
+    let argument = table_argument(positional[0], at, tables, with_names)?;
+    let table = if let Argument::Table(table, _) = &argument { Some(&tables[*table]) } else { None };
+    let descriptor = descriptor(positional[1], at, table)?;
     let size_at = if is_hop { 3 } else { 2 };
     let size_ms = positive_duration(positional[size_at], at, "the window's size")?;
     let slide_ms = if is_hop {
@@ -107,7 +125,34 @@ pub(super) fn read(
         Some(offset) => fixed_duration(offset, at, "the window's offset")?.rem_euclid(slide_ms),
         None => 0,
     };
-    Ok(WindowCall { table, name, size_ms, slide_ms, offset_ms })
+    let (input, name, query) = match argument {
+        Argument::Table(table, name) => (WindowInput::Table(table), name, None),
+        Argument::With(name) => {
+            let query = table_factor(ObjectName::from(name.clone()));
+            (WindowInput::Query { descriptor }, name, Some(query))
+        }
+        Argument::Subquery(subquery) => {
+            let query = TableFactor::Derived { lateral: false, subquery, alias: None, sample: None };
+            (WindowInput::Query { descriptor }, Ident::with_span(at, function), Some(query))
+        }
+    };
+    Ok((WindowCall { input, name, size_ms, slide_ms, offset_ms }, query))
+}
+
+/// A plain name in FROM.
+fn table_factor(name: ObjectName) -> TableFactor {
+    TableFactor::Table {
+        name,
+        alias: None,
+        args: None,
+        with_hints: Vec::new(),
+        version: None,
+        with_ordinality: false,
+        partitions: Vec::new(),
+        json_path: None,
+        sample: None,
+        index_hints: Vec::new(),
+    }
 }
 
 fn positive_duration(arg: &Expr, call: Span, what: &str) -> Result<i64, Refusal> {
@@ -170,10 +215,17 @@ fn positional<'a>(arg: &'a FunctionArg, call: Span, function: &str) -> Result<&'
     }
 }
 
-fn table_argument(arg: &Expr, call: Span, tables: &[TableDef]) -> Result<(usize, Ident), Refusal> {
+fn table_argument(
+    arg: &Expr,
+    call: Span,
+    tables: &[TableDef],
+    with_names: &[String],
+) -> Result<Argument, Refusal> {
     let refused = |at, message: &str| Refusal::new(WINDOW_ARGUMENTS, at, message);
     let value = match arg {
         Expr::Prefixed { prefix, value } if prefix.value == TABLE => value.as_ref(),
+        // A query says by itself that it is a table.
+        Expr::Subquery(_) => arg,
         other => {
             let hint = format!("write TABLE {other}");
             return Err(
@@ -182,40 +234,59 @@ fn table_argument(arg: &Expr, call: Span, tables: &[TableDef]) -> Result<(usize,
         }
     };
     match value {
+        Expr::Subquery(query) => Ok(Argument::Subquery(query.clone())),
         Expr::CompoundIdentifier(names) if names.len() == 1 => {
-            let table = find_table(&names[0], tables)?;
-            Ok((table, names[0].clone()))
+            let name = &names[0];
+            if with_names.contains(&normalised(name)) {
+                return Ok(Argument::With(name.clone()));
+            }
+            Ok(Argument::Table(find_table(name, tables, with_names)?, name.clone()))
         }
-        other => Err(refused(span_or(other, call), "a window table function takes a source itself")
-            .hint("filter and project around it: SELECT … FROM TUMBLE(TABLE t, …) WHERE …")),
+        Expr::CompoundIdentifier(names) => {
+            let name = names.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
+            let refusal = Refusal::new(
+                UNKNOWN_TABLE,
+                names.first().map_or(call, |first| first.span),
+                format!("unknown table \"{name}\""),
+            );
+            Err(refusal.hint("sources have no schema in front of their name"))
+        }
+        other => Err(refused(
+            span_or(other, call),
+            "a window table function takes a source, a WITH query or a subquery",
+        )
+        .hint("write TABLE (SELECT …)")),
     }
 }
 
-/// The position of the table called `name`.
-pub(super) fn find_table(name: &Ident, tables: &[TableDef]) -> Result<usize, Refusal> {
+/// The position of the table called `name`; `with_names` are what it could be a misspelling of as well.
+pub(super) fn find_table(name: &Ident, tables: &[TableDef], with_names: &[String]) -> Result<usize, Refusal> {
     let wanted = normalised(name);
     if let Some(found) = tables.iter().position(|table| table.name == wanted) {
         return Ok(found);
     }
     let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
     let refusal = Refusal::new(UNKNOWN_TABLE, name.span, format!("unknown table \"{wanted}\""));
-    Err(match did_you_mean(&wanted, &names) {
+    let known: Vec<&str> = with_names.iter().map(String::as_str).chain(names.iter().copied()).collect();
+    Err(match did_you_mean(&wanted, &known) {
         Some(hint) => refusal.hint(hint),
         None if names.is_empty() => refusal.hint("the project has no sources"),
         None => refusal.hint(format!("the project's sources are {}", listed(&names))),
     })
 }
 
-fn descriptor(arg: &Expr, call: Span, table: &TableDef) -> Result<(), Refusal> {
-    let event_time = table.schema.field(table.event_time).name();
-    let hint = format!("write DESCRIPTOR({})", quoted_if_needed(event_time));
+/// The column that the descriptor names: of a table, its event time.
+fn descriptor(arg: &Expr, call: Span, table: Option<&TableDef>) -> Result<Ident, Refusal> {
+    let event_time = table.map(|table| table.schema.field(table.event_time).name().as_str());
+    let hint = format!("write DESCRIPTOR({})", event_time.map_or("event_time".to_owned(), quoted_if_needed));
     let Some(column) = descriptor_column(arg) else {
         let message = "the second argument is DESCRIPTOR and the source's event time";
         return Err(Refusal::new(WINDOW_ARGUMENTS, span_or(arg, call), message).hint(hint));
     };
+    let (Some(table), Some(event_time)) = (table, event_time) else { return Ok(column.clone()) };
     let wanted = normalised(column);
-    if wanted == *event_time {
-        return Ok(());
+    if wanted == event_time {
+        return Ok(column.clone());
     }
     let message = match table.schema.column_with_name(&wanted) {
         Some(_) => format!("\"{wanted}\" is not the event time of \"{}\", \"{event_time}\" is", table.name),
@@ -327,7 +398,8 @@ pub(super) fn normalised(ident: &Ident) -> String {
     }
 }
 
-fn quoted_if_needed(name: &str) -> String {
+/// A name as SQL text.
+pub(super) fn quoted_if_needed(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     if plain { name.to_owned() } else { format!("\"{name}\"") }

@@ -155,6 +155,18 @@ fn equal_projections_are_all_computed() {
             | 32 |
             +----+"#]],
     );
+    check(
+        "SELECT id * 2 AS id FROM (SELECT id * 2 AS id FROM (SELECT id * 2 AS id FROM orders) AS orders) AS orders",
+        expect![[r#"
+            +----+
+            | id |
+            +----+
+            | 8  |
+            | 16 |
+            | 24 |
+            | 32 |
+            +----+"#]],
+    );
 }
 
 #[test]

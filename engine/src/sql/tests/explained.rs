@@ -264,3 +264,57 @@ fn distinct_rows_of_a_window_are_an_aggregation_without_calls() {
         "#]],
     );
 }
+
+#[test]
+fn windows_around_a_query_are_those_of_its_source() {
+    check(
+        "WITH o AS (SELECT country, amount * 2 AS a, ordered_at AS t FROM orders WHERE paid)
+         SELECT window_start, country, sum(a) AS s FROM HOP(TABLE o, DESCRIPTOR(t), INTERVAL '1' MINUTE, INTERVAL '1' HOUR)
+         GROUP BY window_start, country",
+        expect![[r#"
+            source orders, 2 subtasks
+              decode    country VARCHAR
+                        amount BIGINT
+                        paid BOOLEAN
+                        ordered_at TIMESTAMP(3) WITH TIME ZONE, event time
+              window    HOP, slide 1m, size 1h
+                        60 panes of 1m make a window
+              filter    paid
+              project   country, amount * 2 AS a
+              project   country, a
+              partial   sum(a)
+              exchange  by hash of window_start, country
+            window, 2 subtasks
+              merge     by window_start, country
+              project   window_start, country, sum(a) AS s
+            result table
+              column    window_start TIMESTAMP(3) WITH TIME ZONE NOT NULL, key 1
+              column    country VARCHAR, key 2
+              column    s BIGINT
+        "#]],
+    );
+}
+
+#[test]
+fn window_columns_pass_through_the_query_that_the_windows_are_around() {
+    check(
+        "SELECT w.t, w.window_end, x FROM TUMBLE(
+             (SELECT p.ordered_at AS t, x FROM (SELECT o.ordered_at, o.id AS window_start, o.id + 1 AS x FROM orders AS o) AS p WHERE p.window_start > 1),
+             DESCRIPTOR(t), INTERVAL '1' MINUTE) AS w WHERE x < 10",
+        expect![[r#"
+            source orders, 2 subtasks
+              decode    id BIGINT
+                        ordered_at TIMESTAMP(3) WITH TIME ZONE, event time
+              window    TUMBLE, size 1m, adds window_end
+              project   ordered_at, id AS window_start, id + 1 AS x, window_end of window 0
+              filter    window_start > 1
+              project   ordered_at AS t, x, window_end of window 0 AS window_end
+              filter    x < 10
+              project   t, window_end, x
+            result table, appended to
+              column    t TIMESTAMP(3) WITH TIME ZONE
+              column    window_end TIMESTAMP(3) WITH TIME ZONE NOT NULL
+              column    x BIGINT NOT NULL
+        "#]],
+    );
+}

@@ -5,12 +5,13 @@ use proptest::prelude::*;
 use super::tables;
 use crate::sql::plan;
 
-const QUERIES: [&str; 4] = [
+const QUERIES: [&str; 5] = [
     "SELECT window_start, window_end, country, count(*) AS n, sum(amount) FILTER (WHERE paid) AS s \
      FROM TUMBLE(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '10' SECOND) GROUP BY window_start, window_end, country HAVING count(*) > 3",
     "WITH x AS (SELECT id, CASE WHEN amount > 0 THEN amount / 2 ELSE -quantity END AS v FROM orders) SELECT v + 1 AS w FROM x WHERE v BETWEEN 1 AND 9",
     "SELECT \"userId\", date_trunc('day', \"clickedAt\") AS d, CAST('5' AS BIGINT) AS f FROM clicks WHERE \"userId\" LIKE 'a%' OR \"userId\" IN ('b')",
     "SELECT address['city'] AS c, abs(weight) AS w, coalesce(amount, 0) * 9223372036854775807 AS m FROM orders WHERE NOT paid IS NOT TRUE",
+    "WITH o AS (SELECT id, ordered_at AS t FROM orders) SELECT w.id, w.window_end FROM HOP(TABLE (SELECT * FROM o), DESCRIPTOR(t), INTERVAL '5' SECOND, INTERVAL '10' SECOND) AS w",
 ];
 
 /// Pieces that matter to the planner.
