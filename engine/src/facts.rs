@@ -15,7 +15,7 @@ use crate::time::Epoch;
 /// Counters of a pipeline's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counters {
-    /// Records read, tombstones and dead letters included.
+    /// Decoded events: records that are neither tombstones nor undecodable.
     pub rows_in: u64,
     /// Final rows written.
     pub rows_out: u64,
@@ -23,6 +23,13 @@ pub struct Counters {
     pub tombstones: u64,
     /// Late rows included.
     pub dead_letters: u64,
+    /// Records that were deleted before they were read, and that the pipeline was told to go on without.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost_records: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A partition at a committed epoch. Times in milliseconds since 1970.

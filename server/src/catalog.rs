@@ -170,6 +170,7 @@ impl PipelineView {
             late_rows: counters.late_rows,
             tombstones: counters.tombstones,
             dead_letters: counters.dead_letters,
+            lost_records: counters.lost_records,
             error: self.error().map(str::to_owned),
         }
     }

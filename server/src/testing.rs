@@ -124,7 +124,14 @@ pub(crate) fn revenue(
             committed_at_ms: Some(1_795_348_800_250),
             watermark_ms,
             closed_ms: watermark_ms,
-            counters: Counters { rows_in: 90, rows_out: 5, late_rows: 1, tombstones: 2, dead_letters: 3 },
+            counters: Counters {
+                rows_in: 90,
+                rows_out: 5,
+                late_rows: 1,
+                tombstones: 2,
+                dead_letters: 3,
+                lost_records: 0,
+            },
             partitions: Arc::new(vec![partition]),
             epochs: Arc::new((1..=epoch).map(fact).collect()),
             ..Facts::default()
@@ -205,6 +212,7 @@ pub(crate) fn view(name: &str, snapshot: Option<Arc<dyn Committed>>) -> Pipeline
             bytes_total: 9_000,
             dead_letters_total,
             tombstones_total: 2,
+            lost_records_total: 0,
             epoch_bytes_total: 300,
         },
     }

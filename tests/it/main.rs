@@ -19,6 +19,7 @@ mod end_to_end;
 mod file_sink;
 mod kafka_source;
 mod kills;
+mod life;
 mod memory;
 mod partitions;
 mod producer;

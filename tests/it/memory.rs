@@ -248,6 +248,7 @@ pub(crate) fn run_bounded(sources: &[MemorySource], sql: &str, run: Run) -> Resu
             retention_ms: i64::MAX,
             parallelism: run.parallelism,
             bounded: true,
+            skip_lost: false,
         },
         data_dir: dir.path().to_owned(),
         observer: Arc::new(Nobody),

@@ -73,7 +73,11 @@ impl Project {
 
     /// As [`Self::run`], at an address that it had before.
     pub(crate) fn run_at(&self, address: &str) -> Weir {
-        let (mut child, log) = self.spawn(&["--listen", address, "--log-format", "json"], None);
+        let (child, log) = self.spawn(&["--listen", address, "--log-format", "json"], None);
+        Self::listening(child, log)
+    }
+
+    fn listening(mut child: Child, log: PathBuf) -> Weir {
         let url = eventually("weir listens", PATIENCE, || {
             let text = fs::read_to_string(&log).expect("a log");
             if let Some(status) = child.try_wait().expect("it is our child") {
@@ -112,6 +116,13 @@ impl Project {
             .expect("weir runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         rows(&serde_json::from_slice(&output.stdout).expect("JSON"))
+    }
+
+    /// Starts `weir run` with further arguments, as [`Self::run`].
+    pub(crate) fn run_with(&self, more: &[&str]) -> Weir {
+        let arguments = [&["--listen", "127.0.0.1:0", "--log-format", "json"], more].concat();
+        let (child, log) = self.spawn(&arguments, None);
+        Self::listening(child, log)
     }
 
     /// Starts `weir run`, which dies at the `pass`-th pass of a point. Returns the process and its log.

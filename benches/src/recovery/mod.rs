@@ -147,6 +147,7 @@ fn pipeline(target: &Target, committed: Sender<Arc<Committed>>) -> Result<Pipeli
             retention_ms: 7 * 24 * 3_600_000,
             parallelism: 2,
             bounded: false,
+            skip_lost: false,
         },
         data_dir: target.folder.clone(),
         observer: Arc::new(Told(Mutex::new(committed))),

@@ -2,6 +2,7 @@
 //!
 //! Invariant: row `i` of every column, metadata or not, is of record `records[i]` of the block.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -23,7 +24,13 @@ pub(super) struct KafkaDecoder {
     values: weir_schemas::Decoder,
     schema: SchemaRef,
     origins: Vec<Origin>,
+
+    /// Schema ids, and the partitions in which each was seen.
+    seen: HashSet<(u32, i32)>,
 }
+
+/// Beyond so many seen schemas they are told of anew: whoever keeps them tells the same ones apart.
+const SEEN_MAX: usize = 100_000;
 
 impl KafkaDecoder {
     /// A decoder to the columns of `table` at `columns`, in that order.
@@ -49,7 +56,18 @@ impl KafkaDecoder {
             values: weir_schemas::Decoder::new(reader_schema, value_columns, registry)?,
             schema: Arc::new(Schema::new(fields)),
             origins,
+            seen: HashSet::new(),
         })
+    }
+
+    /// Of the schemas in a block those that are new to its partition.
+    fn news(&mut self, schemas: Vec<SeenSchema>, block: &RecordBlock) -> Vec<SchemaSeen> {
+        if SEEN_MAX < self.seen.len() {
+            self.seen.clear();
+        }
+        let mut schemas = schemas;
+        schemas.retain(|seen| self.seen.insert((seen.schema_id, block.partition)));
+        schemas.into_iter().map(|seen| schema_seen(seen, block)).collect()
     }
 
     fn assemble(&self, block: &RecordBlock, decoded: &DecodedBatch) -> Result<RecordBatch, SourceError> {
@@ -79,7 +97,7 @@ impl Decoder for KafkaDecoder {
             tombstones: decoded.tombstones,
             next: decoded.next,
             blocked: decoded.blocked,
-            schemas: decoded.schemas.into_iter().map(|seen| schema_seen(seen, block)).collect(),
+            schemas: self.news(decoded.schemas, block),
         })
     }
 

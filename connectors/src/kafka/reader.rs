@@ -328,6 +328,14 @@ impl Reader for KafkaReader {
         }
     }
 
+    fn skip_to(&mut self, partition: i32, offset: i64) -> Result<(), SourceError> {
+        for assigned in self.assigned.iter_mut().filter(|assigned| assigned.queue.number() == partition) {
+            (assigned.next_offset, assigned.is_out_of_range) = (offset, false);
+            assigned.queue.restart(offset).map_err(|failure| SourceError::Fatal(failure.detail))?;
+        }
+        Ok(())
+    }
+
     fn poll(
         &mut self,
         max_records: usize,

@@ -303,6 +303,10 @@ fn records_deleted_before_they_were_read_are_lost_and_say_which(who: Who) {
         }
         other => panic!("{other:?}"),
     }
+    reader.skip_to(0, begin).unwrap();
+    let events = poll_until(&mut *reader, |events| ends(events) == [(0, 100)]).unwrap();
+    let offsets: Vec<i64> = blocks(&events, 0).flat_map(|block| block.offsets.clone()).collect();
+    assert_eq!(offsets, (begin..100).collect::<Vec<_>>(), "what is still there, once");
 }
 
 fn an_offset_behind_the_end_of_the_topic_is_refused(who: Who) {
@@ -386,6 +390,10 @@ fn metadata_columns_are_those_of_the_rows_behind_what_was_rejected(who: Who) {
     assert_eq!((decoded.rejected[0].record, decoded.rejected[0].reason), (0, Reason::BadFraming));
     assert_eq!((decoded.schemas[0].schema_id, decoded.schemas[0].first_offset), (id.0, 1));
     assert_eq!(decoder.schema_id(&seven), Some(id.0));
+    assert!(decoder.decode(block, 0).unwrap().schemas.is_empty(), "told once");
+    let elsewhere = RecordBlock { partition: 1, ..block.clone() };
+    let told = decoder.decode(&elsewhere, 0).unwrap().schemas;
+    assert_eq!((told.len(), told[0].partition, told[0].first_offset), (1, 1, 1), "once for each partition");
 
     // Only the count, and only metadata.
     let rows =

@@ -113,6 +113,7 @@ mod tests {
             epoch: 1_234,
             committed_at: None,
             watermark: Some("1970-01-01T00:00:10.000Z".into()),
+            lost_records: 0,
             rows_in: 0,
             rows_out: 0,
             late_rows: 0,

@@ -254,6 +254,15 @@ pub trait Reader: Send {
     /// Stops taking records of an assigned partition, or goes on; others are left alone. What is queued is kept, not fetched again.
     fn set_paused(&mut self, partition: i32, paused: bool);
 
+    /// Goes on with an assigned partition at `offset`, because what comes before was deleted
+    /// ([`SourceError::Lost`]).
+    ///
+    /// # Errors
+    /// [`SourceError::Fatal`] where the client can't.
+    fn skip_to(&mut self, partition: i32, offset: i64) -> Result<(), SourceError> {
+        Err(SourceError::Fatal(format!("this source can't go on with partition {partition} at {offset}")))
+    }
+
     /// Takes at most about `max_records` records, waiting at most `max_wait` for the first.
     ///
     /// Not calling it is back-pressure: the client's bounded queue fills and it stops fetching.
@@ -321,7 +330,8 @@ pub enum SourceError {
     Retry(String),
     /// Records that had not been read were deleted. Give up, or start with `--skip-lost`.
     #[error(
-        "records {next_offset} to {begin_offset} of partition {partition} were deleted before they were read"
+        "records {next_offset} to {} of partition {partition} were deleted before they were read: start with \
+         --skip-lost to go on without them, or start this pipeline over with \"weir reset\"", .begin_offset - 1
     )]
     Lost { partition: i32, next_offset: i64, begin_offset: i64 },
     /// Give up: it will never work as configured.

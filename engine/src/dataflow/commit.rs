@@ -270,6 +270,7 @@ fn add_report(facts: &mut Facts, report: &Report) {
     counters.rows_in += report.counters.rows_in;
     counters.late_rows += report.counters.late_rows;
     counters.tombstones += report.counters.tombstones;
+    counters.lost_records += report.counters.lost_records;
     counters.dead_letters += report.counters.dead_letters;
     let partitions = Arc::make_mut(&mut facts.partitions);
     for fact in &report.partitions {

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
 
-use crate::connector::{PartitionInfo, Source, Start, Topology};
+use crate::connector::{PartitionInfo, Source, SourceError, Start, Topology};
 use crate::dataflow::actor::{self, Actor, Next, Sent};
 use crate::dataflow::live::{Shared, State};
 use crate::dataflow::message::{Control, Event, Part, Report, SourcesPart};
@@ -53,6 +53,8 @@ pub struct Coordinator {
     pub epoch_ms: u64,
     pub lateness_ms: i64,
     pub bounded: bool,
+    /// Go on where records were deleted before they were read.
+    pub skip_lost: bool,
     pub state: CoordinatorState,
 }
 
@@ -404,14 +406,14 @@ impl Coordinator {
             self.assign(fact, start, info);
             return Ok(());
         }
-        if fact.next_offset < info.begin_offset {
-            return Err(Failure(format!(
-                "records {} to {} of partition {} of topic \"{}\" were deleted before they were read",
-                fact.next_offset,
-                info.begin_offset - 1,
-                fact.partition,
-                self.source.topic()
-            )));
+        // With --skip-lost the reader finds it out once more, and its subtask counts it.
+        if fact.next_offset < info.begin_offset && !self.skip_lost {
+            let lost = SourceError::Lost {
+                partition: fact.partition,
+                next_offset: fact.next_offset,
+                begin_offset: info.begin_offset,
+            };
+            return Err(Failure(format!("topic \"{}\": {lost}", self.source.topic())));
         }
         if info.end_offset < fact.next_offset {
             return Err(Failure(format!(

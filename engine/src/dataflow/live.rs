@@ -51,6 +51,8 @@ pub struct Live {
     /// Since the process started, indexed as [`Reason::ALL`].
     pub dead_letters_total: [u64; Reason::ALL.len()],
     pub tombstones_total: u64,
+    /// Records that were deleted before they were read, since the process started.
+    pub lost_records_total: u64,
     /// Bytes written by commits since the process started.
     pub epoch_bytes_total: u64,
 }
@@ -127,6 +129,7 @@ pub struct Shared {
     pub bytes_total: AtomicU64,
     pub dead_letters_total: [AtomicU64; Reason::ALL.len()],
     pub tombstones_total: AtomicU64,
+    pub lost_records_total: AtomicU64,
     pub epoch_bytes_total: AtomicU64,
 }
 
@@ -148,6 +151,7 @@ impl Shared {
             bytes_total: AtomicU64::new(0),
             dead_letters_total: Default::default(),
             tombstones_total: AtomicU64::new(0),
+            lost_records_total: AtomicU64::new(0),
             epoch_bytes_total: AtomicU64::new(0),
         }
     }
@@ -210,6 +214,7 @@ impl Shared {
             bytes_total: load(&self.bytes_total),
             dead_letters_total: std::array::from_fn(|i| load(&self.dead_letters_total[i])),
             tombstones_total: load(&self.tombstones_total),
+            lost_records_total: load(&self.lost_records_total),
             epoch_bytes_total: load(&self.epoch_bytes_total),
         }
     }

@@ -78,6 +78,8 @@ pub struct SourceTask {
     pub partitions: Partitions,
     /// Usually [`EPOCH_BYTES_MAX`].
     pub epoch_bytes_max: usize,
+    /// Whether to go on where records were deleted before they were read.
+    pub skip_lost: bool,
 
     pub state: SourceState,
 }
@@ -112,6 +114,8 @@ enum Work {
     Block(RecordBlock, usize),
     /// What lies before `next_offset` has been taken: the partition's end, or that of a bounded run.
     Reached { partition: i32, next_offset: i64 },
+    /// The records from `from` up to `to` were deleted before they were read.
+    Lost { partition: i32, from: i64, to: i64 },
 }
 
 /// Why a source subtask ended.
@@ -249,6 +253,10 @@ impl SourceTask {
                 self.reached(partition, next_offset);
                 return Ok(Next::Step);
             }
+            Some(Work::Lost { partition, from, to }) => {
+                self.lost(partition, from, to);
+                return Ok(Next::Step);
+            }
             None => {}
         }
         if self.state.assign_after_ns <= self.clock.monotonic_ns()
@@ -258,10 +266,17 @@ impl SourceTask {
             return Ok(Next::Step);
         }
         let mut taken = Vec::new();
-        self.reader.poll(RECORDS_MAX, POLL_WAIT, &mut taken)?;
+        let polled = self.reader.poll(RECORDS_MAX, POLL_WAIT, &mut taken);
         let next = if taken.is_empty() { Next::Polled } else { Next::Step };
         for event in taken {
             self.take(event);
+        }
+        match polled {
+            Err(SourceError::Lost { partition, next_offset, begin_offset }) if self.skip_lost => {
+                self.reader.skip_to(partition, begin_offset)?;
+                self.state.queue.push_back(Work::Lost { partition, from: next_offset, to: begin_offset });
+            }
+            other => other?,
         }
         self.listen();
         Ok(next)
@@ -358,6 +373,22 @@ impl SourceTask {
         state.reached_end(now_ns);
     }
 
+    fn lost(&mut self, partition: i32, from: i64, to: i64) {
+        let Some(state) = self.partitions.get(partition) else { return };
+        // What an earlier block of the partition held was not lost.
+        let n_lost = u64::try_from(to.saturating_sub(from.max(state.next_offset))).unwrap_or(0);
+        state.advance(to.max(state.next_offset));
+        self.state.report.counters.lost_records += n_lost;
+        self.shared.lost_records_total.fetch_add(n_lost, Ordering::Relaxed);
+        self.activity.store(true, Ordering::Relaxed);
+        tracing::warn!(
+            partition,
+            from,
+            to,
+            "records were deleted before they were read: going on without them"
+        );
+    }
+
     fn process(&mut self, block: RecordBlock, from: usize) -> Result<Next, Error> {
         let before = self.clock.monotonic_ns();
         let decoded = self.decoder.decode(&block, from)?;
@@ -391,8 +422,9 @@ impl SourceTask {
         self.shared.records_total.fetch_add(n_records, Ordering::Relaxed);
         self.shared.bytes_total.fetch_add(n_bytes as u64, Ordering::Relaxed);
         self.shared.tombstones_total.fetch_add(decoded.tombstones, Ordering::Relaxed);
-        self.shared.sources[self.subtask].rows_in.fetch_add(n_records, Ordering::Relaxed);
-        self.state.report.counters.rows_in += n_records;
+        let n_rows = decoded.records.len() as u64;
+        self.shared.sources[self.subtask].rows_in.fetch_add(n_rows, Ordering::Relaxed);
+        self.state.report.counters.rows_in += n_rows;
         self.state.report.counters.tombstones += decoded.tombstones;
         self.state.report.schemas.extend(decoded.schemas.iter().cloned());
         for rejected in &decoded.rejected {

@@ -219,6 +219,7 @@ impl Wiring {
             clock: Arc::clone(clock),
             partitions: Partitions::new(closed_ms),
             epoch_bytes_max: EPOCH_BYTES_MAX,
+            skip_lost: pipeline.options.skip_lost,
             state: SourceState::default(),
         })
     }
@@ -243,6 +244,7 @@ impl Wiring {
             epoch_ms: pipeline.options.epoch_ms,
             lateness_ms: pipeline.options.lateness_ms,
             bounded: pipeline.options.bounded,
+            skip_lost: pipeline.options.skip_lost,
             state: CoordinatorState::new(facts),
         }
     }

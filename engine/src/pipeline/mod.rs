@@ -41,6 +41,8 @@ pub struct PipelineOptions {
     pub parallelism: usize,
     /// Read each partition to the end it has at the start, close every window, stop.
     pub bounded: bool,
+    /// Go on where records were deleted before they were read, and count them.
+    pub skip_lost: bool,
 }
 
 /// What every pipeline of a process shares.

@@ -73,6 +73,7 @@ pub fn open_stopped(data_dir: &Path) -> Result<Arc<Snapshot>, StartError> {
         retention_ms: settings.retention_ms,
         parallelism: settings.parallelism.max(1),
         bounded: false,
+        skip_lost: false,
     };
     let restored = restore(&store, &Arc::new(plan), &options, recovered)?;
     let mut tables = restored.tables;

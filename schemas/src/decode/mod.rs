@@ -69,7 +69,7 @@ pub struct Rejected {
     pub detail: String,
 }
 
-/// A writer schema that the decoder had not met before, or so long ago that it has forgotten it.
+/// A writer schema of the values that were dealt with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeenSchema {
     pub schema_id: u32,
@@ -185,9 +185,10 @@ impl Decoder {
         let writer = match outcome.writer.take().filter(|writer| writer.id == id) {
             Some(writer) => writer,
             None => match self.writers.find(id) {
-                Found::Writer(writer) => writer,
-                Found::New(writer) => {
-                    outcome.schemas.push(writer.seen(record));
+                Found::Writer(writer) => {
+                    if outcome.schemas.iter().all(|seen| seen.schema_id != id.0) {
+                        outcome.schemas.push(writer.seen(record));
+                    }
                     writer
                 }
                 Found::Unknown(detail) => {

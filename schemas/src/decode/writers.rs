@@ -42,8 +42,6 @@ pub(super) struct WriterPlan {
 /// What is known about a schema id.
 pub(super) enum Found {
     Writer(Arc<Writer>),
-    /// As `Writer`, for the first time.
-    New(Arc<Writer>),
     /// The registry does not know it.
     Unknown(String),
     /// The registry does not answer.
@@ -91,7 +89,7 @@ impl Writers {
         let writer = Arc::new(self.writer(id, schema));
         self.make_room();
         self.by_id.insert(id, (Arc::clone(&writer), self.n_uses));
-        Found::New(writer)
+        Found::Writer(writer)
     }
 
     fn make_room(&mut self) {

@@ -97,8 +97,8 @@ pub struct RunArgs {
     /// Read each partition to the end it has now, close every window, exit
     #[arg(long)]
     pub bounded: bool,
-    /// Go on where unread records were deleted (not supported yet)
-    #[arg(long, value_name = "PIPELINE", hide = true)]
+    /// A pipeline that goes on where unread records were deleted, and counts them; several times
+    #[arg(long, value_name = "PIPELINE")]
     pub skip_lost: Vec<String>,
     /// How to write the log
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]

@@ -70,6 +70,7 @@ struct Shown {
     rows_out: u64,
     late_rows: u64,
     tombstones: u64,
+    lost_records: u64,
     partitions: Vec<Partition>,
     key_spaces: Vec<Space>,
     results: Stored,
@@ -147,6 +148,7 @@ impl Shown {
             rows_out: counters.rows_out,
             late_rows: counters.late_rows,
             tombstones: counters.tombstones,
+            lost_records: counters.lost_records,
             partitions: facts.partitions.iter().map(partition).collect(),
             key_spaces: found.key_spaces.iter().map(space).collect(),
             results: Stored::of(found.results),
@@ -193,8 +195,8 @@ impl std::fmt::Display for Shown {
         }
         writeln!(
             out,
-            "  rows_in {}, rows_out {}, late_rows {}, tombstones {}",
-            self.rows_in, self.rows_out, self.late_rows, self.tombstones
+            "  rows_in {}, rows_out {}, late_rows {}, tombstones {}, lost_records {}",
+            self.rows_in, self.rows_out, self.late_rows, self.tombstones, self.lost_records
         )?;
         for (name, Stored { rows, blocks, bytes }) in
             [("results", &self.results), ("dead letters", &self.dead_letters)]

@@ -15,7 +15,8 @@ use axum::http::uri::Authority;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
-use weir_engine::pipeline::{Environment, State};
+use weir_connectors::chain;
+use weir_engine::pipeline::{Environment, PipelineOptions, State};
 use weir_engine::state::Memory;
 use weir_schemas::SchemaRegistry;
 
@@ -28,7 +29,7 @@ use crate::pipeline::{
     Connections, DataDir, Entry, Kept, Outcome, Pipelines, Prepared, Preparer, Shared, SourceSpec, Spec,
     Supervisor, SystemClock, Task, cores,
 };
-use crate::project::{Problems, Project};
+use crate::project::{Problems, Project, did_you_mean};
 use crate::sql::{Limits, Queries};
 use crate::stream::Hub;
 
@@ -48,6 +49,8 @@ pub struct Run {
     pub data_dir: PathBuf,
     pub access: Access,
     pub bounded: bool,
+    /// Pipelines that go on where records were deleted before they were read.
+    pub skip_lost: Vec<String>,
     /// Asked instead of those that weir.yaml names.
     pub registry: Option<Arc<dyn SchemaRegistry>>,
     /// Told the address that is listened on, once it is.
@@ -55,9 +58,6 @@ pub struct Run {
 }
 
 pub(super) fn command(args: &RunArgs) -> Result<(), Failure> {
-    if !args.skip_lost.is_empty() {
-        return Err(Failure::Usage("\"--skip-lost\" is not supported yet".to_owned()));
-    }
     if !args.listen.ip().is_loopback() && !args.allow_unauthenticated {
         return Err(Failure::Usage(format!(
             "others could reach {} without a password: listen on 127.0.0.1, or say --allow-unauthenticated",
@@ -66,6 +66,10 @@ pub(super) fn command(args: &RunArgs) -> Result<(), Failure> {
     }
     let access = access(args)?;
     let project = load(&args.dir)?;
+    if let Some(name) = args.skip_lost.iter().find(|name| !project.pipelines.contains_key(*name)) {
+        let hint = did_you_mean(name, project.pipelines.keys().map(String::as_str));
+        return Err(Failure::Usage(format!("--skip-lost: there is no pipeline \"{name}\"{hint}")));
+    }
     init_log(args.log_format, "info", project.redactor.clone());
     run(Run {
         data_dir: args.data_dir.clone().unwrap_or_else(|| args.dir.join(".weir")),
@@ -73,6 +77,7 @@ pub(super) fn command(args: &RunArgs) -> Result<(), Failure> {
         listen: args.listen,
         access,
         bounded: args.bounded,
+        skip_lost: args.skip_lost.clone(),
         registry: None,
         listening: Box::new(|address| tracing::info!(url = format!("http://{address}"), "listening")),
     })
@@ -104,7 +109,7 @@ fn access(args: &RunArgs) -> Result<Access, Failure> {
 /// Before anything was touched: what is wrong with project, state or address. Later only that a
 /// pipeline of a bounded run failed.
 pub fn run(run: Run) -> Result<(), Failure> {
-    let Run { project, listen, data_dir, access, bounded, registry, listening } = run;
+    let Run { project, listen, data_dir, access, bounded, skip_lost, registry, listening } = run;
     let project = Arc::new(project);
     let connections = match registry {
         Some(registry) => Connections::with_registry(&project, &registry),
@@ -130,7 +135,7 @@ pub fn run(run: Run) -> Result<(), Failure> {
         .map_err(|error| Failure::Failed(format!("could not listen on {listen}: {error}")))?;
     listening(listener.local_addr().unwrap_or(listen));
 
-    let entries = preflight.iter().map(|each| each.entry(&preparer, bounded)).collect();
+    let entries = preflight.iter().map(|each| each.entry(&preparer, bounded, &skip_lost)).collect();
     let pipelines = Arc::new(Pipelines::new(entries));
     let app = Arc::new(app(&project, &pipelines, access).map_err(|error| failed(&error))?);
     let tasks = preflight.into_iter().filter_map(|each| each.task(&pipelines, &app.hub)).collect();
@@ -157,11 +162,7 @@ pub fn run(run: Run) -> Result<(), Failure> {
 }
 
 fn failed(error: &dyn std::error::Error) -> Failure {
-    let mut text = error.to_string();
-    if let Some(cause) = error.source() {
-        text.push_str(&format!(": {cause}"));
-    }
-    Failure::Failed(text)
+    Failure::Failed(chain(error))
 }
 
 /// A pipeline after a first look at what it needs.
@@ -209,7 +210,7 @@ fn preflight(preparer: &Preparer, data_dir: &DataDir) -> Result<Vec<Looked>, Fai
 }
 
 impl Looked {
-    fn entry(&self, preparer: &Preparer, bounded: bool) -> Arc<Entry> {
+    fn entry(&self, preparer: &Preparer, bounded: bool, skip_lost: &[String]) -> Arc<Entry> {
         let project = preparer.project();
         let pipeline = &project.pipelines[&self.name];
         let sources = match &self.prepared {
@@ -224,7 +225,10 @@ impl Looked {
             name: self.name.clone(),
             sql: pipeline.shown_sql().to_owned(),
             sources: sources.collect(),
-            options: pipeline.options(&self.name, cores(), bounded),
+            options: PipelineOptions {
+                skip_lost: skip_lost.contains(&self.name),
+                ..pipeline.options(&self.name, cores(), bounded)
+            },
             redactor: project.redactor.clone(),
         });
         if let Some(why) = &self.waits_for {

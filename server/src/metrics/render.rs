@@ -139,6 +139,13 @@ fn dead_letters(out: &mut Exposition, views: &[PipelineView]) {
     for view in views {
         out.sample("weir_tombstones_total", &[("pipeline", &view.name)], view.live.tombstones_total);
     }
+    let help = "Records deleted before they were read, that --skip-lost went on without.";
+    out.family("weir_source_lost_records", Kind::Counter, "", help);
+    for view in views {
+        let labels: [(&str, &dyn std::fmt::Display); 3] =
+            [("pipeline", &view.name), ("source", &view.source), ("topic", &view.topic)];
+        out.sample("weir_source_lost_records_total", &labels, view.live.lost_records_total);
+    }
     out.family(
         "weir_dead_letters",
         Kind::Counter,

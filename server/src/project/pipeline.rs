@@ -95,6 +95,7 @@ impl Pipeline {
             retention_ms,
             parallelism: parallelism.unwrap_or(default_parallelism),
             bounded,
+            skip_lost: false,
         }
     }
 }

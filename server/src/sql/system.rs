@@ -108,6 +108,7 @@ fn pipelines(views: &[PipelineView]) -> Result<RecordBatch, ArrowError> {
         .count("tombstones", counters().map(|counters| counters.tombstones))
         .count("dead_letters", counters().map(|counters| counters.dead_letters))
         .text_or_null("error", views.iter().map(PipelineView::error))
+        .count("lost_records", counters().map(|counters| counters.lost_records))
         .finish()
 }
 

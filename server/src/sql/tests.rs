@@ -223,10 +223,10 @@ fn tables_are_listed_and_described() {
         "SELECT * FROM weir.pipelines",
         Format::Csv,
         &expect![[r#"
-        name,state,epoch,committed_at,watermark,rows_in,rows_out,late_rows,tombstones,dead_letters,error
-        audit,running,1,2026-11-22T12:00:00.250Z,,90,5,1,2,3,
-        revenue,running,812,2026-11-22T12:00:00.250Z,2026-11-22T12:00:05.000Z,90,5,1,2,3,
-        starting,running,0,,,0,0,0,0,0,
+        name,state,epoch,committed_at,watermark,rows_in,rows_out,late_rows,tombstones,dead_letters,error,lost_records
+        audit,running,1,2026-11-22T12:00:00.250Z,,90,5,1,2,3,,0
+        revenue,running,812,2026-11-22T12:00:00.250Z,2026-11-22T12:00:05.000Z,90,5,1,2,3,,0
+        starting,running,0,,,0,0,0,0,0,,0
     "#]],
     );
 }

@@ -172,7 +172,10 @@ fn what_is_not_there_yet_or_not_safe_is_refused() {
     let dir = text(dir.path());
     for (args, part) in [
         (vec!["schema"], "\"schema\" is not supported yet"),
-        (vec!["run", dir, "--skip-lost", "revenue"], "\"--skip-lost\" is not supported yet"),
+        (
+            vec!["run", dir, "--skip-lost", "revenu"],
+            "there is no pipeline \"revenu\", did you mean \"revenue\"?",
+        ),
         (vec!["run", dir, "--listen", "0.0.0.0:0"], "--allow-unauthenticated"),
         (vec!["run", dir, "--lisen", "127.0.0.1:0"], "--listen"),
         (vec!["demo", "--listen", "0.0.0.0:0"], "loopback"),

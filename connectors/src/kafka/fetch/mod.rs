@@ -304,7 +304,8 @@ impl FetchReader {
     fn explain_out_of_range(&mut self) -> Result<(), SourceError> {
         for i in 0..self.partitions.len() {
             let (partition, next_offset) = (self.partitions[i].number, self.partitions[i].next_offset);
-            if !self.partitions[i].is_out_of_range {
+            // What was fetched before is still to be taken.
+            if !self.partitions[i].is_out_of_range || self.partitions[i].has_queued() {
                 continue;
             }
             self.offsets.retain(|(number, _, offset)| *number != partition || offset.is_ok());
@@ -456,6 +457,14 @@ impl Reader for FetchReader {
                 assigned.set_paused(paused);
             }
         }
+    }
+
+    fn skip_to(&mut self, partition: i32, offset: i64) -> Result<(), SourceError> {
+        for assigned in self.partitions.iter_mut().filter(|assigned| assigned.number == partition) {
+            (assigned.next_offset, assigned.is_out_of_range) = (offset, false);
+            assigned.restart();
+        }
+        Ok(())
     }
 
     fn poll(

@@ -128,6 +128,7 @@ impl Simulation {
                 provisional: self.case.provisional,
                 retention_ms: i64::MAX,
                 parallelism: life.parallelism,
+                skip_lost: false,
                 bounded: life.bounded,
             },
             data_dir: self.dir.clone(),

@@ -65,9 +65,6 @@ impl Expected {
         floor_ms: i64,
     ) -> Option<&'static str> {
         let options = case.world.watermark;
-        if !matches!(value, Value::Gap) {
-            self.counters.rows_in += 1;
-        }
         let (at, key, amount) = match value {
             Value::Gap => return None,
             Value::Tombstone => {
@@ -77,6 +74,7 @@ impl Expected {
             Value::Poison => return Some("bad_payload"),
             Value::Row { at, key, amount } => (at, key, amount),
         };
+        self.counters.rows_in += 1;
         let Some(at) = at.filter(|at| *at <= record_ms + options.max_ahead_ms) else {
             return Some("bad_event_time");
         };

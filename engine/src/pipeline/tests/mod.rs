@@ -288,6 +288,7 @@ fn options(parallelism: usize, bounded: bool) -> PipelineOptions {
         retention_ms: i64::MAX,
         parallelism,
         bounded,
+        skip_lost: false,
     }
 }
 
