@@ -2,6 +2,8 @@
 //! commands, what the numbers mean and the last ones measured.
 
 mod aggregate;
+mod bids;
+mod decode;
 mod end_to_end;
 mod environment;
 mod machine;
@@ -27,6 +29,12 @@ enum Command {
         #[arg(long, default_value_t = 2)]
         seconds: u64,
     },
+    /// Bids into columns, without Kafka.
+    Decode {
+        /// CPU-seconds per figure; 0 passes over the records once.
+        #[arg(long, default_value_t = 2)]
+        seconds: u64,
+    },
     /// From a real Kafka to committed results, beside a client that only reads.
     EndToEnd(end_to_end::Options),
     /// From a killed process to a snapshot.
@@ -46,6 +54,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Aggregate { seconds } => aggregate::run(seconds),
+        Command::Decode { seconds } => decode::run(seconds),
         Command::EndToEnd(options) => end_to_end::run(&options),
         Command::Recovery(options) => recovery::run(&options),
         Command::Station(station) => end_to_end::measure(&station),

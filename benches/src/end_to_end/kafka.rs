@@ -15,7 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tempfile::TempDir;
 
-use super::bids::Bids;
+use crate::bids::Bids;
 
 /// How long the broker may take to start, or for an answer.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -4,7 +4,6 @@
 //! broker's is not counted). Rounds are interleaved: what disturbs the machine for a while disturbs
 //! all of them.
 
-mod bids;
 mod kafka;
 mod station;
 
@@ -15,9 +14,9 @@ use clap::Args;
 
 pub(crate) use station::{Station, measure};
 
-use self::bids::Bids;
 use self::kafka::{Kafka, Topic};
 use self::station::{Work, registry};
+use crate::bids::Bids;
 use crate::machine::{describe, median};
 use crate::process::Own;
 

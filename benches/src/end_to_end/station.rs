@@ -13,7 +13,7 @@ use weir_engine::sql::{TableDef, plan};
 use weir_schemas::SchemaRegistry;
 use weir_schemas::registry::MemoryRegistry;
 
-use super::bids::SCHEMA;
+use crate::bids::SCHEMA;
 use crate::environment::{Silent, environment};
 use crate::machine::process_cpu_s;
 use crate::process::say;

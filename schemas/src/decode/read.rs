@@ -34,11 +34,24 @@ fn read_record(
     columns: &mut [Column],
 ) -> Outcome {
     for field in &plan.fields {
-        match field.column.map(|index| columns.get_mut(index)) {
-            None => walk(types, &field.plan, cursor).map_err(in_field(&field.name))?,
-            Some(Some(column)) => read(types, &field.plan, cursor, column).map_err(in_field(&field.name))?,
-            Some(None) => return Err(cursor.fault(FaultKind::Shape)),
-        }
+        let column = match field.column {
+            None => None,
+            Some(index) => match columns.get_mut(index) {
+                Some(column) => Some(column),
+                None => return Err(cursor.fault(FaultKind::Shape)),
+            },
+        };
+        // The commonest fields are dealt with here: what calls itself can't be inlined.
+        let done = match (&field.plan, column) {
+            (Plan::Long, None) => cursor.long().map(drop),
+            (Plan::Text, None) => cursor.text().map(drop),
+            (Plan::Long, Some(Column { values: Values::Long(values), .. })) => {
+                cursor.long().map(|value| values.push(value))
+            }
+            (plan, None) => walk(types, plan, cursor),
+            (plan, Some(column)) => read(types, plan, cursor, column),
+        };
+        done.map_err(in_field(&field.name))?;
     }
     for default in &plan.defaults {
         let Some(column) = columns.get_mut(default.column) else {
@@ -49,16 +62,19 @@ fn read_record(
     Ok(())
 }
 
-fn read(types: &[Plan], plan: &Plan, cursor: &mut Cursor<'_>, column: &mut Column) -> Outcome {
+fn read(types: &[Plan], mut plan: &Plan, cursor: &mut Cursor<'_>, column: &mut Column) -> Outcome {
+    // Without a call for each: every nullable field is a union of null and its value.
+    loop {
+        plan = match plan {
+            Plan::Union(branches) => &branches[cursor.branch(branches.len())?],
+            Plan::Nullable(value) => {
+                column.push_valid();
+                value
+            }
+            _ => break,
+        };
+    }
     match plan {
-        Plan::Union(branches) => {
-            let branch = cursor.branch(branches.len())?;
-            read(types, &branches[branch], cursor, column)
-        }
-        Plan::Nullable(value) => {
-            column.push_valid();
-            read(types, value, cursor, column)
-        }
         Plan::SetNull => {
             column.push_null();
             Ok(())

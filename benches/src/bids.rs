@@ -7,7 +7,7 @@
 use crate::random::Random;
 
 /// The writer schema, and the reader schema.
-pub(super) const SCHEMA: &str = r#"{"type": "record", "name": "bid", "fields": [
+pub(crate) const SCHEMA: &str = r#"{"type": "record", "name": "bid", "fields": [
     {"name": "auction", "type": "long"},
     {"name": "bidder", "type": "long"},
     {"name": "price", "type": "long"},
@@ -29,7 +29,7 @@ const N_COLD_CHANNELS: u64 = 10_000;
 const VALUE_BYTES: usize = 116;
 
 /// An endless sequence of bids.
-pub(super) struct Bids {
+pub(crate) struct Bids {
     random: Random,
     schema_id: u32,
     n_made: u64,
@@ -38,7 +38,7 @@ pub(super) struct Bids {
 }
 
 impl Bids {
-    pub(super) fn new(schema_id: u32) -> Self {
+    pub(crate) fn new(schema_id: u32) -> Self {
         let mut random = Random(1);
         let cold = (0..N_COLD_CHANNELS).map(|channel| format!("channel-{channel}"));
         let channels = HOT_CHANNELS.iter().map(|channel| (*channel).to_owned()).chain(cold);
@@ -48,7 +48,7 @@ impl Bids {
     }
 
     /// Replaces `value` by the next record value and returns its event time in milliseconds.
-    pub(super) fn next(&mut self, value: &mut Vec<u8>) -> i64 {
+    pub(crate) fn next(&mut self, value: &mut Vec<u8>) -> i64 {
         let (epoch, turn) = (self.n_made / 46, self.n_made % 46);
         self.n_made += 1;
         let event_time_ms = BEGIN_MS + (epoch * 50 + 4 + turn) / IDS_PER_MS;
