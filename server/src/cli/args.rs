@@ -65,11 +65,14 @@ pub enum Command {
     },
     /// Start a pipeline over: its state and results are forgotten, its sinks get their rows again
     Reset(ResetArgs),
-    /// Print a JSON Schema of the project files (not supported yet)
-    #[command(hide = true)]
+    /// Print a JSON Schema of the project files, for editors
+    #[command(after_help = "Example:
+  weir schema source > source.schema.json
+  # first line of sources/orders.yaml, for editors with yaml-language-server:
+  # yaml-language-server: $schema=../source.schema.json")]
     Schema {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        rest: Vec<String>,
+        /// Of this kind of file only: project (weir.yaml), source, pipeline, sink or dashboard
+        kind: Option<String>,
     },
 }
 

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::demo;
-use crate::project::{Problems, Project};
+use crate::project::{self, KINDS, Problems, Project};
 
 pub(crate) use args::DEFAULT_LISTEN;
 pub use args::{Args, Command, DemoArgs, LogFormat, RunArgs, SqlArgs};
@@ -79,12 +79,16 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Demo(args) => demo::command(&args),
         Command::Inspect { data_dir, format } => inspect::command(&data_dir, format),
         Command::Reset(args) => reset::command(&args),
-        Command::Schema { .. } => Err(not_yet("schema")),
+        Command::Schema { kind } => schema(kind.as_deref()),
     }
 }
 
-fn not_yet(what: &str) -> Failure {
-    Failure::Usage(format!("\"{what}\" is not supported yet"))
+fn schema(kind: Option<&str>) -> Result<(), Failure> {
+    let schema = project::schema(kind).ok_or_else(|| {
+        let kinds: Vec<&str> = KINDS.iter().map(|(kind, _)| *kind).collect();
+        Failure::Usage(format!("\"{}\" is no kind of file: {}", kind.unwrap_or_default(), kinds.join(", ")))
+    })?;
+    writeln!(io::stdout(), "{schema:#}").map_err(|error| Failure::Failed(format!("could not write: {error}")))
 }
 
 /// Reads a project, with the process's environment.

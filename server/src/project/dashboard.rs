@@ -8,7 +8,8 @@ use super::source::MAX_DURATION_MS;
 use super::text::Text;
 use super::yaml::{Node, Pos};
 
-const CHARTS: [(&str, Chart); 6] = [
+/// The words of `chart`.
+pub(super) const CHARTS: [(&str, Chart); 6] = [
     ("line", Chart::Line),
     ("area", Chart::Area),
     ("bar", Chart::Bar),
@@ -16,7 +17,8 @@ const CHARTS: [(&str, Chart); 6] = [
     ("table", Chart::Table),
     ("top", Chart::Top),
 ];
-const AGGREGATES: [(&str, Aggregate); 5] = [
+/// The words of `aggregate`.
+pub(super) const AGGREGATES: [(&str, Aggregate); 5] = [
     ("sum", Aggregate::Sum),
     ("avg", Aggregate::Avg),
     ("min", Aggregate::Min),

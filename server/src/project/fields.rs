@@ -83,6 +83,8 @@ pub(crate) struct Fields<'s, 'a> {
     what: &'static str,
     entries: &'s [(Key, Node)],
     asked: Vec<&'static str>,
+    #[cfg(test)]
+    declared: declared::Declared,
 }
 
 impl<'s, 'a> Fields<'s, 'a> {
@@ -98,7 +100,15 @@ impl<'s, 'a> Fields<'s, 'a> {
                 sheet.problem(key.at, Code::DuplicateKey, message);
             }
         }
-        Some(Self { sheet, at: node.at, what, entries, asked: Vec::new() })
+        Some(Self {
+            sheet,
+            at: node.at,
+            what,
+            entries,
+            asked: Vec::new(),
+            #[cfg(test)]
+            declared: declared::Declared { what, ..Default::default() },
+        })
     }
 
     /// The value of a key, whatever it is.
@@ -130,6 +140,8 @@ impl<'s, 'a> Fields<'s, 'a> {
 
     /// Notes it if the key is missing.
     pub(crate) fn require(&mut self, key: &'static str) {
+        #[cfg(test)]
+        self.declared.required.push(key);
         if !self.has(key) {
             let message = format!("{} needs the key \"{key}\"", self.what);
             self.sheet.problem(self.at, Code::MissingKey, message);
@@ -156,6 +168,8 @@ impl<'s, 'a> Fields<'s, 'a> {
 
     /// One of the words of `choices`.
     pub(crate) fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
+        #[cfg(test)]
+        self.declared.choices.push((key, choices.iter().map(|(word, _)| (*word).to_owned()).collect()));
         let text = self.text(key)?;
         let found = choices.iter().find(|(word, _)| *word == text.as_str());
         if found.is_none() {
@@ -206,6 +220,8 @@ impl<'s, 'a> Fields<'s, 'a> {
 
     /// Notes every key that nobody asked for.
     pub(crate) fn finish(self) {
+        #[cfg(test)]
+        declared::note(&self.declared, &self.asked);
         for (key, _) in self.entries {
             if !self.asked.contains(&key.name.as_str()) {
                 let hint = did_you_mean(&key.name, self.asked.iter().copied());
@@ -218,4 +234,32 @@ impl<'s, 'a> Fields<'s, 'a> {
 
 pub(crate) fn quoted(key: &str) -> String {
     format!("\"{key}\"")
+}
+
+/// What the parser asks for, for the test of the JSON Schema.
+#[cfg(test)]
+pub(crate) mod declared {
+    use std::cell::RefCell;
+
+    /// The keys of one map that was read.
+    #[derive(Debug, Clone, Default)]
+    pub(crate) struct Declared {
+        pub(crate) what: &'static str,
+        pub(crate) keys: Vec<&'static str>,
+        pub(crate) required: Vec<&'static str>,
+        /// Keys, and the words that they take.
+        pub(crate) choices: Vec<(&'static str, Vec<String>)>,
+    }
+
+    thread_local!(static DECLARED: RefCell<Vec<Declared>> = const { RefCell::new(Vec::new()) });
+
+    pub(super) fn note(declared: &Declared, asked: &[&'static str]) {
+        let declared = Declared { keys: asked.to_vec(), ..declared.clone() };
+        DECLARED.with_borrow_mut(|all| all.push(declared));
+    }
+
+    /// What was declared on this thread since it was last asked.
+    pub(crate) fn take() -> Vec<Declared> {
+        DECLARED.take()
+    }
 }

@@ -10,7 +10,7 @@ use super::yaml::{Node, Pos};
 /// Shorter epochs would cost more in synced writes than they show; longer ones are no live view.
 const EPOCH_MS: (i64, i64) = (10, 600_000);
 /// More subtasks than any machine has cores; each costs a thread and a Kafka client.
-const MAX_PARALLELISM: u64 = 256;
+pub(super) const MAX_PARALLELISM: u64 = 256;
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
 
 /// A pipeline file.

@@ -16,6 +16,14 @@ const HOUR_MS: i64 = 3_600 * SECOND_MS;
 /// A hundred years: longer durations are mistakes, and sums with event times must not overflow.
 pub(crate) const MAX_DURATION_MS: i64 = 36_500 * 24 * HOUR_MS;
 
+/// The words of `metadata`.
+pub(super) const METADATA: [(&str, Metadata); 4] = [
+    ("timestamp", Metadata::Timestamp),
+    ("partition", Metadata::Partition),
+    ("offset", Metadata::Offset),
+    ("key", Metadata::Key),
+];
+
 /// A source file.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -190,19 +198,13 @@ fn watermark(fields: &mut Fields<'_, '_>) -> Option<WatermarkOptions> {
 }
 
 fn metadata(fields: &mut Fields<'_, '_>) -> Option<Vec<Metadata>> {
-    const COLUMNS: [(&str, Metadata); 4] = [
-        ("timestamp", Metadata::Timestamp),
-        ("partition", Metadata::Partition),
-        ("offset", Metadata::Offset),
-        ("key", Metadata::Key),
-    ];
     let items = fields.list("metadata");
     let mut read = |item| {
         let what = "an item of \"metadata\"";
         let text = fields.sheet.text(what, item)?;
-        let column = COLUMNS.iter().find(|(word, _)| *word == text.as_str()).map(|(_, column)| *column);
+        let column = METADATA.iter().find(|(word, _)| *word == text.as_str()).map(|(_, column)| *column);
         if column.is_none() {
-            let words = COLUMNS.map(|(word, _)| word);
+            let words = METADATA.map(|(word, _)| word);
             fields.sheet.bad_value(what, &text, &value::one_of(&words));
         }
         column

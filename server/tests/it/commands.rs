@@ -171,7 +171,7 @@ fn what_is_not_there_yet_or_not_safe_is_refused() {
     let dir = project(&[]);
     let dir = text(dir.path());
     for (args, part) in [
-        (vec!["schema"], "\"schema\" is not supported yet"),
+        (vec!["schema", "sauce"], "\"sauce\" is no kind of file: project, source, pipeline, sink, dashboard"),
         (
             vec!["run", dir, "--skip-lost", "revenu"],
             "there is no pipeline \"revenu\", did you mean \"revenue\"?",
