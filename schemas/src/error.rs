@@ -33,3 +33,15 @@ pub enum FatalError {
     #[error("could not build the batch")]
     Arrow(#[source] arrow::error::ArrowError),
 }
+
+/// A batch that is not of the columns that a schema was derived from. Fix the caller.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    #[error("a batch of {found} columns can't be encoded with a schema of {expected}")]
+    Columns { found: usize, expected: usize },
+    #[error("column \"{column}\" is of type {found}, its schema was made for {expected}")]
+    Type { column: String, found: String, expected: String },
+    #[error("column \"{column}\" has a null that its schema has no place for")]
+    Null { column: String },
+}

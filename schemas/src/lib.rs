@@ -1,10 +1,12 @@
-//! Avro to Arrow: wire format, registries, schema evolution, decoding.
+//! Avro to Arrow and back: wire format, registries, schema evolution, decoding, encoding.
 //!
 //! ```text
 //! record value ─► wire ─► id ─► registry ─► writer schema ─┐
 //!                  │                                       ├─► resolve ─► plan (cached per id)
 //!                  │                        reader schema ─┘                │
 //!                  └────────────── body ────────────────────► decode ◄──────┘ ─► RecordBatch
+//!
+//! RecordBatch ─► encode ─► record values, of a schema derived from the columns
 //! ```
 //!
 //! This crate has never heard of Kafka, of the engine or of an HTTP server; the registry client
@@ -18,6 +20,7 @@
 //! 3. No credential appears in an error, a log or a `Debug` output.
 
 pub mod decode;
+pub mod encode;
 pub mod registry;
 pub mod resolve;
 pub mod wire;
@@ -26,7 +29,8 @@ mod avro;
 mod error;
 
 pub use decode::{DecodedBatch, Decoder, RejectReason, Rejected, SeenSchema};
-pub use error::{FatalError, SchemaError};
+pub use encode::{Encoded, Encoder, WriterSchema};
+pub use error::{EncodeError, FatalError, SchemaError};
 pub use registry::{RegistryError, SchemaRegistry, SchemaText};
 pub use resolve::ReaderSchema;
 pub use wire::SchemaId;
