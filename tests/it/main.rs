@@ -3,7 +3,7 @@
 //! ```text
 //! services.rs   one Kafka and one registry for the run, on free ports, gone when this process is
 //! producer.rs   topics, schemas, Avro records        shop.rs   a seeded stream and what it comes to
-//! weir.rs       the `weir` binary on a project folder
+//! sink_topic.rs what a Kafka sink wrote        weir.rs       the `weir` binary on a project folder
 //! memory.rs     a source in memory: slt.rs and batch_oracle.rs need no services
 //! proxy.rs      cuts connections to weir     browser/   what looks at the page
 //! the others    tests: each with topics of its own, so that all can run at once
@@ -17,6 +17,7 @@ mod browser;
 mod dead_letters;
 mod end_to_end;
 mod file_sink;
+mod kafka_sink;
 mod kafka_source;
 mod kills;
 mod life;
@@ -27,6 +28,7 @@ mod proxy;
 mod registry;
 mod services;
 mod shop;
+mod sink_topic;
 mod slt;
 mod stream;
 mod weir;

@@ -1,8 +1,8 @@
-//! A Kafka topic as a source: settings in, [`KafkaSource`] out.
+//! A Kafka topic as a source, and as a sink: settings in, [`KafkaSource`] and [`KafkaSink`] out.
 //!
 //! One reader per source subtask: `fetch`, which speaks the protocol itself, or where the connection has
 //! settings that only librdkafka knows, `KafkaReader` with a client. Another client is for questions about
-//! the topic. All of them only read: no consumer group is joined, nothing is committed.
+//! the topic. All of them only read: no consumer group is joined, nothing is committed. Writing is `sink`'s.
 //!
 //! Invariants:
 //! 1. Positions are absolute offsets, resolved here; librdkafka never chooses one by itself
@@ -17,6 +17,7 @@ mod lookup;
 mod native;
 mod properties;
 mod reader;
+mod sink;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use weir_schemas::{ReaderSchema, SchemaRegistry};
 
 pub use lookup::{ReaderSchemaText, SchemaChoice, lookup_reader_schema};
 pub use properties::check_property;
+pub use sink::{KafkaSink, KafkaSinkConfig, PROGRESS_TOPIC};
 
 use self::decoder::KafkaDecoder;
 use self::fetch::FetchReader;
@@ -92,6 +94,10 @@ pub struct KafkaSourceConfig {
     pub client_id: String,
 }
 
+fn c_string(value: &str) -> Result<CString, ConfigError> {
+    CString::new(value).map_err(|_| ConfigError::ZeroByte { value: value.replace('\0', "\\0") })
+}
+
 /// The topic that a source's [`Source::identity`] names; `None` where it is not of a Kafka source.
 #[must_use]
 pub fn topic_of(identity: &str) -> Option<&str> {
@@ -117,17 +123,15 @@ impl KafkaSource {
     ///
     /// # Errors
     /// [`ConfigError`] where they can't work.
-    pub fn new(connection: KafkaConnection, config: KafkaSourceConfig) -> Result<Self, ConfigError> {
+    pub fn new(mut connection: KafkaConnection, config: KafkaSourceConfig) -> Result<Self, ConfigError> {
         for (name, value) in &connection.properties {
             check_property(name, value)?;
         }
-        let zero_byte = |value: &str| ConfigError::ZeroByte { value: value.replace('\0', "\\0") };
+        properties::keep_reading(&mut connection);
         for value in [&connection.bootstrap_servers, &config.client_id] {
-            if value.contains('\0') {
-                return Err(zero_byte(value));
-            }
+            c_string(value)?;
         }
-        let topic = CString::new(config.topic.as_str()).map_err(|_| zero_byte(&config.topic))?;
+        let topic = c_string(&config.topic)?;
         let reader_schema = Arc::new(config.reader_schema.parse()?);
         let table =
             Table::new(&reader_schema.arrow_schema(), config.event_time.as_deref(), &config.metadata)?;

@@ -1,7 +1,9 @@
 //! Properties of a connection: which ones a project may set, and what the client is made of.
 //!
-//! Invariant: every property that is accepted does something for a source. Those that Weir sets
-//! itself, that are about consumer groups (there is none) or about producing are refused.
+//! Invariants:
+//! 1. Every property that is accepted does something, for sources or for sinks. Those that Weir sets
+//!    itself, that are about consumer groups (there is none) or that transactions depend on are refused.
+//! 2. What is about producing never reaches a source: its reader is chosen by what does.
 
 use super::native::{Conf, SetError};
 use super::{KafkaConnection, QUEUE_BYTES_MAX};
@@ -11,11 +13,11 @@ use crate::suggest;
 const OWN: &str = "Weir sets it itself";
 const NO_GROUP: &str = "Weir assigns partitions itself and joins no consumer group";
 const NO_COMMIT: &str = "Weir keeps offsets with its state and commits none to Kafka";
-const PRODUCER: &str = "it is about producing, and sinks are not supported yet";
+const PRODUCER: &str = "Weir sets what its transactions depend on itself";
 const NO_CALLBACK: &str = "it is not for configuration files";
 
 /// Refused, with the reason. A name that ends in a dot stands for all that begin with it.
-const REFUSED: [(&str, &str); 60] = [
+const REFUSED: [(&str, &str); 55] = [
     ("bootstrap.servers", "the connection's \"bootstrap_servers\" says it"),
     ("metadata.broker.list", "the connection's \"bootstrap_servers\" says it"),
     ("client.id", OWN),
@@ -57,12 +59,8 @@ const REFUSED: [(&str, &str); 60] = [
     ("enable.idempotence", PRODUCER),
     ("enable.gapless.guarantee", PRODUCER),
     ("queue.buffering.", PRODUCER),
-    ("linger.ms", PRODUCER),
     ("message.send.max.retries", PRODUCER),
     ("retries", PRODUCER),
-    ("compression.", PRODUCER),
-    ("batch.num.messages", PRODUCER),
-    ("batch.size", PRODUCER),
     ("delivery.", PRODUCER),
     ("sticky.partitioning.linger.ms", PRODUCER),
     ("request.required.acks", PRODUCER),
@@ -73,10 +71,25 @@ const REFUSED: [(&str, &str); 60] = [
     ("produce.offset.report", PRODUCER),
     ("partitioner", PRODUCER),
     ("msg_order_cmp", PRODUCER),
-    ("message.max.bytes", PRODUCER),
     ("message.copy.max.bytes", PRODUCER),
     ("ssl.certificate.verify_cb", NO_CALLBACK),
 ];
+
+/// About producing, and a project may say it.
+const PRODUCING: [&str; 7] = [
+    "linger.ms",
+    "compression.codec",
+    "compression.type",
+    "compression.level",
+    "batch.num.messages",
+    "batch.size",
+    "message.max.bytes",
+];
+
+/// How long a transaction may be open before the broker aborts it: 30 s. Of a process that died, the
+/// transaction keeps what others wrote behind it from readers for so long. Less: a delivery of some MiB
+/// to a slow broker is aborted again and again.
+const TRANSACTION_TIMEOUT_MS: &str = "30000";
 
 /// What a source's client is made of where a project says nothing. The rest is librdkafka's own.
 const DEFAULTS: [(&str, &str); 8] = [
@@ -139,6 +152,41 @@ pub(super) fn client_conf(
     Ok(conf)
 }
 
+/// The configuration of a client that writes transactions under the name `transactional_id`.
+pub(super) fn producer_conf(
+    connection: &KafkaConnection,
+    transactional_id: &str,
+) -> Result<Conf, PropertyError> {
+    let defaults = [
+        ("compression.type", "lz4"),
+        ("socket.keepalive.enable", "true"),
+        ("reconnect.backoff.max.ms", "2000"),
+        ("enable.metrics.push", "false"),
+    ];
+    let own = [
+        ("bootstrap.servers", connection.bootstrap_servers.as_str()),
+        ("client.id", transactional_id),
+        ("transactional.id", transactional_id),
+        ("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS),
+        ("enable.idempotence", "true"),
+        // As Java's and the other clients do it: whoever joins by key finds the same partition.
+        ("partitioner", "murmur2_random"),
+        ("queue.buffering.max.messages", "100000"),
+        ("queue.buffering.max.kbytes", "65536"),
+    ];
+    let properties = connection.properties.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let mut conf = Conf::new();
+    for (name, value) in defaults.into_iter().chain(properties).chain(own) {
+        conf.set(name, value).map_err(|error| property_error(name, value, error))?;
+    }
+    Ok(conf)
+}
+
+/// Takes out what is about producing.
+pub(super) fn keep_reading(connection: &mut KafkaConnection) {
+    connection.properties.retain(|name, _| !PRODUCING.contains(&name.as_str()));
+}
+
 fn refused(name: &str) -> Option<&'static str> {
     let matches = |pattern: &str| pattern == name || (pattern.ends_with('.') && name.starts_with(pattern));
     let listed = REFUSED.iter().find(|(pattern, _)| matches(pattern)).map(|(_, reason)| *reason);
@@ -178,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn properties_of_librdkafka_for_reading_are_accepted() {
+    fn properties_of_librdkafka_for_reading_and_writing_are_accepted() {
         for (name, value) in [
             ("security.protocol", "sasl_ssl"),
             ("sasl.mechanisms", "PLAIN"),
@@ -188,6 +236,10 @@ mod tests {
             ("isolation.level", "read_uncommitted"),
             ("fetch.max.bytes", "1048576"),
             ("client.rack", "a"),
+            ("compression.type", "zstd"),
+            ("linger.ms", "20"),
+            ("batch.size", "100000"),
+            ("message.max.bytes", "4000000"),
         ] {
             check_property(name, value).unwrap();
         }
@@ -201,7 +253,7 @@ mod tests {
         );
         assert!(message("group.id", "g").contains("joins no consumer group"));
         assert!(message("enable.auto.commit", "true").contains("keeps offsets with its state"));
-        assert!(message("queue.buffering.max.ms", "5").contains("sinks are not supported yet"));
+        assert!(message("queue.buffering.max.messages", "5").contains("transactions depend on"));
         assert!(message("rebalance_cb", "x").contains("not for configuration files"));
     }
 

@@ -77,6 +77,18 @@ impl Point {
         Self::DeliveryNoted,
     ];
 
+    /// Those of a pipeline with a Kafka sink, in their order, from the commit on.
+    pub const KAFKA_SINK: [Self; 8] = [
+        Self::BeforeCommit,
+        Self::AfterCommit,
+        Self::SinkOpened,
+        Self::BeforeDelivery,
+        Self::DeliveryWritten,
+        Self::DeliveryDecided,
+        Self::AfterDelivery,
+        Self::DeliveryNoted,
+    ];
+
     /// Its name in the variable.
     #[must_use]
     pub fn name(self) -> &'static str {

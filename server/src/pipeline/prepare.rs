@@ -17,11 +17,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use weir_connectors::blackhole::BlackholeSink;
 use weir_connectors::file::FileSink;
 use weir_connectors::kafka::{
-    KafkaSource, KafkaSourceConfig, ReaderSchemaText, SchemaChoice, lookup_reader_schema,
+    KafkaSink, KafkaSinkConfig, KafkaSource, KafkaSourceConfig, ReaderSchemaText, SchemaChoice,
+    lookup_reader_schema,
 };
 use weir_connectors::{ConfigError, LookupError, chain};
 use weir_engine::connector::{Emit, Sink, Source as _};
 use weir_engine::dataflow::plan::Plan;
+use weir_engine::operator::stateless::result_schema;
 use weir_engine::pipeline::PipelineSink;
 use weir_engine::sql::{Refusal, TableDef};
 
@@ -202,18 +204,58 @@ impl Preparer {
     fn sinks(&self, pipeline: &str, plan: &Plan) -> Result<Vec<PipelineSink>, Problems> {
         let (mut sinks, mut problems) = (Vec::new(), Problems::default());
         for (name, sink) in self.project.sinks.iter().filter(|(_, sink)| sink.from == pipeline) {
+            let mut wrong = |at, code, message: &str| {
+                problems.push(&format!("sinks/{name}.yaml"), at, code, message);
+            };
             if sink.emit == Emit::Updates && plan.key.is_empty() {
                 let message = "a pipeline without GROUP BY has no key to update by: say \"emit: final\"";
-                problems.push(&format!("sinks/{name}.yaml"), sink.emit_at, Code::BadValue, message);
+                wrong(sink.emit_at, Code::BadValue, message);
             }
             let outbox_bytes_max = sink.outbox_bytes_max;
             let sink: Arc<dyn Sink> = match &sink.kind {
                 SinkKind::File { folder } => Arc::new(FileSink::new(name, folder)),
                 SinkKind::Blackhole => Arc::new(BlackholeSink::new(name, sink.emit)),
+                SinkKind::Kafka { connection, topic, at } => {
+                    match self.kafka_sink(name, sink.emit, connection, topic, plan) {
+                        Ok(sink) => Arc::new(sink),
+                        Err(message) => {
+                            wrong(*at, Code::Sink, &message);
+                            continue;
+                        }
+                    }
+                }
             };
             sinks.push(PipelineSink { sink, outbox_bytes_max });
         }
         problems.or(sinks)
+    }
+
+    /// Or what is wrong with it.
+    fn kafka_sink(
+        &self,
+        name: &str,
+        emit: Emit,
+        connection: &str,
+        topic: &str,
+        plan: &Plan,
+    ) -> Result<KafkaSink, String> {
+        let source = self.project.sources.get(&plan.source);
+        if source.is_some_and(|source| source.topic == topic && source.connection == connection) {
+            return Err(format!(
+                "its pipeline reads topic \"{topic}\": what it writes there it would read again"
+            ));
+        }
+        let connection =
+            self.connections.get(connection).ok_or_else(|| "its connection is not ready".to_owned())?;
+        let config = KafkaSinkConfig { name: name.to_owned(), topic: topic.to_owned(), emit };
+        let told = |error: &dyn std::error::Error| self.project.redactor.apply(&chain(error));
+        let sink = KafkaSink::new(connection.clone(), config).map_err(|error| told(&error))?;
+        let columns = match emit {
+            Emit::Final => Arc::clone(&plan.output),
+            Emit::Updates => result_schema(&plan.output),
+        };
+        sink.check_columns(&columns, &plan.key).map_err(|error| told(&error))?;
+        Ok(sink)
     }
 
     fn refused(&self, name: &str, pipeline: &Pipeline, refusals: &[Refusal]) -> Problems {

@@ -23,11 +23,12 @@ pub enum Code {
     EventTime,
     PanelColumn,
     StateChanged,
+    Sink,
 }
 
 impl Code {
     /// All codes, in the order of their numbers.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Syntax,
         Self::UnknownKey,
         Self::MissingKey,
@@ -44,6 +45,7 @@ impl Code {
         Self::EventTime,
         Self::PanelColumn,
         Self::StateChanged,
+        Self::Sink,
     ];
 
     /// The number, as in `[E0102]`.
@@ -70,7 +72,7 @@ impl Code {
 }
 
 /// Number, title, explanation; in the order of [`Code::ALL`].
-const TABLE: [(&str, &str, &str); 16] = [
+const TABLE: [(&str, &str, &str); 17] = [
     (
         "E0101",
         "the file is not YAML that Weir reads",
@@ -112,7 +114,7 @@ const TABLE: [(&str, &str, &str); 16] = [
     (
         "E0108",
         "what is referred to does not exist",
-        "A source names a connection of weir.yaml, a panel or a sink a pipeline of the project.",
+        "A source or a sink names a connection of weir.yaml, a panel or a sink a pipeline of the project.",
     ),
     ("E0109", "a key appears twice", "Remove one of them."),
     (
@@ -130,11 +132,11 @@ const TABLE: [(&str, &str, &str); 16] = [
     (
         "E0112",
         "a Kafka property that can't be set",
-        "Offsets, groups and brokers are Weir's own business: exactly-once results depend on them; and \
-         properties about producing do nothing for a source. Others of librdkafka's are passed on; all but \
-         `security.protocol: plaintext`, `isolation.level`, `check.crcs: true` and the sizes and waits of fetches \
-         (`fetch.…`, `max.partition.fetch.bytes`) also have the topic read by librdkafka instead of Weir's faster \
-         reader.",
+        "Offsets, groups, transactions and brokers are Weir's own business: exactly-once results depend on them. \
+         Others of librdkafka's are passed on. For sinks: `compression.…`, `linger.ms`, `batch.size`, \
+         `batch.num.messages`, `message.max.bytes`. For sources: all but `security.protocol: plaintext`, \
+         `isolation.level`, `check.crcs: true` and the sizes and waits of fetches (`fetch.…`, \
+         `max.partition.fetch.bytes`) also have the topic read by librdkafka instead of Weir's faster reader.",
     ),
     (
         "E0113",
@@ -158,6 +160,12 @@ const TABLE: [(&str, &str, &str); 16] = [
         "the kept state belongs to another query",
         "The data directory holds state of this pipeline for another SQL, topic, event time or other column \
          types. Nothing was touched. Put the old query back, or start the pipeline over with `weir reset`.",
+    ),
+    (
+        "E0117",
+        "a sink can't take the pipeline's rows",
+        "Avro has no type or no name for a column, which the message names: cast it, or give it another name with AS. \
+         Or the sink would write to the topic that its pipeline reads.",
     ),
 ];
 

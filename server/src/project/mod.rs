@@ -100,7 +100,8 @@ impl Project {
         let read = |sheet: &mut Sheet<'_>, node: &Node| pipeline::read(sheet, node, root.defaults);
         let pipelines = pipelines.each(&mut reading, read);
         let sink_dir = dir.join("sinks");
-        let read = |sheet: &mut Sheet<'_>, node: &Node| sink::read(sheet, node, &sink_dir, &names);
+        let read =
+            |sheet: &mut Sheet<'_>, node: &Node| sink::read(sheet, node, &sink_dir, &names, known.as_deref());
         let sinks = sinks.each(&mut reading, read);
         let read = |sheet: &mut Sheet<'_>, node: &Node| dashboard::read(sheet, node, &names);
         let dashboards = dashboards.each(&mut reading, read);

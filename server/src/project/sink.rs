@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use weir_connectors::kafka::PROGRESS_TOPIC;
 use weir_engine::connector::Emit;
 
 use super::codes::Code;
 use super::fields::{Fields, Sheet};
+use super::source;
 use super::value;
 use super::yaml::{Node, Pos};
 
@@ -29,19 +31,33 @@ pub struct Sink {
 pub enum SinkKind {
     /// Parquet files in this folder.
     File { folder: PathBuf },
+    /// A topic, made if missing.
+    Kafka {
+        connection: String,
+        topic: String,
+        /// Where `topic` stands.
+        at: Pos,
+    },
     /// Counts and drops.
     Blackhole,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 enum Type {
     Kafka,
     File,
     Blackhole,
 }
 
-/// Reads a sink file. `dir` is the folder it is in, `pipelines` are the names of those that exist.
-pub(crate) fn read(sheet: &mut Sheet<'_>, node: &Node, dir: &Path, pipelines: &[String]) -> Option<Sink> {
+/// Reads a sink file. `dir` is the folder it is in, `pipelines` are the names of those that exist,
+/// `connections` too; `None`: weir.yaml could not be read.
+pub(crate) fn read(
+    sheet: &mut Sheet<'_>,
+    node: &Node,
+    dir: &Path,
+    pipelines: &[String],
+    connections: Option<&[String]>,
+) -> Option<Sink> {
     let mut fields = Fields::new(sheet, "a sink", node)?;
     let from = fields.required_text("from");
     if let Some(from) = &from {
@@ -53,19 +69,15 @@ pub(crate) fn read(sheet: &mut Sheet<'_>, node: &Node, dir: &Path, pipelines: &[
         // Which keys it may have is not known.
         return None;
     };
-    if kind == Type::Kafka {
-        let at = fields.position("type");
-        fields.sheet.problem(at, Code::NotSupportedYet, "sinks of type kafka are not supported yet");
-        return None;
-    }
     let emit = fields.choice("emit", &[("final", Emit::Final), ("updates", Emit::Updates)]);
     let is_wrong = fields.has("emit") && emit.is_none();
     let emit = emit.unwrap_or(Emit::Final);
     let emit_at = fields.position("emit");
     let (outbox, kind) = match kind {
+        Type::Kafka => (outbox(&mut fields), kafka(&mut fields, connections)),
         Type::File => (outbox(&mut fields), file(&mut fields, dir, emit)),
         // Nothing waits for it: it has no outbox to bound.
-        _ => (Some(OUTBOX_BYTES.1), Some(SinkKind::Blackhole)),
+        Type::Blackhole => (Some(OUTBOX_BYTES.1), Some(SinkKind::Blackhole)),
     };
     fields.finish();
     if is_wrong {
@@ -86,6 +98,28 @@ fn outbox(fields: &mut Fields<'_, '_>) -> Option<u64> {
         fields.sheet.bad_value("\"outbox\"", &text, expected);
     }
     bytes
+}
+
+fn kafka(fields: &mut Fields<'_, '_>, connections: Option<&[String]>) -> Option<SinkKind> {
+    let connection = source::connection(fields, connections);
+    let topic = source::topic(fields);
+    let format = fields.node("format").map(|_| fields.choice("format", &[("avro", ())]));
+    let topic = topic.filter(|topic| {
+        let is_own = topic.as_str() == PROGRESS_TOPIC;
+        if is_own {
+            fields.sheet.bad_value("\"topic\"", topic, "Weir keeps there how far its sinks are");
+        }
+        !is_own
+    });
+    if format == Some(None) {
+        return None;
+    }
+    let (connection, topic) = (connection?, topic?);
+    Some(SinkKind::Kafka {
+        connection: connection.as_str().to_owned(),
+        topic: topic.as_str().to_owned(),
+        at: topic.at,
+    })
 }
 
 fn file(fields: &mut Fields<'_, '_>, dir: &Path, emit: Emit) -> Option<SinkKind> {

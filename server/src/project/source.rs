@@ -8,6 +8,7 @@ use weir_engine::connector::{Start, WatermarkOptions};
 use super::codes::Code;
 use super::fields::{Fields, Sheet};
 use super::read_file;
+use super::text::Text;
 use super::value;
 use super::yaml::{Node, Pos, Value};
 
@@ -55,24 +56,10 @@ pub(crate) fn read(
     connections: Option<&[String]>,
 ) -> Option<Source> {
     let mut fields = Fields::new(sheet, "a source", node)?;
-    let connection = fields.required_text("connection");
-    let topic = fields.required_text("topic");
+    let connection = connection(&mut fields, connections);
+    let topic = topic(&mut fields);
     let format = fields.node("format").map(|_| fields.choice("format", &[("avro", ())]));
     let event_time = fields.text("event_time");
-    if let (Some(connection), Some(known)) = (&connection, connections) {
-        fields.sheet.reference("weir.yaml has no connection", connection, known);
-    }
-    let topic = topic.filter(|topic| {
-        let fits = is_topic(topic.as_str());
-        if !fits {
-            fields.sheet.bad_value(
-                "\"topic\"",
-                topic,
-                "Kafka takes at most 249 letters, digits, \".\", \"_\" and \"-\"",
-            );
-        }
-        fits
-    });
     let schema = schema(&mut fields, topic.as_ref().map(|topic| topic.as_str()), dir);
     let start = start(&mut fields);
     let watermark = watermark(&mut fields);
@@ -95,6 +82,26 @@ pub(crate) fn read(
         metadata: metadata?,
         spots,
     })
+}
+
+/// The key `connection`, which names one of `known`.
+pub(crate) fn connection(fields: &mut Fields<'_, '_>, known: Option<&[String]>) -> Option<Text> {
+    let connection = fields.required_text("connection");
+    if let (Some(connection), Some(known)) = (&connection, known) {
+        fields.sheet.reference("weir.yaml has no connection", connection, known);
+    }
+    connection
+}
+
+/// The key `topic`.
+pub(crate) fn topic(fields: &mut Fields<'_, '_>) -> Option<Text> {
+    let topic = fields.required_text("topic")?;
+    if is_topic(topic.as_str()) {
+        return Some(topic);
+    }
+    let expected = "Kafka takes at most 249 letters, digits, \".\", \"_\" and \"-\"";
+    fields.sheet.bad_value("\"topic\"", &topic, expected);
+    None
 }
 
 fn is_topic(name: &str) -> bool {

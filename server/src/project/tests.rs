@@ -218,19 +218,29 @@ fn a_place_in_the_sql_is_a_place_in_the_file() {
 #[test]
 fn sinks_have_the_keys_of_their_type() {
     let file = "from: revenue\ntype: file\npath: out/\noutbox: 64MiB\n";
-    let files =
-        [ROOT, ORDERS, REVENUE, ("sinks/f.yaml", file), ("sinks/b.yaml", "from: revenue\ntype: blackhole\n")];
+    let kafka =
+        "from: revenue\ntype: kafka\nconnection: shop\ntopic: shop.revenue\nformat: avro\nemit: updates\n";
+    let blackhole = "from: revenue\ntype: blackhole\n";
+    let sinks = [("sinks/f.yaml", file), ("sinks/k.yaml", kafka), ("sinks/b.yaml", blackhole)];
+    let files = [&[ROOT, ORDERS, REVENUE][..], &sinks].concat();
     let project = load(&files).unwrap();
     let (f, b) = (&project.sinks["f"], &project.sinks["b"]);
     let SinkKind::File { folder } = &f.kind else { panic!("{:?}", f.kind) };
     assert!(folder.ends_with("sinks/out/"), "relative to the file: {}", folder.display());
     assert_eq!((f.outbox_bytes_max, f.emit), (64 << 20, Emit::Final));
     assert_eq!((b.outbox_bytes_max, &b.kind), (1 << 30, &SinkKind::Blackhole));
+    let k = &project.sinks["k"];
+    let SinkKind::Kafka { connection, topic, .. } = &k.kind else { panic!("{:?}", k.kind) };
+    assert_eq!((&**connection, &**topic, k.emit), ("shop", "shop.revenue", Emit::Updates));
     check(
         &[
             ("sinks/a.yaml", "from: revenu\ntype: blackhole\npath: out\n"),
             ("sinks/b.yaml", "from: revenue\ntype: file\nformat: csv\nemit: updates\noutbox: 1KiB\n"),
-            ("sinks/c.yaml", "from: revenue\ntype: kafka\ntopic: t\n"),
+            ("sinks/c.yaml", "from: revenue\ntype: kafka\ntopic: t t\npath: out\n"),
+            (
+                "sinks/d.yaml",
+                "from: revenue\ntype: kafka\nconnection: shp\ntopic: _weir_progress\nformat: json\n",
+            ),
         ],
         expect![[r#"
             sinks/a.yaml:1:7: error: there is no pipeline "revenu", did you mean "revenue"? [E0108]
@@ -239,7 +249,12 @@ fn sinks_have_the_keys_of_their_type() {
             sinks/b.yaml:3:9: error: "format" can't be "csv": "parquet" is the only choice [E0105]
             sinks/b.yaml:4:1: error: a file can't be updated: say "emit: final", which writes each row once [E0105]
             sinks/b.yaml:5:9: error: "outbox" can't be "1KiB": write a whole number and KiB, MiB, GiB or TiB, such as 64MiB, from 1MiB to 1024TiB [E0105]
-            sinks/c.yaml:2:1: error: sinks of type kafka are not supported yet [E0110]
+            sinks/c.yaml:1:1: error: a sink needs the key "connection" [E0103]
+            sinks/c.yaml:3:8: error: "topic" can't be "t t": Kafka takes at most 249 letters, digits, ".", "_" and "-" [E0105]
+            sinks/c.yaml:4:1: error: unknown key "path" [E0102]
+            sinks/d.yaml:3:13: error: weir.yaml has no connection "shp", did you mean "shop"? [E0108]
+            sinks/d.yaml:4:8: error: "topic" can't be "_weir_progress": Weir keeps there how far its sinks are [E0105]
+            sinks/d.yaml:5:9: error: "format" can't be "json": "avro" is the only choice [E0105]
         "#]],
     );
 }

@@ -72,6 +72,30 @@ fn check_tells_mistakes_in_sql_sources_and_panels_where_they_stand() {
 }
 
 #[test]
+fn check_tells_what_a_kafka_sink_can_not_write() {
+    let sink = |from: &str, topic: &str, emit: &str| {
+        format!("from: {from}\ntype: kafka\nconnection: shop\ntopic: {topic}\nemit: {emit}\n")
+    };
+    let plain = "sql: SELECT to_timestamp_seconds(amount) AS seconds, at FROM orders\n";
+    let dir = project(&[
+        ("pipelines/plain.yaml", plain),
+        ("sinks/a.yaml", &sink("revenue", "orders", "final")),
+        ("sinks/b.yaml", &sink("plain", "out", "final")),
+        ("sinks/c.yaml", &sink("plain", "orders2", "updates")),
+        ("sinks/d.yaml", &sink("revenue", "out", "updates")),
+    ]);
+    let (code, stdout, stderr) = outcome(&weir(&["check", text(dir.path())]));
+    assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+    expect![[r#"
+        sinks/a.yaml:4:8: error: its pipeline reads topic "orders": what it writes there it would read again [E0117]
+        sinks/b.yaml:4:8: error: column "seconds": Avro has no type for Timestamp(s): cast it to TIMESTAMP(3) [E0117]
+        sinks/c.yaml:4:8: error: column "seconds": Avro has no type for Timestamp(s): cast it to TIMESTAMP(3) [E0117]
+        sinks/c.yaml:5:1: error: a pipeline without GROUP BY has no key to update by: say "emit: final" [E0105]
+    "#]]
+    .assert_eq(&stderr);
+}
+
+#[test]
 fn check_tells_mistakes_in_sql_beside_those_in_yaml() {
     let dir = project(&[
         ("sources/clicks.yaml", "connection: shop\ntopic: c\nschema: 5\n"),

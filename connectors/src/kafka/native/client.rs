@@ -11,9 +11,10 @@ use super::conf::Conf;
 use super::wake::Wake;
 use super::{Failure, text};
 
-/// A librdkafka client that reads. It connects by itself, and again after a failure, with back-off
-/// and jitter.
+/// A librdkafka client that reads, or one that writes. It connects by itself, and again after a
+/// failure, with back-off and jitter.
 pub(in crate::kafka) struct Client {
+    writes: bool,
     handle: NonNull<sys::rd_kafka_t>,
     /// librdkafka keeps its address.
     shared: Box<Shared>,
@@ -33,8 +34,23 @@ unsafe impl Send for Client {}
 unsafe impl Sync for Client {}
 
 impl Client {
-    /// Starts the client's threads. Errors of the network come later, as [`Self::take_trouble`].
+    /// Starts the threads of a client that reads. Errors of the network come later, as
+    /// [`Self::take_trouble`].
     pub(in crate::kafka) fn new(conf: Conf) -> Result<Self, Failure> {
+        Self::start(conf, false)
+    }
+
+    /// As [`Self::new`], of a client that writes. Without callbacks for deliveries: a record that was
+    /// not written fails its transaction.
+    pub(in crate::kafka) fn producer(conf: Conf) -> Result<Self, Failure> {
+        Self::start(conf, true)
+    }
+
+    fn start(conf: Conf, writes: bool) -> Result<Self, Failure> {
+        let kind = match writes {
+            true => sys::rd_kafka_type_t::RD_KAFKA_PRODUCER,
+            false => sys::rd_kafka_type_t::RD_KAFKA_CONSUMER,
+        };
         let shared = Box::<Shared>::default();
         let mut detail: [c_char; 512] = [0; 512];
         // SAFETY: `conf` is alive; `shared` is on the heap and outlives the handle (see `drop`).
@@ -42,19 +58,14 @@ impl Client {
             sys::rd_kafka_conf_set_opaque(conf.as_ptr(), (&raw const *shared).cast_mut().cast());
             sys::rd_kafka_conf_set_error_cb(conf.as_ptr(), Some(on_error));
             sys::rd_kafka_conf_set_log_cb(conf.as_ptr(), Some(on_log));
-            sys::rd_kafka_new(
-                sys::rd_kafka_type_t::RD_KAFKA_CONSUMER,
-                conf.as_ptr(),
-                detail.as_mut_ptr(),
-                detail.len(),
-            )
+            sys::rd_kafka_new(kind, conf.as_ptr(), detail.as_mut_ptr(), detail.len())
         };
         let Some(handle) = NonNull::new(handle) else {
             // SAFETY: librdkafka ended what it wrote with a zero byte; `conf` is still ours.
             return Err(Failure { code: 0, detail: unsafe { text(detail.as_ptr()) } });
         };
         conf.into_raw();
-        let client = Self { handle, shared };
+        let client = Self { writes, handle, shared };
         client.wake_by_main_queue(true);
         Ok(client)
     }
@@ -117,6 +128,9 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.wake_by_main_queue(false);
+        if self.writes {
+            self.forget_records();
+        }
         // SAFETY: the last use of the handle. It waits for the client's threads, so that no callback
         // runs when `shared` is dropped afterwards.
         unsafe { sys::rd_kafka_destroy(self.as_ptr()) }

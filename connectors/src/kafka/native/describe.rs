@@ -10,7 +10,7 @@ use super::client::Client;
 use super::{Failure, millis, text};
 
 /// A native object and the function that gives it back.
-struct Owned<T> {
+pub(super) struct Owned<T> {
     object: NonNull<T>,
     destroy: unsafe extern "C" fn(*mut T),
 }
@@ -18,11 +18,11 @@ struct Owned<T> {
 impl<T> Owned<T> {
     /// # Safety
     /// `object` is null or an object that the caller owns and `destroy` gives back.
-    unsafe fn new(object: *mut T, destroy: unsafe extern "C" fn(*mut T)) -> Option<Self> {
+    pub(super) unsafe fn new(object: *mut T, destroy: unsafe extern "C" fn(*mut T)) -> Option<Self> {
         Some(Self { object: NonNull::new(object)?, destroy })
     }
 
-    fn as_ptr(&self) -> *mut T {
+    pub(super) fn as_ptr(&self) -> *mut T {
         self.object.as_ptr()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Conf ──► Client ──► Topic ──► Partition (one queue each) ──► Batch::take ──► RecordBlock
-//!            │ └────► describe, list_offsets
+//!            │ └────► describe, create, list_offsets, transactions; Topic ──► produce
 //!            └──────► Wake: some queue has something; trouble: what the client last complained of
 //! ```
 //!
@@ -19,15 +19,20 @@
 //!
 //! [`Arc`]: std::sync::Arc
 
-#![expect(unsafe_code, reason = "the bulk calls of librdkafka have no safe binding")]
+#![expect(
+    unsafe_code,
+    reason = "the bulk calls of librdkafka have no safe binding, and its transactions none that can be waited for in slices"
+)]
 
 mod batch;
 mod client;
 mod conf;
+mod create;
 mod describe;
 mod offsets;
 mod partition;
 mod topic;
+mod transaction;
 mod wake;
 
 use std::ffi::{CStr, c_char};
@@ -41,6 +46,7 @@ pub(super) use conf::{Conf, SetError};
 pub(super) use offsets::LogOffset;
 pub(super) use partition::Partition;
 pub(super) use topic::Topic;
+pub(super) use transaction::TransactionError;
 
 /// What librdkafka, or a broker through it, answered instead of a result.
 #[derive(Debug, Clone)]
@@ -70,6 +76,22 @@ impl Failure {
     pub(super) fn is_unknown_topic(&self) -> bool {
         self.code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART as i32
             || self.code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC as i32
+    }
+
+    /// Whether a topic that was to be made is there already.
+    pub(super) fn is_topic_there(&self) -> bool {
+        self.code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS as i32
+    }
+
+    /// Whether the client holds as many records as it may.
+    pub(super) fn is_queue_full(&self) -> bool {
+        self.code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__QUEUE_FULL as i32
+    }
+
+    /// Whether a record, or a batch of them, is larger than client, topic or broker allow.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE as i32
+            || self.code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE as i32
     }
 
     /// Whether the broker is too old for the question.

@@ -212,11 +212,13 @@ fn sink() -> Value {
             "emit": words(&["final", "updates"], "final: each window's rows once; updates: by key, provisional ones too."),
             "outbox": json!({ "$ref": "#/$defs/size", "default": "1GiB", "description": "What may wait for the sink before its sources are slowed down." }),
             "path": value("text", "type: file: the folder, relative to this file."),
-            "format": words(&["parquet"], "type: file: the default."),
+            "format": words(&["avro", "parquet"], "avro for type: kafka, parquet for type: file; the default."),
+            "connection": value("text", "type: kafka: a connection of weir.yaml."),
+            "topic": value("text", "type: kafka: made if missing, with the source's number of partitions."),
         }),
     );
-    sink["if"] = json!({ "properties": { "type": { "const": "file" } } });
-    sink["then"] = json!({ "required": ["path"] });
+    let needs = |kind: &str, keys: &[&str]| json!({ "if": { "properties": { "type": { "const": kind } } }, "then": { "required": keys } });
+    sink["allOf"] = json!([needs("file", &["path"]), needs("kafka", &["connection", "topic"])]);
     sink
 }
 

@@ -9,7 +9,7 @@ use super::super::{Project, read_file};
 use super::*;
 
 /// Files that use every key there is.
-const EVERY_KEY: [(&str, &str); 8] = [
+const EVERY_KEY: [(&str, &str); 9] = [
     (
         "weir.yaml",
         "project: shop
@@ -48,6 +48,10 @@ parallelism: 2
     (
         "sinks/files.yaml",
         "from: revenue\ntype: file\npath: out/\nformat: parquet\nemit: final\noutbox: 1GiB\n",
+    ),
+    (
+        "sinks/topic.yaml",
+        "from: revenue\ntype: kafka\nconnection: shop\ntopic: out\nformat: avro\nemit: updates\noutbox: 1GiB\n",
     ),
     ("sinks/nowhere.yaml", "from: revenue\ntype: blackhole\nemit: updates\n"),
     ("sources/orders.avsc", "{}"),
@@ -104,10 +108,15 @@ fn the_schema_has_the_keys_and_words_of_the_parser() {
         let required: BTreeSet<&str> = asked.into_iter().filter(is_required).collect();
         let of_schema = of_schema["required"].as_array().unwrap();
         assert_eq!(required, of_schema.iter().filter_map(Value::as_str).collect(), "required by {what}");
-        for (key, choices) in map.iter().flat_map(|each| &each.choices) {
-            let words = properties[*key]["anyOf"][0]["enum"].as_array().unwrap();
+        // A key may have other words in another type of the same map.
+        let mut choices: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (key, words) in map.iter().flat_map(|each| &each.choices) {
+            choices.entry(key).or_default().extend(words.iter().map(String::as_str));
+        }
+        for (key, choices) in choices {
+            let words = properties[key]["anyOf"][0]["enum"].as_array().unwrap();
             let words: BTreeSet<&str> = words.iter().filter_map(Value::as_str).collect();
-            assert_eq!(words, choices.iter().map(String::as_str).collect(), "{key} of {what}");
+            assert_eq!(words, choices, "{key} of {what}");
         }
     }
 }
@@ -149,6 +158,7 @@ fn files_that_the_parser_takes_fit_the_schema_and_mistakes_do_not() {
         ("pipeline", "epoch: 1s\n"),
         ("pipeline", "sql: SELECT 1\nparallelism: 0\n"),
         ("sink", "from: revenue\ntype: file\n"),
+        ("sink", "from: revenue\ntype: kafka\nconnection: shop\n"),
         ("sink", "from: revenue\ntype: blackhole\noutbox: 1GB\n"),
         ("dashboard", "title: T\npanels: [{ title: T, pipeline: p, chart: pie }]\n"),
         (
@@ -205,6 +215,7 @@ fn is_valid(root: &Value, schema: &Value, document: &Value) -> bool {
         }
         "enum" => rule.as_array().unwrap().contains(document),
         "const" => rule == document,
+        "allOf" => rule.as_array().unwrap().iter().all(|schema| valid(schema, document)),
         "anyOf" => rule.as_array().unwrap().iter().any(|schema| valid(schema, document)),
         "if" => !valid(rule, document) || valid(&keywords["then"], document),
         "pattern" => document.as_str().is_none_or(|text| matches(rule.as_str().unwrap(), text)),
