@@ -40,8 +40,9 @@ fn main() -> ExitCode {
     })
 }
 
-/// The repository's folder: this package's parent.
+/// The repository's folder: the parent of this package, as `cargo run` says where it is now. A target folder that
+/// several checkouts share may hold a binary of another one.
 fn root() -> PathBuf {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.parent().expect("the package is a folder of the repository").to_owned()
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&package).parent().expect("the package is a folder of the repository").to_owned()
 }
