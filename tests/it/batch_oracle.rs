@@ -169,8 +169,8 @@ fn schema(columns: &[ArrayRef]) -> SchemaRef {
     Arc::new(Schema::new(names.into_iter().zip(columns).map(field).collect::<Vec<_>>()))
 }
 
-/// Every row once for each window that it is not late for, with the window's start as column `w`, and how
-/// many rows were late for one or more: a row is when `window_end + lateness` is not after the watermark of
+/// Every row once for each window that it is not late for, with the window's start as column `w` and its
+/// partition and offset, and how many rows were late for one or more: a row is when `window_end + lateness` is not after the watermark of
 /// its partition, the largest event time up to and including it less the delay.
 fn not_late(source: &MemorySource, windows: Option<Windows>, lateness_ms: i64) -> (RecordBatch, usize) {
     let schema = source.partitions[0].schema();
@@ -178,7 +178,7 @@ fn not_late(source: &MemorySource, windows: Option<Windows>, lateness_ms: i64) -
         return (concat_batches(&schema, source.partitions.iter()).expect("one schema"), 0);
     };
     let mut n_late = 0;
-    let kept = source.partitions.iter().map(|rows| {
+    let kept = (0i32..).zip(source.partitions.iter()).map(|(partition, rows)| {
         let times = rows.column(0).as_primitive::<TimestampMillisecondType>();
         let (mut latest, mut indices, mut starts) = (i64::MIN, Vec::new(), Vec::new());
         for (row, time) in (0u32..).zip(times.values()) {
@@ -195,11 +195,16 @@ fn not_late(source: &MemorySource, windows: Option<Windows>, lateness_ms: i64) -
             }
             n_late += usize::from(is_late);
         }
-        let rows = take_record_batch(rows, &UInt32Array::from(indices)).expect("indices of its rows");
-        let starts: ArrayRef = Arc::new(TimestampMillisecondArray::from(starts));
+        let rows = take_record_batch(rows, &UInt32Array::from(indices.clone())).expect("indices of its rows");
+        let added: [(&str, ArrayRef); 3] = [
+            ("w", Arc::new(TimestampMillisecondArray::from(starts))),
+            ("partition", Arc::new(Int32Array::from_value(partition, rows.num_rows()))),
+            ("offset", Arc::new(UInt32Array::from(indices))),
+        ];
         let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
-        fields.push(Arc::new(Field::new("w", starts.data_type().clone(), false)));
-        let columns = rows.columns().iter().cloned().chain([starts]).collect();
+        fields
+            .extend(added.iter().map(|(name, c)| Arc::new(Field::new(*name, c.data_type().clone(), false))));
+        let columns = rows.columns().iter().cloned().chain(added.map(|(_, column)| column)).collect();
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("columns of one length")
     });
     let kept: Vec<RecordBatch> = kept.collect();

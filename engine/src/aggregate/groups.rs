@@ -17,6 +17,9 @@ const CHANGED: u8 = 1;
 /// outside of it.
 const NAMED: u8 = 2;
 
+/// State read at once, where a group's can be large. Far below the 2 GiB that a column of text can hold.
+const RUN_BYTES: usize = 64 << 20;
+
 /// All groups of one pane. Group indices are dense, from 0 in order of first appearance, and stay
 /// what they are until [`Self::clear`].
 pub struct Groups {
@@ -180,6 +183,28 @@ impl Groups {
     #[must_use]
     pub fn all(&self) -> Vec<u32> {
         (0_u32..).zip(&self.flags).map(|(group, _)| group).collect()
+    }
+
+    /// `groups` in runs that may be read at once: of at most `n_max` groups, and about 64 MiB of state
+    /// where a group's state is large.
+    #[must_use]
+    pub fn runs<'a>(&self, groups: &'a [u32], n_max: usize) -> Vec<&'a [u32]> {
+        if !self.layout.keeps_rows() {
+            return groups.chunks(n_max).collect();
+        }
+        let mut runs = Vec::new();
+        let (mut start, mut bytes) = (0, 0);
+        for (at, group) in groups.iter().enumerate() {
+            if n_max <= at - start || RUN_BYTES < bytes {
+                runs.push(&groups[start..at]);
+                (start, bytes) = (at, 0);
+            }
+            bytes += self.accumulators.iter().map(|calls| calls.state_bytes(*group)).sum::<usize>();
+        }
+        if start < groups.len() {
+            runs.push(&groups[start..]);
+        }
+        runs
     }
 
     /// The keys of `groups`, in the types of the key fields.

@@ -7,6 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::logical_expr::AggregateUDF;
 use datafusion::scalar::ScalarValue;
@@ -33,6 +34,20 @@ pub enum Function {
     },
     BoolAnd,
     BoolOr,
+    /// The value of the first or the last row.
+    FirstLast {
+        last: bool,
+        /// Only rows whose value is not null count.
+        ignore_nulls: bool,
+        order: Order,
+    },
+    /// A DataFusion aggregate whose result depends on all rows or on their order: they are kept.
+    Collect {
+        udf: Arc<AggregateUDF>,
+        /// Only rows whose first argument is not null count.
+        ignore_nulls: bool,
+        order: Order,
+    },
     /// Any other DataFusion aggregate, through the adapter: a row `Accumulator` per group.
     Other {
         udf: Arc<AggregateUDF>,
@@ -40,7 +55,55 @@ pub enum Function {
     },
 }
 
+/// The order of a group's rows; the same in every run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// By the function's arguments: nothing else about a row counts.
+    Value {
+        /// `WITHIN GROUP (ORDER BY … DESC)`: what the function counts from the other end.
+        descending: bool,
+    },
+    /// By ORDER BY keys, then by [`ARRIVAL`]. Both follow the function's own arguments.
+    Rows(Vec<SortOptions>),
+}
+
+/// What orders rows that ORDER BY leaves equal: event time in its column's unit, partition and offset.
+pub const ARRIVAL: [(&str, DataType); 3] =
+    [("event_time", DataType::Int64), ("partition", DataType::Int32), ("offset", DataType::Int64)];
+
+impl Order {
+    /// How many arguments are keys of ORDER BY.
+    #[must_use]
+    pub fn n_keys(&self) -> usize {
+        match self {
+            Self::Value { .. } => 0,
+            Self::Rows(keys) => keys.len(),
+        }
+    }
+
+    /// Whether [`ARRIVAL`] are the last arguments.
+    #[must_use]
+    pub fn by_arrival(&self) -> bool {
+        matches!(self, Self::Rows(_))
+    }
+}
+
 impl Function {
+    /// The order of rows, for functions that have one.
+    #[must_use]
+    pub fn order(&self) -> Option<&Order> {
+        match self {
+            Self::FirstLast { order, .. } | Self::Collect { order, .. } => Some(order),
+            _ => None,
+        }
+    }
+
+    /// Whether [`ARRIVAL`] are the call's last arguments.
+    #[must_use]
+    pub fn by_arrival(&self) -> bool {
+        self.order().is_some_and(Order::by_arrival)
+    }
+
     /// For messages.
     pub(super) fn name(&self) -> &str {
         match self {
@@ -53,7 +116,9 @@ impl Function {
             Self::Moments { root: true, .. } => "stddev",
             Self::BoolAnd => "bool_and",
             Self::BoolOr => "bool_or",
-            Self::Other { udf, .. } => udf.name(),
+            Self::FirstLast { last: false, .. } => "first_value",
+            Self::FirstLast { last: true, .. } => "last_value",
+            Self::Collect { udf, .. } | Self::Other { udf, .. } => udf.name(),
         }
     }
 }
@@ -71,6 +136,7 @@ pub struct Argument {
 #[derive(Debug, Clone)]
 pub struct CallSpec {
     pub function: Function,
+    /// The function's own, then what its [`Order`] adds.
     pub args: Vec<Argument>,
     /// Name, type and nullability of the result.
     pub field: FieldRef,
@@ -82,8 +148,18 @@ impl CallSpec {
         self.args.first().map_or(&DataType::Null, |arg| arg.field.data_type())
     }
 
+    /// How many of the arguments are the function's own.
+    pub(super) fn n_values(&self) -> usize {
+        let added = self
+            .function
+            .order()
+            .map_or(0, |order| order.n_keys() + if order.by_arrival() { ARRIVAL.len() } else { 0 });
+        self.args.len().saturating_sub(added)
+    }
+
     pub(super) fn unsupported(&self) -> Error {
-        let types: Vec<_> = self.args.iter().map(|arg| arg.field.data_type().to_string()).collect();
+        let types: Vec<_> =
+            self.args[..self.n_values()].iter().map(|arg| arg.field.data_type().to_string()).collect();
         Error::Unsupported { function: self.function.name().to_owned(), types: types.join(", ") }
     }
 }
@@ -152,10 +228,20 @@ impl Layout {
     /// | sum, avg | `sum`: `Decimal128(38, 0)` for integers (all 128 bits: Arrow does not check the digits of a decimal unless it casts), `Decimal256(76, scale)` for decimals, `Float64`; avg also `count` |
     /// | min, max, bool_and, bool_or | `value` |
     /// | var, stddev | `count`, and `mean`, `m2` in two `Float64` each |
+    /// | first_value, last_value | the row: ORDER BY keys, `event_time`, `partition`, `offset`, `value_0` |
+    /// | those that keep rows | `bytes`: size of all rows; `rows`: a list of them, empty if they are too large |
     /// | others | what DataFusion's accumulator says |
     #[must_use]
     pub fn state_schema(&self) -> SchemaRef {
         Arc::clone(&self.state_schema)
+    }
+}
+
+impl Layout {
+    /// Whether states are about as large as the rows they are made of: partial aggregation saves nothing.
+    #[must_use]
+    pub fn keeps_rows(&self) -> bool {
+        self.calls.iter().any(|call| matches!(call.function, Function::Collect { .. }))
     }
 }
 

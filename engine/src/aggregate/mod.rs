@@ -37,7 +37,7 @@ use datafusion::error::DataFusionError;
 
 pub use groups::{Evaluated, Groups};
 pub use hash::hash_keys;
-pub use layout::{Argument, CallSpec, Function, Layout};
+pub use layout::{ARRIVAL, Argument, CallSpec, Function, Layout, Order};
 
 /// What is wrong with an aggregation or its input. Nothing here is worth a retry.
 #[derive(Debug, thiserror::Error)]

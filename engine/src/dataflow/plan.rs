@@ -10,11 +10,11 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{FieldRef, SchemaRef};
+use arrow::datatypes::{Field, FieldRef, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Literal;
 
-use crate::aggregate::{Argument, CallSpec};
+use crate::aggregate::{ARRIVAL, Argument, CallSpec};
 use crate::time::window::Windows;
 
 /// Most windows that a row may be in where it becomes a row for each of them: a block of 8,192 records
@@ -137,7 +137,8 @@ pub enum Key {
 #[derive(Debug, Clone)]
 pub struct Call {
     pub function: Function,
-    /// Already cast to the types the function wants. Empty for `count(*)`.
+    /// Already cast to the types the function wants; then the keys of its own ORDER BY. Empty for
+    /// `count(*)`. Rows add event time, partition and offset where the function orders by arrival.
     pub args: Vec<Arc<dyn PhysicalExpr>>,
     /// Input types after the cast, one per argument.
     pub arg_fields: Vec<FieldRef>,
@@ -155,11 +156,15 @@ impl From<&Call> for CallSpec {
             arg.downcast_ref::<Literal>().map(|literal| literal.value().clone())
         };
         let args = call.args.iter().zip(&call.arg_fields);
+        let args = args.map(|(arg, field)| Argument { field: Arc::clone(field), constant: constant(arg) });
+        let arrival = ARRIVAL.into_iter().filter(|_| call.function.by_arrival());
+        let arrival = arrival.map(|(name, data_type)| Argument {
+            field: Arc::new(Field::new(name, data_type, false)),
+            constant: None,
+        });
         Self {
             function: call.function.clone(),
-            args: args
-                .map(|(arg, field)| Argument { field: Arc::clone(field), constant: constant(arg) })
-                .collect(),
+            args: args.chain(arrival).collect(),
             field: Arc::clone(&call.field),
         }
     }

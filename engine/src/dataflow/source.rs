@@ -522,7 +522,7 @@ impl SourceTask {
         rows: SourceRows,
         lettered: &mut Vec<u32>,
     ) -> Result<(), Error> {
-        let (prepared, failed) = self.stateless.run(rows)?;
+        let (prepared, failed) = self.stateless.run(rows, block.partition, &block.offsets)?;
         for row in failed {
             // Of a row for each window several may fail.
             if let Err(at) = lettered.binary_search(&row.record) {

@@ -65,7 +65,7 @@ impl Emitter {
         is_final: bool,
         output: &mut Output,
     ) -> Result<(), Error> {
-        for chunk in which.chunks(CHUNK_GROUPS) {
+        for chunk in groups.runs(which, CHUNK_GROUPS) {
             let evaluated = groups.evaluate(chunk)?;
             let keys = self.key_columns(window_ms, groups.keys(chunk)?, chunk.len())?;
             let mut columns = keys.clone();

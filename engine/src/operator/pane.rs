@@ -53,10 +53,8 @@ impl Pane {
         let outgrown = 2 * self.groups.len() + BLOCKS_MAX < on_disk || BLOCKS_MAX <= self.n_blocks;
         let whole = rewrite || outgrown;
         let which = if whole { self.groups.all() } else { changed };
-        let chunks = which
-            .chunks(CHUNK_GROUPS)
-            .map(|chunk| self.groups.state(chunk))
-            .collect::<Result<Vec<_>, _>>()?;
+        let runs = self.groups.runs(&which, CHUNK_GROUPS).into_iter();
+        let chunks = runs.map(|run| self.groups.state(run)).collect::<Result<Vec<_>, _>>()?;
         self.groups.clear_changed();
         self.n_blocks = chunks.len() + if whole { 0 } else { self.n_blocks };
         self.n_groups_on_disk = which.len() + if whole { 0 } else { self.n_groups_on_disk };
@@ -67,8 +65,9 @@ impl Pane {
 
 /// Adds all groups of `source` to `target`. `source` stays as it is.
 pub(super) fn merge_into(target: &mut Groups, source: &mut Groups) -> Result<(), Error> {
-    for chunk in source.all().chunks(CHUNK_GROUPS) {
-        target.merge(&source.state(chunk)?)?;
+    let all = source.all();
+    for run in source.runs(&all, CHUNK_GROUPS) {
+        target.merge(&source.state(run)?)?;
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! Partial aggregation on the source subtask: rows become states before they are exchanged.
 //!
 //! It pays only while it makes few groups of many rows. Where flushed groups are more than a quarter
-//! of the rows, rows go through as they are for a while, and then it tries again.
+//! of the rows, rows go through as they are for a while, and then it tries again. Where a call keeps all
+//! rows, it never pays.
 //!
 //! Invariant: held groups are bounded by `GROUPS_MAX`, and nothing is held across a barrier.
 
@@ -54,6 +55,10 @@ impl Partial {
     /// # Errors
     /// As the accumulators'.
     pub fn add(&mut self, rows: PaneRows, out: &mut Vec<Batch>) -> Result<(), Error> {
+        if self.layout.keeps_rows() {
+            out.push(Batch::Rows(rows));
+            return Ok(());
+        }
         if 0 < self.bypass_rows {
             self.bypass_rows = self.bypass_rows.saturating_sub(rows.n_rows);
             out.push(Batch::Rows(rows));

@@ -7,8 +7,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, PrimitiveArray, RecordBatch, RecordBatchOptions,
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, PrimitiveArray, RecordBatch,
+    RecordBatchOptions,
 };
+use arrow::compute::cast;
 use arrow::datatypes::{
     ArrowTimestampType, DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
     TimestampMillisecondType, TimestampNanosecondType, UInt32Type,
@@ -17,6 +19,7 @@ use datafusion::common::cast::as_boolean_array;
 use datafusion::error::DataFusionError;
 use datafusion::physical_expr::PhysicalExpr;
 
+use crate::aggregate::ARRIVAL;
 use crate::dataflow::plan::{Aggregate, Key, Plan, WindowColumn};
 use crate::operator::expand::SourceRows;
 use crate::operator::rows::{Rows, halve, run_steps, spread};
@@ -56,6 +59,8 @@ pub struct Stateless {
     input_schema: SchemaRef,
     /// Output columns, then `_final`.
     result_schema: SchemaRef,
+    /// Whether a call orders its rows by arrival.
+    by_arrival: bool,
 }
 
 impl Stateless {
@@ -76,14 +81,20 @@ impl Stateless {
             plan: Arc::clone(plan),
             input_schema: Arc::new(Schema::new(fields)),
             result_schema: result_schema(&plan.output),
+            by_arrival: plan.aggregate.iter().flat_map(|a| &a.calls).any(|call| call.function.by_arrival()),
         }
     }
 
-    /// Runs one decoded batch.
+    /// Runs one decoded batch of a partition; `offsets` has one entry per record of its block.
     ///
     /// # Errors
     /// Broken logic only: a batch that does not fit the plan.
-    pub fn run(&self, source: SourceRows) -> Result<(Vec<Prepared>, Vec<FailedRow>), DataFusionError> {
+    pub fn run(
+        &self,
+        source: SourceRows,
+        partition: i32,
+        offsets: &[i64],
+    ) -> Result<(Vec<Prepared>, Vec<FailedRow>), DataFusionError> {
         let SourceRows { batch, panes, sides, times_ms, records } = source;
         let mut columns = batch.columns().to_vec();
         if let Some(window) = &self.plan.window {
@@ -95,7 +106,13 @@ impl Stateless {
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.input_schema), columns, &options)?;
         let time_tag = if self.plan.aggregate.is_some() { panes } else { times_ms };
-        let mut tags: Vec<ArrayRef> = vec![Arc::new(time_tag), Arc::new(records)];
+        let mut tags: Vec<ArrayRef> = vec![Arc::new(time_tag), Arc::new(records.clone())];
+        if self.by_arrival {
+            let offsets = records.values().iter().map(|record| offsets[*record as usize]);
+            tags.push(cast(batch.column(self.plan.event_time), &DataType::Int64)?);
+            tags.push(Arc::new(Int32Array::from_value(partition, batch.num_rows())));
+            tags.push(Arc::new(Int64Array::from_iter_values(offsets)));
+        }
         tags.extend(sides.map(|sides| Arc::new(sides) as ArrayRef));
         let rows = Rows { batch, tags };
         let halved = halve(rows, &|rows| self.prepare(rows));
@@ -118,8 +135,10 @@ impl Stateless {
         let times = rows.tags[0].as_primitive::<Int64Type>().clone();
         Ok(Some(match &self.plan.aggregate {
             Some(aggregate) => {
-                let sides = rows.tags.get(2).map(|sides| sides.as_primitive::<Int64Type>().clone());
-                grouped(aggregate, &rows.batch, times, sides)?
+                let n_arrival = if self.by_arrival { ARRIVAL.len() } else { 0 };
+                let (arrival, sides) = rows.tags[2..].split_at(n_arrival);
+                let sides = sides.first().map(|sides| sides.as_primitive::<Int64Type>().clone());
+                grouped(aggregate, &rows.batch, times, sides, arrival)?
             }
             None => Prepared::Appended(TimedRows {
                 rows: with_final(&rows.batch, &self.result_schema, true)?,
@@ -213,6 +232,7 @@ fn grouped(
     batch: &RecordBatch,
     panes: Int64Array,
     sides: Option<Int64Array>,
+    arrival: &[ArrayRef],
 ) -> Result<Prepared, DataFusionError> {
     let evaluate = |expr: &Arc<dyn PhysicalExpr>| spread(expr.evaluate(batch)?, batch.num_rows());
     let mut keys = Vec::new();
@@ -229,7 +249,11 @@ fn grouped(
             .as_ref()
             .map(|expr| Ok::<_, DataFusionError>(as_boolean_array(&evaluate(expr)?)?.clone()));
         filters.push(filter.transpose()?);
-        args.push(call.args.iter().map(evaluate).collect::<Result<Vec<_>, _>>()?);
+        let mut call_args = call.args.iter().map(evaluate).collect::<Result<Vec<_>, _>>()?;
+        if call.function.by_arrival() {
+            call_args.extend(arrival.iter().cloned());
+        }
+        args.push(call_args);
     }
     Ok(Prepared::Grouped { panes, sides, keys, args, filters })
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{DFSchema, DataFusionError};
-use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::expr::{AggregateFunction, NullTreatment, Sort};
 use datafusion::logical_expr::{AggregateUDF, Expr};
 use datafusion::physical_expr::PhysicalExpr;
 
@@ -13,8 +14,19 @@ use super::fingerprint::Canonical;
 use super::lower::Context;
 use super::physical::Physical;
 use super::type_name;
-use crate::aggregate::Layout;
+use crate::aggregate::{Layout, Order};
 use crate::dataflow::plan::{Call, Function};
+
+/// Aggregates that take their rows in an order, beside `first_value` and `last_value`.
+const BY_ROWS: [&str; 3] = ["array_agg", "nth_value", "string_agg"];
+/// Aggregates over all values of a group, whatever the order of its rows.
+const BY_VALUE: [&str; 5] = [
+    "approx_median",
+    "approx_percentile_cont",
+    "approx_percentile_cont_with_weight",
+    "median",
+    "percentile_cont",
+];
 
 /// Lowers one aggregate expression for rows of `rows`; `field` is its column in the plan.
 pub(super) fn lower_call(
@@ -35,13 +47,20 @@ pub(super) fn lower_call(
     if func.name() == "count" && matches!(args.as_slice(), [Expr::Literal(value, _)] if !value.is_null()) {
         args.clear();
     }
+    let descending = params.order_by.first().is_some_and(|key| !key.asc);
+    let keys: Vec<Sort> = if BY_VALUE.contains(&func.name()) { Vec::new() } else { params.order_by };
+    let options: Vec<_> = keys.iter().map(|key| SortOptions::new(!key.asc, key.nulls_first)).collect();
+    args.extend(keys.into_iter().map(|key| key.expr));
     let lowered =
         args.iter().map(|arg| physical.lower(arg, rows)).collect::<Result<Vec<_>, _>>().map_err(refused)?;
     let filter = params.filter.map(|filter| physical.lower(&filter, rows)).transpose().map_err(refused)?;
+    let ignore_nulls = params.null_treatment == Some(NullTreatment::IgnoreNulls);
+    let ordering = Ordering { options, descending, ignore_nulls };
+    let order = ordering.canonical();
     canonical.call(
         func.name(),
         params.distinct,
-        lowered.iter().map(|arg| arg.canonical.as_str()),
+        lowered.iter().map(|arg| arg.canonical.as_str()).chain(order.iter().map(String::as_str)),
         filter.as_ref().map(|filter| filter.canonical.as_str()),
     );
     let args: Vec<Arc<dyn PhysicalExpr>> = lowered.into_iter().map(|arg| arg.expr).collect();
@@ -51,12 +70,14 @@ pub(super) fn lower_call(
         .collect::<Result<Vec<_>, _>>()
         .map_err(refused)?;
     let field = Arc::new(Field::new(field.name(), field.data_type().clone(), field.is_nullable()));
-    let function = function(&func, params.distinct);
+    let function = function(&func, params.distinct, ordering);
     let call = Call { function, args, arg_fields, filter: filter.map(|filter| filter.expr), field };
     if is_computed(&call) {
         return Ok(call);
     }
-    let types: Vec<String> = call.arg_fields.iter().map(|arg| type_name(arg.data_type())).collect();
+    let n_keys = call.function.order().map_or(0, Order::n_keys);
+    let own = &call.arg_fields[..call.arg_fields.len() - n_keys];
+    let types: Vec<String> = own.iter().map(|arg| type_name(arg.data_type())).collect();
     let message = format!("{} of {} is not supported", func.name(), types.join(", "));
     let at = context.sites.call(func.name()).unwrap_or_else(|| context.aggregation());
     Err(vec![Refusal::new(AGGREGATE, at, message)])
@@ -73,9 +94,33 @@ fn is_computed(call: &Call) -> bool {
     }
 }
 
+/// What a call says about the order of its rows.
+struct Ordering {
+    /// Of its ORDER BY keys.
+    options: Vec<SortOptions>,
+    /// Of WITHIN GROUP.
+    descending: bool,
+    ignore_nulls: bool,
+}
+
+impl Ordering {
+    /// For the fingerprint: nothing for calls without an order.
+    fn canonical(&self) -> Vec<String> {
+        let key = |key: &SortOptions| {
+            let direction = if key.descending { "descending" } else { "ascending" };
+            format!("{direction}, nulls {}", if key.nulls_first { "first" } else { "last" })
+        };
+        let within = (self.options.is_empty() && self.descending).then_some("within group descending");
+        let others = [within, self.ignore_nulls.then_some("ignore nulls")].into_iter().flatten();
+        self.options.iter().map(key).chain(others.map(str::to_owned)).collect()
+    }
+}
+
 /// The function of DataFusion's aggregate called `func`. Of DISTINCT ones only `count` gets here.
-fn function(func: &Arc<AggregateUDF>, distinct: bool) -> Function {
+fn function(func: &Arc<AggregateUDF>, distinct: bool, ordering: Ordering) -> Function {
     let moments = |sample, root| Function::Moments { sample, root };
+    let Ordering { options, descending, ignore_nulls } = ordering;
+    let by_rows = Order::Rows(options);
     match (func.name(), distinct) {
         ("count", false) => Function::Count,
         ("sum", false) => Function::Sum,
@@ -88,6 +133,14 @@ fn function(func: &Arc<AggregateUDF>, distinct: bool) -> Function {
         ("stddev_pop", false) => moments(false, true),
         ("bool_and", false) => Function::BoolAnd,
         ("bool_or", false) => Function::BoolOr,
+        ("first_value", false) => Function::FirstLast { last: false, ignore_nulls, order: by_rows },
+        ("last_value", false) => Function::FirstLast { last: true, ignore_nulls, order: by_rows },
+        (name, false) if BY_ROWS.contains(&name) => {
+            Function::Collect { udf: Arc::clone(func), ignore_nulls, order: by_rows }
+        }
+        (name, false) if BY_VALUE.contains(&name) => {
+            Function::Collect { udf: Arc::clone(func), ignore_nulls, order: Order::Value { descending } }
+        }
         _ => Function::Other { udf: Arc::clone(func), distinct },
     }
 }

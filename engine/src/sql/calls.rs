@@ -12,20 +12,52 @@ use super::tvf::{self, normalised};
 use super::windowed;
 
 /// The aggregate functions that pipelines have, by DataFusion's own names.
-const AGGREGATES: [&str; 12] = [
+const AGGREGATES: [&str; 37] = [
     "approx_distinct",
+    "approx_median",
+    "approx_percentile_cont",
+    "approx_percentile_cont_with_weight",
+    "array_agg",
     "avg",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
     "bool_and",
     "bool_or",
+    "corr",
     "count",
+    "covar_pop",
+    "covar_samp",
+    "first_value",
+    "last_value",
     "max",
+    "median",
     "min",
+    "nth_value",
+    "percentile_cont",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_count",
+    "regr_intercept",
+    "regr_r2",
+    "regr_slope",
+    "regr_sxx",
+    "regr_sxy",
+    "regr_syy",
     "stddev",
     "stddev_pop",
+    "string_agg",
     "sum",
     "var",
     "var_pop",
 ];
+/// Those that take ORDER BY; without it they order by event time, partition and offset.
+const ORDERED: [&str; 5] = ["array_agg", "first_value", "last_value", "nth_value", "string_agg"];
+/// Those of them that may leave nulls out.
+const NULLS_TREATED: [&str; 4] = ["array_agg", "first_value", "last_value", "nth_value"];
+/// Those that take WITHIN GROUP.
+const WITHIN_GROUP: [&str; 3] =
+    ["approx_percentile_cont", "approx_percentile_cont_with_weight", "percentile_cont"];
 
 impl Checker<'_> {
     pub(super) fn check_function(&mut self, function: &Function) {
@@ -104,18 +136,41 @@ impl Checker<'_> {
         if canonical == "count" && 1 < args.len() {
             self.refuse(AGGREGATE, at, "count takes one argument", "count each column for itself");
         }
-        let ordered = clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_)));
-        if ordered
-            || !function.within_group.is_empty()
-            || function.null_treatment.is_some()
-            || !clauses.is_empty()
+        self.check_clauses(function, canonical, clauses, at);
+    }
+
+    /// Refuses ORDER BY, WITHIN GROUP and the treatment of nulls where the function has no use for them.
+    fn check_clauses(
+        &mut self,
+        function: &Function,
+        canonical: &str,
+        clauses: &[FunctionArgumentClause],
+        at: Span,
+    ) {
+        let is_order =
+            |clause: &&FunctionArgumentClause| matches!(clause, FunctionArgumentClause::OrderBy(_));
+        let is_nulls = |clause: &&FunctionArgumentClause| {
+            matches!(clause, FunctionArgumentClause::IgnoreOrRespectNulls(_))
+        };
+        let takes = |functions: &[&str]| functions.contains(&canonical);
+        let refused = if clauses.iter().any(|clause| is_order(&clause)) && !takes(&ORDERED) {
+            let hint =
+                if takes(&WITHIN_GROUP) { "write WITHIN GROUP (ORDER BY …)" } else { "leave it out" };
+            Some(("ORDER BY", hint))
+        } else if !function.within_group.is_empty() && !takes(&WITHIN_GROUP) {
+            let hint = if takes(&ORDERED) { "write ORDER BY behind the arguments" } else { "leave it out" };
+            Some(("WITHIN GROUP", hint))
+        } else if (function.null_treatment.is_some() || clauses.iter().any(|clause| is_nulls(&clause)))
+            && !takes(&NULLS_TREATED)
         {
-            self.refuse(
-                AGGREGATE,
-                at,
-                format!("{canonical} takes no ORDER BY and no treatment of nulls"),
-                "leave it out",
-            );
+            Some(("treatment of nulls", "leave it out"))
+        } else if clauses.iter().any(|clause| !is_order(&clause) && !is_nulls(&clause)) {
+            Some(("clause but ORDER BY and a treatment of nulls", "leave it out"))
+        } else {
+            None
+        };
+        if let Some((what, hint)) = refused {
+            self.refuse(AGGREGATE, at, format!("{canonical} takes no {what}"), hint);
         }
     }
 }

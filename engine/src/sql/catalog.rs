@@ -15,6 +15,7 @@ use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSou
 
 use super::TableDef;
 use super::bounded::{Limit, bounded};
+use super::retyped::retyped;
 use super::tvf::{WINDOW_COLUMNS, WindowCall, WindowInput};
 use super::windowed;
 
@@ -63,7 +64,7 @@ impl Functions {
                 functions.scalar.insert(name, Arc::clone(&udf));
             }
         }
-        for udf in SessionStateDefaults::default_aggregate_functions() {
+        for udf in SessionStateDefaults::default_aggregate_functions().into_iter().map(retyped) {
             for name in names(udf.name(), udf.aliases()) {
                 functions.aggregate.insert(name, Arc::clone(&udf));
             }

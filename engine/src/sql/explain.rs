@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use arrow::compute::SortOptions;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::physical_expr::PhysicalExpr;
@@ -10,6 +11,7 @@ use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr_common::physical_expr::fmt_sql;
 
 use super::type_name;
+use crate::aggregate::Order;
 use crate::dataflow::plan::{Call, Function, Key, Plan, Step, Window};
 
 /// The dataflow of a plan, in the order in which data flows, one line per step.
@@ -155,12 +157,23 @@ fn call_text(call: &Call) -> String {
         Function::Moments { sample: false, root: true } => "stddev_pop",
         Function::BoolAnd => "bool_and",
         Function::BoolOr => "bool_or",
-        Function::Other { udf, .. } => udf.name(),
+        Function::FirstLast { last: false, .. } => "first_value",
+        Function::FirstLast { last: true, .. } => "last_value",
+        Function::Collect { udf, .. } | Function::Other { udf, .. } => udf.name(),
     };
-    let args = match call.args.as_slice() {
+    let n_keys = call.function.order().map_or(0, Order::n_keys);
+    let (own, keys) = call.args.split_at(call.args.len() - n_keys);
+    let mut args = match own {
         [] => "*".to_owned(),
         args => args.iter().map(|arg| sql_of(arg, None)).collect::<Vec<_>>().join(", "),
     };
+    if let Some(Order::Rows(options)) = call.function.order() {
+        let key = |(key, options): (&Arc<dyn PhysicalExpr>, &SortOptions)| {
+            format!("{}{}", sql_of(key, None), if options.descending { " DESC" } else { "" })
+        };
+        let keys = keys.iter().zip(options).map(key).chain(["arrival".to_owned()]);
+        args.push_str(&format!(" ORDER BY {}", keys.collect::<Vec<_>>().join(", ")));
+    }
     let distinct =
         if matches!(call.function, Function::Other { distinct: true, .. }) { "DISTINCT " } else { "" };
     let filter = call.filter.as_ref().map(|f| format!(" FILTER (WHERE {})", sql_of(f, None)));

@@ -31,6 +31,7 @@ mod outputs;
 mod parse;
 mod physical;
 mod projections;
+mod retyped;
 mod suggest;
 #[cfg(test)]
 mod tests;

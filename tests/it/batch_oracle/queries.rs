@@ -105,8 +105,10 @@ impl Query {
     }
 
     pub(super) fn streaming(&self) -> String {
+        // Rows that ORDER BY leaves equal are ordered by arrival.
+        let template = self.template.replace("{by arrival}", "").replace("{, arrival}", "");
         let Some(Windows { size_ms, slide_ms, offset_ms }) = self.windows else {
-            return self.template.replace("{from}", "t");
+            return template.replace("{from}", "t");
         };
         let mut durations = vec![size_ms];
         let function = if slide_ms == size_ms { "TUMBLE" } else { "HOP" };
@@ -119,13 +121,15 @@ impl Query {
         let durations: Vec<String> =
             durations.iter().map(|ms| format!("INTERVAL '{ms} milliseconds'")).collect();
         let from = format!("{function}(TABLE t, DESCRIPTOR(at), {})", durations.join(", "));
-        self.template.replace("{from}", &from)
+        template.replace("{from}", &from)
     }
 
     pub(super) fn batch(&self) -> String {
         let Some(Windows { size_ms, .. }) = self.windows else {
             return self.template.replace("{from}", "t");
         };
+        let template = self.template.replace("{by arrival}", " ORDER BY at, partition, offset");
+        let template = template.replace("{, arrival}", ", at, partition, offset");
         let at = |shift_ms: i64| {
             format!("arrow_cast(w + INTERVAL '{shift_ms} milliseconds', 'Timestamp(ms, \"UTC\")')")
         };
@@ -135,7 +139,7 @@ impl Query {
             at(size_ms),
             at(size_ms - 1)
         );
-        self.template.replace("{from}", &from)
+        template.replace("{from}", &from)
     }
 }
 
@@ -184,8 +188,10 @@ fn grouped(rng: &mut StdRng, windows: Windows) -> Query {
     }
     let mut columns: Vec<String> = keys.iter().enumerate().map(|(i, key)| format!("{key} AS k{i}")).collect();
     let n_aggregates = rng.random_range(1..6);
+    // One for all calls: batch refuses some that differ.
+    let order = random_order(rng);
     for i in 0..n_aggregates {
-        columns.push(format!("{} AS a{i}", random_result(rng)));
+        columns.push(format!("{} AS a{i}", random_result(rng, &order)));
     }
     let mut order = keys.clone();
     order.shuffle(rng);
@@ -211,13 +217,13 @@ fn grouped(rng: &mut StdRng, windows: Windows) -> Query {
 }
 
 /// A column over aggregates.
-fn random_result(rng: &mut StdRng) -> String {
+fn random_result(rng: &mut StdRng, order: &str) -> String {
     match rng.random_range(0..10) {
         0 => format!("{} + count(*)", random_sum(rng, INTS)),
         1 => format!("coalesce({}, 0)", random_sum(rng, INTS)),
         2 => "max(id) - min(id)".to_owned(),
         3 => format!("CASE WHEN 2 < count(*) THEN {} END", random_sum(rng, FLOATS)),
-        _ => random_aggregate(rng),
+        _ => random_aggregate(rng, order),
     }
 }
 
@@ -230,9 +236,10 @@ fn random_filter(rng: &mut StdRng) -> String {
     if rng.random_bool(0.3) { format!(" FILTER (WHERE {})", one_of(rng, &[BOOLS])) } else { String::new() }
 }
 
-fn random_aggregate(rng: &mut StdRng) -> String {
+fn random_aggregate(rng: &mut StdRng, order: &str) -> String {
     let numbers: &[&[&str]] = &[INTS, FLOATS, DECIMALS];
-    let call = match rng.random_range(0..14) {
+    let any: &[&[&str]] = &[INTS, FLOATS, DECIMALS, TEXTS, BOOLS, TIMES];
+    let call = match rng.random_range(0..20) {
         0 => "count(*)".to_owned(),
         1 => format!("count({})", one_of(rng, &[INTS, FLOATS, DECIMALS, TEXTS, BOOLS])),
         2 | 3 => format!("sum({})", one_of(rng, numbers)),
@@ -244,9 +251,52 @@ fn random_aggregate(rng: &mut StdRng) -> String {
         9 => format!("bool_and({})", one_of(rng, &[BOOLS])),
         10 => format!("bool_or({})", one_of(rng, &[BOOLS])),
         11 | 12 => format!("count(DISTINCT {})", one_of(rng, &[INTS, FLOATS, DECIMALS, TEXTS, BOOLS, TIMES])),
-        _ => format!("approx_distinct({})", one_of(rng, &[INTS, TEXTS])),
+        // Batch has other types: BIGINT UNSIGNED, and text with long offsets.
+        13 => {
+            let call = format!("approx_distinct({})", one_of(rng, &[INTS, TEXTS]));
+            return format!("CAST({call}{} AS BIGINT)", random_filter(rng));
+        }
+        14 | 15 => {
+            let function = ["first_value", "last_value", "array_agg"][rng.random_range(0..3)];
+            let call = format!("{function}({}{order})", one_of(rng, any));
+            // In batch last_value panics where FILTER leaves no row.
+            if function == "last_value" {
+                return call;
+            }
+            call
+        }
+        16 => {
+            let call = format!("string_agg({}, '+'{order})", one_of(rng, &[TEXTS]));
+            return format!("CAST({call}{} AS VARCHAR)", random_filter(rng));
+        }
+        17 => format!("nth_value({}, 2{order})", one_of(rng, any)),
+        18 => {
+            let function = ["median", "approx_median"][rng.random_range(0..2)];
+            format!("{function}({})", one_of(rng, &[INTS, FLOATS]))
+        }
+        _ => {
+            let function = ["covar_pop", "covar_samp", "regr_slope", "regr_avgx"][rng.random_range(0..4)];
+            format!("{function}({}, {})", one_of(rng, &[INTS, FLOATS]), one_of(rng, &[INTS, FLOATS]))
+        }
     };
     format!("{call}{}", random_filter(rng))
+}
+
+/// An ORDER BY in a call, or none.
+fn random_order(rng: &mut StdRng) -> String {
+    let direction = ["", " DESC", " NULLS FIRST", " DESC NULLS LAST"];
+    match rng.random_range(0..3) {
+        0 => "{by arrival}".to_owned(),
+        n => {
+            let keys: Vec<String> = (0..n)
+                .map(|_| {
+                    let key = one_of(rng, &[INTS, FLOATS, DECIMALS, TEXTS, BOOLS]);
+                    format!("{key}{}", direction.choose(rng).expect("there are some"))
+                })
+                .collect();
+            format!(" ORDER BY {}{{, arrival}}", keys.join(", "))
+        }
+    }
 }
 
 /// Only what no rounding can turn.

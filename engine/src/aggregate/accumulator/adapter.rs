@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, UInt32Array};
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::take;
+use arrow::compute::{SortOptions, take};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::common::utils::normalize_float_zero;
 use datafusion::logical_expr::{Accumulator as RowAccumulator, AggregateUDF};
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::{AggregateExprBuilder, AggregateFunctionExpr};
 use datafusion::physical_expr::expressions::{Column, Literal};
+use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
 use datafusion::scalar::ScalarValue;
 
 use super::{Accumulator, Input};
@@ -30,22 +30,54 @@ pub(super) struct Adapter {
     heap_bytes: usize,
 }
 
+/// DataFusion's aggregate over the function's own arguments of a call. `within`: the order of WITHIN
+/// GROUP.
+///
+/// # Errors
+/// [`Error::Unsupported`] where DataFusion has no such accumulator.
+pub(super) fn function_of(
+    call: &CallSpec,
+    udf: Arc<AggregateUDF>,
+    distinct: bool,
+    within: Option<SortOptions>,
+) -> Result<AggregateFunctionExpr, Error> {
+    let own = &call.args[..call.n_values()];
+    let fields = own.iter().enumerate().map(|(i, arg)| {
+        Field::new(format!("arg_{i}"), arg.field.data_type().clone(), arg.field.is_nullable())
+    });
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let args = own.iter().enumerate().map(|(i, arg)| match &arg.constant {
+        Some(value) => Arc::new(Literal::new(value.clone())) as Arc<dyn PhysicalExpr>,
+        None => Arc::new(Column::new(&format!("arg_{i}"), i)),
+    });
+    let args: Vec<_> = args.collect();
+    let order_by =
+        within.zip(args.first()).map(|(options, arg)| PhysicalSortExpr::new(Arc::clone(arg), options));
+    let builder = AggregateExprBuilder::new(udf, args).schema(schema).alias("call");
+    let builder = builder.with_distinct(distinct).order_by(order_by.into_iter().collect());
+    let function = builder.build().map_err(|_| call.unsupported())?;
+    function.create_accumulator().map_err(|_| call.unsupported())?;
+    Ok(function)
+}
+
+/// Values as a column of `data_type`; some may be of another type of the same meaning.
+pub(super) fn column_of(data_type: &DataType, values: Vec<ScalarValue>) -> Result<ArrayRef, Error> {
+    if values.is_empty() {
+        return Ok(arrow::array::new_empty_array(data_type));
+    }
+    let same = values.iter().all(|value| value.data_type() == values[0].data_type());
+    if same {
+        return Ok(ScalarValue::iter_to_array(values)?);
+    }
+    let values = values.iter().map(|value| value.cast_to(data_type)).collect::<Result<Vec<_>, _>>()?;
+    Ok(ScalarValue::iter_to_array(values)?)
+}
+
 impl Adapter {
     /// # Errors
     /// [`Error::Unsupported`] where DataFusion has no such accumulator.
     pub(super) fn new(call: &CallSpec, udf: Arc<AggregateUDF>, distinct: bool) -> Result<Self, Error> {
-        let fields = call.args.iter().enumerate().map(|(i, arg)| {
-            Field::new(format!("arg_{i}"), arg.field.data_type().clone(), arg.field.is_nullable())
-        });
-        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let args = call.args.iter().enumerate().map(|(i, arg)| match &arg.constant {
-            Some(value) => Arc::new(Literal::new(value.clone())) as Arc<dyn PhysicalExpr>,
-            None => Arc::new(Column::new(&format!("arg_{i}"), i)),
-        });
-        let builder = AggregateExprBuilder::new(udf, args.collect()).schema(schema).alias("call");
-        let builder = if distinct { builder.distinct() } else { builder };
-        let function = Arc::new(builder.build().map_err(|_| call.unsupported())?);
-        function.create_accumulator().map_err(|_| call.unsupported())?;
+        let function = Arc::new(function_of(call, udf, distinct, None)?);
         let state_fields = function.state_fields().map_err(|_| call.unsupported())?;
         let result_type = function.field().data_type().clone();
         Ok(Self::with_function(function, state_fields, result_type))
@@ -85,13 +117,6 @@ impl Adapter {
             self.heap_bytes = self.heap_bytes.saturating_sub(size_before) + group.size();
         }
         Ok(())
-    }
-
-    fn column(data_type: &DataType, values: Vec<ScalarValue>) -> Result<ArrayRef, Error> {
-        if values.is_empty() {
-            return Ok(arrow::array::new_empty_array(data_type));
-        }
-        Ok(ScalarValue::iter_to_array(values)?)
     }
 }
 
@@ -149,7 +174,7 @@ impl Accumulator for Adapter {
                 }
             }
         }
-        Self::column(&self.result_type, values)
+        column_of(&self.result_type, values)
     }
 
     fn state(&mut self, groups: &[u32], columns: &mut Vec<ArrayRef>) -> Result<(), Error> {
@@ -166,7 +191,7 @@ impl Accumulator for Adapter {
             fields.iter_mut().zip(state).for_each(|(values, value)| values.push(value));
         }
         for (values, field) in fields.into_iter().zip(&self.state_fields) {
-            columns.push(cast_to(&Self::column(field.data_type(), values)?, field.data_type())?);
+            columns.push(cast_to(&column_of(field.data_type(), values)?, field.data_type())?);
         }
         Ok(())
     }

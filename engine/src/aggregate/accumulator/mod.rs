@@ -9,8 +9,11 @@
 mod adapter;
 mod avg;
 mod boolean;
+mod codec;
+mod collect;
 mod count;
 mod decimal;
+mod first_last;
 mod fold;
 mod moments;
 mod ops;
@@ -35,8 +38,10 @@ use super::{CallSpec, Error, Function};
 use adapter::Adapter;
 use avg::{Avg, AvgDecimal, AvgFloat};
 use boolean::Bools;
+use collect::Collect;
 use count::Count;
 use decimal::Decimal;
+use first_last::FirstLast;
 use fold::Fold;
 use moments::Moments;
 use ops::{Max, Min, SumDecimal, SumFloat, SumInteger};
@@ -82,6 +87,11 @@ pub(super) trait Accumulator: Send + Sync {
     /// Appends the state columns.
     fn state(&mut self, groups: &[u32], columns: &mut Vec<ArrayRef>) -> Result<(), Error>;
 
+    /// About how large the state of a group is, where that is not a few bytes.
+    fn state_bytes(&self, _group: u32) -> usize {
+        0
+    }
+
     /// Bytes allocated.
     fn memory_bytes(&self) -> usize;
 
@@ -92,7 +102,9 @@ pub(super) trait Accumulator: Send + Sync {
 /// An accumulator for a call: a native one where there is one for its types, else the adapter.
 pub(super) fn new(call: &CallSpec) -> Result<Box<dyn Accumulator>, Error> {
     let arity_is_right = match &call.function {
-        Function::Count | Function::Other { .. } => true,
+        Function::Count | Function::Other { .. } | Function::FirstLast { .. } | Function::Collect { .. } => {
+            true
+        }
         _ => call.args.len() == 1,
     };
     if !arity_is_right {
@@ -110,6 +122,12 @@ pub(super) fn new(call: &CallSpec) -> Result<Box<dyn Accumulator>, Error> {
         Function::BoolAnd if *call.arg_type() == DataType::Boolean => Some(Box::new(Bools::and()) as _),
         Function::BoolOr if *call.arg_type() == DataType::Boolean => Some(Box::new(Bools::or()) as _),
         Function::Moments { .. } | Function::BoolAnd | Function::BoolOr => return Err(call.unsupported()),
+        Function::FirstLast { last, ignore_nulls, order } => {
+            Some(Box::new(FirstLast::new(call, order, *last, *ignore_nulls)?) as _)
+        }
+        Function::Collect { udf, ignore_nulls, order } => {
+            Some(Box::new(Collect::new(call, udf, order, *ignore_nulls)?) as _)
+        }
         Function::Other { .. } => None,
     };
     if let Some(native) = native {

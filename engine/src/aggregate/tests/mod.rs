@@ -2,4 +2,5 @@
 //! ([`promises`]).
 
 mod batch;
+mod ordered;
 mod promises;

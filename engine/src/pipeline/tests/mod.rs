@@ -3,6 +3,7 @@
 
 mod faults;
 mod hops;
+mod ordered;
 mod sinks;
 mod stops;
 

@@ -193,6 +193,38 @@ fn key_may_be_an_expression_also_over_the_window() {
 }
 
 #[test]
+fn the_order_of_rows_is_part_of_a_call() {
+    check(
+        "SELECT window_start, first_value(country ORDER BY amount DESC, id) AS a, last_value(paid IGNORE NULLS) AS b,
+           array_agg(id) FILTER (WHERE paid) AS c, approx_percentile_cont(0.9) WITHIN GROUP (ORDER BY weight) AS d,
+           regr_count(weight, weight) AS e
+         FROM TUMBLE(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '1' HOUR) GROUP BY window_start",
+        expect![[r#"
+            source orders, 2 subtasks
+              decode    id BIGINT
+                        country VARCHAR
+                        amount BIGINT
+                        weight DOUBLE
+                        paid BOOLEAN
+                        ordered_at TIMESTAMP(3) WITH TIME ZONE, event time
+              window    TUMBLE, size 1h
+              partial   first_value(country ORDER BY amount DESC, id, arrival), last_value(paid ORDER BY arrival), array_agg(id ORDER BY arrival) FILTER (WHERE paid), approx_percentile_cont(weight, 0.9), regr_count(weight, weight)
+              exchange  by hash of window_start
+            window, 2 subtasks
+              merge     by window_start
+              project   window_start, first_value(country ORDER BY amount DESC, id, arrival) AS a, last_value(paid ORDER BY arrival) AS b, array_agg(id ORDER BY arrival) FILTER (WHERE paid) AS c, approx_percentile_cont(weight, 0.9) AS d, regr_count(weight, weight) AS e
+            result table
+              column    window_start TIMESTAMP(3) WITH TIME ZONE NOT NULL, key 1
+              column    a VARCHAR
+              column    b BOOLEAN
+              column    c ARRAY<BIGINT>
+              column    d DOUBLE
+              column    e BIGINT NOT NULL
+        "#]],
+    );
+}
+
+#[test]
 fn every_supported_aggregate_is_planned() {
     check(
         "SELECT window_start, window_end,
@@ -237,7 +269,7 @@ fn every_supported_aggregate_is_planned() {
               column    m BOOLEAN
               column    n BOOLEAN
               column    o BIGINT NOT NULL
-              column    p BIGINT UNSIGNED NOT NULL
+              column    p BIGINT NOT NULL
               column    q BIGINT NOT NULL
         "#]],
     );
