@@ -13,33 +13,27 @@
 //! 3. An epoch holds about [`EPOCH_BYTES_MAX`] of appended rows and dead letters: past that no
 //!    record is taken until the next barrier, which is asked for at once.
 
+mod rows;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arrow::array::{Array, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array};
-use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::{DataType, Int64Type};
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
-use crate::connector::{
-    Decoded, Decoder, Reader, ReaderEvent, Reason, RecordBlock, Source, SourceError, Start,
-};
+use crate::connector::{Decoder, Reader, ReaderEvent, RecordBlock, Source, SourceError, Start};
 use crate::dataflow::actor::{self, Actor, Next, Sent};
 use crate::dataflow::exchange::{Closed, Exchange};
 use crate::dataflow::live::Shared;
 use crate::dataflow::message::{Control, Event, Report};
 use crate::dataflow::partitions::Partitions;
 use crate::dataflow::plan::Plan;
-use crate::operator::expand::SourceRows;
-use crate::operator::partial::{Partial, split_by_pane};
-use crate::operator::stateless::{Prepared, Stateless, units_per_ms};
+use crate::operator::partial::Partial;
+use crate::operator::stateless::Stateless;
 use crate::operator::{self, Batch};
-use crate::result::DeadLetter;
 use crate::state::failpoint::{self, Point};
-use crate::time::watermark::{Judged, Rules, Verdict};
-use crate::time::window::{Windows, floor_to_ms};
+use crate::time::watermark::Rules;
 use crate::time::{Clock, Epoch};
 
 /// Records per poll: large enough to pay for a batch's fixed costs, small enough that a barrier waits
@@ -415,204 +409,10 @@ impl SourceTask {
         Ok(Next::Step)
     }
 
-    /// Counts the records of a block that were dealt with, and keeps the rejected ones.
-    fn account(&mut self, block: &RecordBlock, from: usize, decoded: &Decoded) {
-        let n_records = (decoded.next - from) as u64;
-        let n_bytes: usize = (from..decoded.next).filter_map(|i| block.value(i)).map(<[u8]>::len).sum();
-        self.shared.records_total.fetch_add(n_records, Ordering::Relaxed);
-        self.shared.bytes_total.fetch_add(n_bytes as u64, Ordering::Relaxed);
-        self.shared.tombstones_total.fetch_add(decoded.tombstones, Ordering::Relaxed);
-        let n_rows = decoded.records.len() as u64;
-        self.shared.sources[self.subtask].rows_in.fetch_add(n_rows, Ordering::Relaxed);
-        self.state.report.counters.rows_in += n_rows;
-        self.state.report.counters.tombstones += decoded.tombstones;
-        self.state.report.schemas.extend(decoded.schemas.iter().cloned());
-        for rejected in &decoded.rejected {
-            self.dead_letter(block, rejected.record, rejected.reason, rejected.detail.clone());
-        }
-    }
-
-    fn judge_and_run(&mut self, block: &RecordBlock, decoded: &Decoded) -> Result<(), Error> {
-        let Some(first) = decoded.records.first() else { return Ok(()) };
-        self.partitions.wake(block.partition, self.rules.lateness_ms, block.offsets[*first as usize]);
-        let event_times = event_times_ms(&decoded.batch, self.plan.event_time)?;
-        let state = self.partitions.get(block.partition).expect("blocks come from assigned partitions");
-        let mut judged = Judged::default();
-        let record_times = decoded.records.iter().map(|record| block.timestamps_ms[*record as usize]);
-        state.time.judge(&self.rules, event_times.iter(), record_times, &mut judged);
-
-        let rows = SourceRows {
-            batch: decoded.batch.clone(),
-            panes: Int64Array::from(judged.panes),
-            sides: sides(&judged.sides, judged.verdicts.len()),
-            times_ms: event_times,
-            records: UInt32Array::from(decoded.records.clone()),
-        };
-        let counts = |verdict: &Verdict| matches!(verdict, Verdict::OnTime | Verdict::PartlyLate);
-        let keep: BooleanArray = judged.verdicts.iter().map(|verdict| Some(counts(verdict))).collect();
-        if judged.verdicts.iter().any(|verdict| *verdict != Verdict::OnTime) {
-            for (row, verdict) in judged.verdicts.iter().enumerate() {
-                self.reject(block, &rows, row, *verdict);
-            }
-        }
-        // A record makes one dead letter, and those already have it.
-        let lettered: Vec<u32> = judged.sides.iter().map(|(row, _)| decoded.records[*row]).collect();
-        match keep.true_count() {
-            0 => Ok(()),
-            n if n == keep.len() => self.run_rows(block, rows, lettered),
-            _ => {
-                let filtered = |array: &dyn Array| arrow::compute::filter(array, &keep);
-                let rows = SourceRows {
-                    batch: filter_record_batch(&rows.batch, &keep)?,
-                    panes: filtered(&rows.panes)?.as_primitive().clone(),
-                    sides: match &rows.sides {
-                        Some(sides) => Some(filtered(sides)?.as_primitive().clone()),
-                        None => None,
-                    },
-                    times_ms: filtered(&rows.times_ms)?.as_primitive().clone(),
-                    records: filtered(&rows.records)?.as_primitive().clone(),
-                };
-                self.run_rows(block, rows, lettered)
-            }
-        }
-    }
-
-    fn reject(&mut self, block: &RecordBlock, rows: &SourceRows, row: usize, verdict: Verdict) {
-        let record = rows.records.value(row);
-        match verdict {
-            Verdict::OnTime => {}
-            Verdict::Late | Verdict::PartlyLate => {
-                let windows = self.rules.windows.expect("without windows no row is late");
-                let last_ms = rows.panes.value(row);
-                let first_ms = windows.first(last_ms);
-                let open_ms = rows.sides.as_ref().filter(|sides| sides.is_valid(row));
-                let open_ms = open_ms.map_or(last_ms.saturating_add(windows.slide_ms), |s| s.value(row));
-                self.state.report.counters.late_rows += 1;
-                self.dead_letter(block, record, Reason::LateRow, missed(&windows, first_ms, open_ms));
-            }
-            Verdict::BadEventTime => {
-                let detail = if rows.times_ms.is_null(row) {
-                    "the event time is null".to_owned()
-                } else {
-                    let ahead_ms =
-                        rows.times_ms.value(row).saturating_sub(block.timestamps_ms[record as usize]);
-                    format!("the event time is {ahead_ms} ms past the record's Kafka timestamp")
-                };
-                self.dead_letter(block, record, Reason::BadEventTime, detail);
-            }
-        }
-    }
-
-    /// `lettered`: records that have a dead letter already, ascending.
-    fn run_rows(
-        &mut self,
-        block: &RecordBlock,
-        rows: SourceRows,
-        mut lettered: Vec<u32>,
-    ) -> Result<(), Error> {
-        let Some(windows) = self.rules.windows.filter(|_| self.plan.expands()) else {
-            return self.run_piece(block, rows, &mut lettered);
-        };
-        rows.expand(&windows, |piece| self.run_piece(block, piece, &mut lettered))
-    }
-
-    fn run_piece(
-        &mut self,
-        block: &RecordBlock,
-        rows: SourceRows,
-        lettered: &mut Vec<u32>,
-    ) -> Result<(), Error> {
-        let (prepared, failed) = self.stateless.run(rows, block.partition, &block.offsets)?;
-        for row in failed {
-            // Of a row for each window several may fail.
-            if let Err(at) = lettered.binary_search(&row.record) {
-                lettered.insert(at, row.record);
-                self.dead_letter(block, row.record, Reason::EvaluationError, row.detail);
-            }
-        }
-        for rows in prepared {
-            match rows {
-                Prepared::Appended(timed) => {
-                    self.state.epoch_bytes += timed.rows.get_array_memory_size();
-                    self.state.ready.push(Batch::Append(timed));
-                }
-                Prepared::Grouped { panes, sides, keys, args, filters } => {
-                    let partial =
-                        self.partial.as_mut().expect("a plan with an aggregation has a partial one");
-                    for rows in split_by_pane(&panes, sides.as_ref(), keys, args, filters)? {
-                        partial.add(rows, &mut self.state.ready)?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn put_ready(&mut self) -> Result<(), Error> {
         for batch in self.state.ready.drain(..) {
             self.exchange.put(batch)?;
         }
         Ok(())
     }
-
-    fn dead_letter(&mut self, block: &RecordBlock, record: u32, reason: Reason, detail: String) {
-        let i = record as usize;
-        let value = block.value(i);
-        let letter = DeadLetter {
-            source: self.source.name().to_owned(),
-            topic: self.source.topic().to_owned(),
-            partition: Some(block.partition),
-            offset: Some(block.offsets[i]),
-            record_time_ms: Some(block.timestamps_ms[i]).filter(|ms| 0 <= *ms),
-            schema_id: value.and_then(|value| self.decoder.schema_id(value)),
-            reason,
-            detail,
-            key: block.key(i).map(<[u8]>::to_vec),
-            payload: value.map(<[u8]>::to_vec),
-        };
-        let key_len = letter.key.as_ref().map_or(0, Vec::len);
-        self.state.epoch_bytes += value.map_or(0, <[u8]>::len) + key_len + letter.detail.len() + 128;
-        self.state.report.counters.dead_letters += 1;
-        self.shared.dead_letters_total[reason.index()].fetch_add(1, Ordering::Relaxed);
-        self.state.report.dead_letters.push(letter);
-    }
-}
-
-/// The event times of a batch in milliseconds, rounded down; null where the column is.
-fn event_times_ms(batch: &RecordBatch, event_time: usize) -> Result<Int64Array, Error> {
-    let column = batch.column(event_time);
-    let per_ms = units_per_ms(column.data_type()).ok_or_else(|| {
-        SourceError::Fatal(format!("an event time of type {} has no milliseconds", column.data_type()))
-    })?;
-    let values = cast(column, &DataType::Int64)?;
-    let values = values.as_primitive::<Int64Type>();
-    Ok(if per_ms == 1 { values.clone() } else { values.unary(|value| floor_to_ms(value, per_ms)) })
-}
-
-/// The first open windows of partly late rows as a column; none where no row is partly late.
-fn sides(sides: &[(usize, i64)], n_rows: usize) -> Option<Int64Array> {
-    if sides.is_empty() {
-        return None;
-    }
-    let mut column = vec![None; n_rows];
-    sides.iter().for_each(|(row, first_ms)| column[*row] = Some(*first_ms));
-    Some(Int64Array::from(column))
-}
-
-/// Says which windows a late row missed: those that start in `[first_ms, open_ms)`.
-fn missed(windows: &Windows, first_ms: i64, open_ms: i64) -> String {
-    let window = |start_ms| format!("[{}, {})", rfc3339_ms(start_ms), rfc3339_ms(windows.end(start_ms)));
-    match open_ms.saturating_sub(first_ms) / windows.slide_ms {
-        1 => format!("missed window {}", window(first_ms)),
-        n => {
-            let last_ms = open_ms.saturating_sub(windows.slide_ms);
-            format!("missed {n} windows, from {} to {}", window(first_ms), window(last_ms))
-        }
-    }
-}
-
-/// `2026-11-22T10:00:00.000Z`; the bare number where the calendar has no such time.
-fn rfc3339_ms(ms: i64) -> String {
-    arrow::temporal_conversions::timestamp_ms_to_datetime(ms)
-        .map_or_else(|| ms.to_string(), |time| time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
 }
