@@ -13,4 +13,4 @@ export WEIR_SEED="${WEIR_SEED:-1}"
 WEIR_SEEDS="${WEIR_SEEDS:-100000}" cargo test --workspace --exclude weir-xtask --lib \
   simulated_pipeline -- --nocapture 2>&1 | grep -E 'seeds from|WEIR_SEED|panicked'
 WEIR_KILLS="${WEIR_KILLS:-100}" cargo test --workspace --exclude weir-xtask --test it -- \
-  kills file_sink --nocapture --test-threads 1 2>&1 | grep -oE '\| .*|.*panicked.*'
+  kills file_sink kafka_sink --nocapture --test-threads 1 2>&1 | grep -oE '\| .*|.*panicked.*'

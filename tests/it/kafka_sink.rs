@@ -1,5 +1,5 @@
 //! The Kafka sink end to end: committed output equals the recomputation, each row once, wherever the
-//! process or the broker died.
+//! process died. See also kills.rs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,33 +16,10 @@ use weir_schemas::SchemaRegistry;
 use weir_schemas::registry::MemoryRegistry;
 
 use crate::producer::{Producer, To, Topics};
-use crate::services::{Services, disturb, services};
+use crate::services::{Services, services};
 use crate::shop::{SOURCE, Shop, query, revenue};
-use crate::sink_topic::{Record, SinkTopic};
+use crate::sink_topic::{Record, SinkTopic, Updates, finals};
 use crate::weir::Project;
-
-/// A row as [`query`] gives it.
-fn row(value: &BTreeMap<String, Value>) -> Vec<Value> {
-    ["window_start", "country", "orders", "revenue", "newest"].map(|name| value[name].clone()).to_vec()
-}
-
-fn sorted(mut rows: Vec<Vec<Value>>) -> Vec<Vec<Value>> {
-    rows.sort_by_key(|row| (row[0].as_i64(), row[1].as_str().map(str::to_owned)));
-    rows
-}
-
-/// The rows of a topic that is written with `emit: final`: no key twice, and the keys those of the rows.
-fn finals(records: &[Record]) -> Vec<Vec<Value>> {
-    let mut seen = BTreeMap::new();
-    for record in records {
-        let (key, value) = (record.key.as_ref().expect("a key"), record.value.as_ref().expect("a row"));
-        assert!(key.iter().all(|(name, field)| value[name] == *field), "{record:?}");
-        assert_eq!(key.keys().collect::<Vec<_>>(), ["country", "window_end", "window_start"]);
-        let again = seen.insert(format!("{key:?}"), record.partition);
-        assert_eq!(again, None, "{key:?} is there twice");
-    }
-    sorted(records.iter().filter_map(|record| record.value.as_ref()).map(row).collect())
-}
 
 fn project(services: &Services, name: &str, emit: &str, sql: &str, epoch: &str) -> Project {
     Project::new(services)
@@ -56,12 +33,21 @@ fn project(services: &Services, name: &str, emit: &str, sql: &str, epoch: &str) 
 
 #[test]
 fn each_final_row_is_committed_once_whatever_step_the_process_died_at() {
+    die_at_each_step("sunk", "final", finals);
+}
+
+#[test]
+fn updates_come_to_the_result_table_whatever_step_the_process_died_at() {
+    die_at_each_step("sunk_updates", "updates", |records| Updates::of(records).rows);
+}
+
+fn die_at_each_step(name: &str, emit: &str, rows: fn(&[Record]) -> Vec<Vec<Value>>) {
     let services = services();
     let bootstrap = &services.kafka.bootstrap;
-    Topics::new(bootstrap).create("sunk", 2);
+    Topics::new(bootstrap).create(name, 2);
     let producer = Producer::new(bootstrap);
-    let mut shop = Shop::new(&services.registry.url, "sunk", 2, 9);
-    let project = project(&services, "sunk", "final", &revenue("sunk"), "20ms");
+    let mut shop = Shop::new(&services.registry.url, name, 2, 9);
+    let project = project(&services, name, emit, &revenue(name), "20ms");
     // The first pass of those two is that of the transaction which says whose the sink is.
     let opening = [Point::DeliveryWritten, Point::DeliveryDecided].map(|point| (point, 1));
     let pass = |point| if opening.contains(&(point, 1)) { 2 } else { 1 };
@@ -72,16 +58,17 @@ fn each_final_row_is_committed_once_whatever_step_the_process_died_at() {
         shop.pause();
         let died = project.run_bounded_dying(point, pass);
         assert!(!died.success(), "it passes {}", point.name());
+        eprintln!("| {} | a bounded run into a Kafka sink, {emit} | died |", point.name());
     }
     // The first goes on to where an earlier one was to end, the second to the end.
     for _ in 0..2 {
         assert!(project.run_bounded().success());
     }
-    let topic = SinkTopic::new(&services, "sunk_out");
+    let topic = SinkTopic::new(&services, &format!("{name}_out"));
     assert!(topic.is_settled(), "a run that ended leaves no transaction open");
     assert_eq!(topic.n_partitions(), 2, "as many as the source has");
     assert_eq!(project.sql_offline(&query("revenue")), shop.expected());
-    assert_eq!(finals(&topic.read()), shop.expected());
+    assert_eq!(rows(&topic.read()), shop.expected());
 }
 
 #[test]
@@ -104,27 +91,9 @@ fn updates_end_at_the_result_table_and_what_vanished_is_a_tombstone() {
         weir.kill();
     }
     assert!(project.run_bounded().success());
-    let records = topic.read();
-    let mut table: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
-    let (mut n_tombstones, mut n_provisional) = (0, 0);
-    for record in &records {
-        let key = format!("{:?}", record.key.as_ref().expect("a key"));
-        match &record.value {
-            Some(value) => {
-                let before = table.get(&key);
-                assert!(before.is_none_or(|row| row["_final"] == json!(false)), "final rows never change");
-                n_provisional += usize::from(value["_final"] == json!(false));
-                table.insert(key, value.clone());
-            }
-            None => {
-                n_tombstones += 1;
-                table.remove(&key);
-            }
-        }
-    }
-    assert!(0 < n_tombstones && 0 < n_provisional, "{n_tombstones} tombstones in {} records", records.len());
-    assert!(table.values().all(|row| row["_final"] == json!(true)));
-    assert_eq!(sorted(table.values().map(row).collect()), project.sql_offline(&query("revenue")));
+    let updates = Updates::of(&topic.read());
+    assert!(0 < updates.n_tombstones && 0 < updates.n_provisional, "{updates:?}");
+    assert_eq!(updates.rows, project.sql_offline(&query("revenue")));
 }
 
 /// A sink of its own, as each process makes it.
@@ -230,31 +199,4 @@ fn a_row_that_kafka_does_not_take_is_told_and_leaves_nothing_open() {
     let Err(SinkError::Fatal(text)) = refused else { panic!("{refused:?}") };
     assert!(text.contains("a row makes a record of 20000") && text.contains("message.max.bytes"), "{text}");
     assert_eq!(SinkTopic::with_registry(&services, "large", registry).read(), []);
-}
-
-#[test]
-fn a_broker_that_restarts_while_rows_are_delivered_loses_and_doubles_nothing() {
-    let mut services = disturb();
-    let bootstrap = services.kafka.bootstrap.clone();
-    Topics::new(&bootstrap).create("shaken", 2);
-    let producer = Producer::new(&bootstrap);
-    let mut shop = Shop::new(&services.registry.url, "shaken", 2, 11);
-    let project = project(&services, "shaken", "final", &revenue("shaken"), "20ms");
-    let topic = SinkTopic::new(&services, "shaken_out");
-    let weir = project.run();
-    shop.write(&producer, 1_000);
-    shop.pause();
-    topic.await_records();
-    for _ in 0..3 {
-        for _ in 0..10 {
-            shop.write(&producer, 100);
-            shop.pause();
-        }
-        services.kafka.restart();
-        shop.write(&producer, 100);
-    }
-    weir.stop();
-    assert!(project.run_bounded().success());
-    assert_eq!(project.sql_offline(&query("revenue")), shop.expected());
-    assert_eq!(finals(&topic.read()), shop.expected());
 }

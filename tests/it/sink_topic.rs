@@ -143,6 +143,67 @@ impl SinkTopic {
     }
 }
 
+/// A row as [`crate::shop::query`] gives it.
+fn row(value: &BTreeMap<String, Value>) -> Vec<Value> {
+    ["window_start", "country", "orders", "revenue", "newest"].map(|name| value[name].clone()).to_vec()
+}
+
+fn sorted<'a>(values: impl Iterator<Item = &'a BTreeMap<String, Value>>) -> Vec<Vec<Value>> {
+    let mut rows: Vec<_> = values.map(row).collect();
+    rows.sort_by_key(|row| (row[0].as_i64(), row[1].as_str().map(str::to_owned)));
+    rows
+}
+
+/// The rows of a topic that is written with `emit: final`: no key twice, and the keys those of the rows.
+pub(crate) fn finals(records: &[Record]) -> Vec<Vec<Value>> {
+    let mut seen = BTreeMap::new();
+    for record in records {
+        let (key, value) = (record.key.as_ref().expect("a key"), record.value.as_ref().expect("a row"));
+        assert!(key.iter().all(|(name, field)| value[name] == *field), "{record:?}");
+        assert_eq!(key.keys().collect::<Vec<_>>(), ["country", "window_end", "window_start"]);
+        let again = seen.insert(format!("{key:?}"), record.partition);
+        assert_eq!(again, None, "{key:?} is there twice");
+    }
+    sorted(records.iter().filter_map(|record| record.value.as_ref()))
+}
+
+/// What a topic comes to that is written with `emit: updates`.
+#[derive(Debug)]
+pub(crate) struct Updates {
+    /// The last value of each key that has one, as compaction leaves it: all are final.
+    pub(crate) rows: Vec<Vec<Value>>,
+    pub(crate) n_tombstones: usize,
+    pub(crate) n_provisional: usize,
+}
+
+impl Updates {
+    /// Reads records in the order of their partitions; a key's are all in one of them, and behind a final
+    /// row there is nothing.
+    pub(crate) fn of(records: &[Record]) -> Self {
+        let mut table: BTreeMap<String, &BTreeMap<String, Value>> = BTreeMap::new();
+        let mut partitions = BTreeMap::new();
+        let (mut n_tombstones, mut n_provisional) = (0, 0);
+        for record in records {
+            let key = format!("{:?}", record.key.as_ref().expect("a key"));
+            let partition = *partitions.entry(key.clone()).or_insert(record.partition);
+            assert_eq!(record.partition, partition, "{key} is in two partitions");
+            let before = match &record.value {
+                Some(value) => {
+                    n_provisional += usize::from(value["_final"] == json!(false));
+                    table.insert(key, value)
+                }
+                None => {
+                    n_tombstones += 1;
+                    table.remove(&key)
+                }
+            };
+            assert!(before.is_none_or(|row| row["_final"] == json!(false)), "{before:?} became {record:?}");
+        }
+        assert!(table.values().all(|row| row["_final"] == json!(true)), "{table:?}");
+        Self { rows: sorted(table.into_values()), n_tombstones, n_provisional }
+    }
+}
+
 fn json_of(value: Avro) -> Value {
     match value {
         Avro::Null => Value::Null,
