@@ -72,8 +72,9 @@ impl Partitions {
     }
 
     /// Adds a partition as it was last committed, or a new one. Windows closed so far, also those that
-    /// a bounded run or a smaller `lateness` closed, are closed to it.
-    pub fn assign(&mut self, fact: &PartitionFact, lateness_ms: i64, now_ns: u64) {
+    /// a bounded run or a smaller `lateness` closed, are closed to it. Returns whether that raised its
+    /// floor.
+    pub fn assign(&mut self, fact: &PartitionFact, lateness_ms: i64, now_ns: u64) -> bool {
         let time = PartitionTime { watermark_ms: fact.watermark_ms, floor_ms: fact.floor_ms };
         let state = PartitionState {
             time,
@@ -85,7 +86,9 @@ impl Partitions {
             quiet_since_ns: now_ns,
         };
         self.states.insert(fact.partition, state);
+        let n_floors = self.floors.len();
         self.raise_floor(fact.partition, lateness_ms, fact.next_offset);
+        n_floors < self.floors.len()
     }
 
     /// The state of an assigned partition.

@@ -1,6 +1,6 @@
 //! From a plan and a data folder to the actors of a pipeline: open, check, recover, wire.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -56,12 +56,13 @@ pub(super) fn assemble(pipeline: &Pipeline, environment: &Environment) -> Result
     failpoint::pass(Point::RecoverOpen);
     let new_identity = check_identity(&store, pipeline)?;
     let recovered = store.recovered();
-    let Restored { operators, mut tables, facts, settings, replace_blocks } =
+    let Restored { operators, mut tables, facts, settings, replace_blocks, any_open, settings_changed } =
         restore(&store, &pipeline.plan, &pipeline.options, recovered)?;
     failpoint::pass(Point::RecoverRestore);
     let incarnation = store.incarnation()?;
     let known_sinks = KnownSinks::open(&store, pipeline, &facts)?;
     let wiring = Wiring::new(pipeline, known_sinks.sinks());
+    wiring.activity.store(settings_changed, Ordering::Relaxed);
     let latest: Latest = Arc::new(Mutex::new(tables.publish(facts.clone())));
     let windows = operators.into_iter().enumerate();
     let windows = windows.map(|(subtask, operator)| wiring.window(subtask, operator, environment)).collect();
@@ -101,7 +102,7 @@ pub(super) fn assemble(pipeline: &Pipeline, environment: &Environment) -> Result
         state: DiscoveryState::default(),
     };
     let (shared, events) = (Arc::clone(&wiring.shared), wiring.events.0.clone());
-    let coordinator = wiring.coordinator(pipeline, store, &facts, environment);
+    let coordinator = wiring.coordinator(pipeline, store, &facts, any_open, environment);
     Ok(Assembly {
         coordinator,
         discovery,
@@ -230,6 +231,7 @@ impl Wiring {
         pipeline: &Pipeline,
         store: Store,
         facts: &Facts,
+        any_open: bool,
         environment: &Environment,
     ) -> Coordinator {
         Coordinator {
@@ -245,6 +247,7 @@ impl Wiring {
             lateness_ms: pipeline.options.lateness_ms,
             bounded: pipeline.options.bounded,
             skip_lost: pipeline.options.skip_lost,
+            any_open,
             state: CoordinatorState::new(facts),
         }
     }

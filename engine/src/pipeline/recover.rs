@@ -22,6 +22,10 @@ pub(super) struct Restored {
     pub(super) settings: Settings,
     /// The blocks on disk belong to another parallelism.
     pub(super) replace_blocks: bool,
+    /// There are windows that are not closed.
+    pub(super) any_open: bool,
+    /// What the last epoch was computed with is no longer what is wanted.
+    pub(super) settings_changed: bool,
 }
 
 /// Puts operators, result tables and facts back as they were committed.
@@ -47,7 +51,8 @@ pub(super) fn restore(
         provisional: options.provisional,
     };
     let mut tables = Tables::open(store, spec)?;
-    let mut replace_blocks = false;
+    let (mut replace_blocks, mut any_open) = (false, false);
+    let settings_changed = recovered.as_ref().is_some_and(|recovered| recovered.settings != settings);
     let mut operators: Vec<Box<dyn Operator>> = Vec::new();
     if plan.aggregate.is_none() {
         operators.extend(
@@ -57,16 +62,22 @@ pub(super) fn restore(
         let kept = recovered.as_ref().map(|recovered| recovered.settings.parallelism);
         replace_blocks = kept.is_some_and(|kept| kept != options.parallelism);
         let closed_ms = recovered.as_ref().and_then(|recovered| recovered.facts.closed_ms);
-        let (windows, overlay) = restore_windows(store, plan, options, closed_ms, replace_blocks)?;
+        let Windows { operators: windows, overlay, any_open: open } =
+            restore_windows(store, plan, options, closed_ms, replace_blocks)?;
         tables.seed_overlay(&overlay)?;
+        any_open = open;
         operators.extend(windows.into_iter().map(|window| window as Box<dyn Operator>));
     }
     let facts = recovered.map(|recovered| recovered.facts).unwrap_or_default();
-    Ok(Restored { operators, tables, facts, settings, replace_blocks })
+    Ok(Restored { operators, tables, facts, settings, replace_blocks, any_open, settings_changed })
 }
 
-/// The operators, by subtask.
-type Windows = Vec<Box<dyn WindowState>>;
+struct Windows {
+    /// By subtask.
+    operators: Vec<Box<dyn WindowState>>,
+    overlay: Vec<TimedRows>,
+    any_open: bool,
+}
 
 fn restore_windows(
     store: &Store,
@@ -74,14 +85,15 @@ fn restore_windows(
     options: &PipelineOptions,
     closed_ms: Option<i64>,
     replace_blocks: bool,
-) -> Result<(Windows, Vec<TimedRows>), StartError> {
+) -> Result<Windows, StartError> {
     let aggregate = plan.aggregate.as_ref().expect("only plans with an aggregation have windows");
     let n_keys = aggregate.n_exprs();
     let mut windows = (0..options.parallelism)
         .map(|_| new_operator(plan, options, closed_ms))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut failure = None;
+    let (mut failure, mut any_open) = (None, false);
     store.load_panes(&mut |block| {
+        any_open = true;
         let parts = split_states(&block.states, n_keys, options.parallelism);
         let restored = parts.and_then(|parts| {
             let mut targets = windows.iter_mut().zip(parts).filter(|(_, part)| 0 < part.num_rows());
@@ -102,7 +114,7 @@ fn restore_windows(
             window.rewrite_all();
         }
     }
-    Ok((windows, overlay))
+    Ok(Windows { operators: windows, overlay, any_open })
 }
 
 fn new_operator(

@@ -186,11 +186,15 @@ impl SourceTask {
         match control {
             Control::Assign { fact, start, end_offset } => {
                 self.state.unassigned.push_back((fact.partition, start));
-                self.partitions.assign(&fact, self.rules.lateness_ms, self.clock.monotonic_ns());
+                let raised = self.partitions.assign(&fact, self.rules.lateness_ms, self.clock.monotonic_ns());
                 if let Some(end_offset) = end_offset {
                     self.shared.set_end_offset(fact.partition, end_offset);
                 }
-                self.activity.store(true, Ordering::Relaxed);
+                // The end of a bounded run is kept, where there is something to read up to it.
+                let has_end = fact.bounded_end.is_some_and(|end| fact.next_offset < end);
+                if raised || has_end || !goes_on(start) {
+                    self.activity.store(true, Ordering::Relaxed);
+                }
             }
             Control::Close(epoch) => {
                 if let Some(partial) = &mut self.partial {
@@ -301,7 +305,9 @@ impl SourceTask {
                     self.reader.set_paused(partition, true);
                 }
                 self.shared.set_trouble("assignment", self.subtask, None);
-                self.activity.store(true, Ordering::Relaxed);
+                if !goes_on(start) {
+                    self.activity.store(true, Ordering::Relaxed);
+                }
                 Ok(())
             }
             Err(SourceError::Retry(detail)) => {
@@ -415,4 +421,9 @@ impl SourceTask {
         }
         Ok(())
     }
+}
+
+/// Whether a partition is read on from where it was committed: nothing that is not known already.
+fn goes_on(start: Start) -> bool {
+    matches!(start, Start::Offset(_))
 }

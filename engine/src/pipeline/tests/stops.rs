@@ -127,3 +127,49 @@ fn a_provisional_row_comes_and_goes_by_having_and_so_it_is_after_a_restart() {
     drop(handle);
     assert_eq!(run_to_end(&log, &sql, dir.path(), 1).get(&(0, 1)), Some(&(3, 7, true)));
 }
+
+#[test]
+fn a_run_that_finds_nothing_new_makes_no_epoch() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::new(vec![vec![(1_000, 1, 5)], vec![(2_000, 2, 7)], vec![]], 10);
+    let (handle, _) = run(&log, SUM_BY_KEY, dir.path(), 2, false);
+    while handle.snapshot().facts().counters.rows_in < log.n_records() {
+        assert_ne!(handle.state().0, State::Failed, "{:?}", handle.state().1);
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+    handle.stop();
+    handle.join();
+    let epoch = handle.snapshot().epoch();
+    drop(handle);
+
+    // Long enough for a hundred epochs.
+    let (handle, recorder) = run(&log, SUM_BY_KEY, dir.path(), 2, false);
+    while handle.state() != (State::Running, None) {
+        assert_eq!(handle.state(), (State::Starting, None));
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+    std::thread::park_timeout(Duration::from_millis(200));
+    handle.stop();
+    handle.join();
+    assert_eq!((handle.snapshot().epoch(), recorder.0.lock().unwrap().len()), (epoch, 0));
+    drop((handle, recorder));
+
+    // A bounded one closes what is open, once.
+    let (handle, _) = run(&log, SUM_BY_KEY, dir.path(), 2, true);
+    handle.join();
+    assert!(epoch < handle.snapshot().epoch());
+    let (epoch, all) = (handle.snapshot().epoch(), rows(&handle.snapshot()));
+    assert!(all.len() == 2 && all.values().all(|row| row.2), "{all:?}");
+    drop(handle);
+    let (handle, recorder) = run(&log, SUM_BY_KEY, dir.path(), 2, true);
+    handle.join();
+    assert_eq!(handle.state(), (State::Stopped, None));
+    assert_eq!((handle.snapshot().epoch(), recorder.0.lock().unwrap().len()), (epoch, 0));
+    assert_eq!(rows(&handle.snapshot()), all);
+    drop((handle, recorder));
+
+    // Nor is a topic without partitions waited for.
+    let handle = run(&Log::new(vec![], 10), SUM_BY_KEY, &dir.path().join("empty"), 1, true).0;
+    handle.join();
+    assert_eq!((handle.state(), handle.snapshot().epoch().0), ((State::Stopped, None), 0));
+}
