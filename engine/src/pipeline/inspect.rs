@@ -11,7 +11,8 @@ use super::start::kept_plan;
 use crate::dataflow::plan::Aggregate;
 use crate::facts::Facts;
 use crate::result::{Sizes, sizes};
-use crate::state::{Error, Identity, PaneBlock, Series, Settings, Store};
+use crate::state::{Error, Identity, PaneBlock, Series, Settings, Size, Store};
+use crate::time::Epoch;
 
 /// What is kept of a pipeline.
 #[derive(Debug, Clone)]
@@ -29,6 +30,18 @@ pub struct Inspection {
     /// The final rows of the result table.
     pub results: Sizes,
     pub dead_letters: Sizes,
+    pub sinks: Vec<KeptSink>,
+}
+
+/// What is kept of a sink: its outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptSink {
+    pub sink: String,
+    /// Committed rows that it has not got yet, and their bytes on disk.
+    pub outbox_rows: u64,
+    pub outbox_bytes: u64,
+    /// It has every row of this epoch and those before it.
+    pub delivered_epoch: Epoch,
 }
 
 /// The groups of one window subtask.
@@ -59,8 +72,27 @@ pub fn inspect(data_dir: &Path) -> Result<Inspection, Error> {
         key_spaces: key_spaces(&store, n_keys)?,
         results: sizes(&store, Series::Finals)?,
         dead_letters: sizes(&store, Series::DeadLetters)?,
+        sinks: sinks(&store)?,
         identity,
     })
+}
+
+/// Looks at the outboxes in a pipeline's folder, which no process may have open.
+///
+/// # Errors
+/// As [`inspect`].
+pub fn kept_sinks(data_dir: &Path) -> Result<Vec<KeptSink>, Error> {
+    sinks(&Store::open_read_only(data_dir)?)
+}
+
+fn sinks(store: &Store) -> Result<Vec<KeptSink>, Error> {
+    let committed = store.recovered().map(|recovered| recovered.facts.epoch).unwrap_or_default();
+    let sinks = store.sinks()?.into_iter().map(|(sink, known)| {
+        let Size { rows, bytes } = store.outbox_size(&sink)?;
+        let delivered_epoch = known.delivered_epoch(rows, committed);
+        Ok(KeptSink { sink, outbox_rows: rows, outbox_bytes: bytes, delivered_epoch })
+    });
+    sinks.collect()
 }
 
 /// `n_keys`: how many of a block's columns, the first ones, are its groups' keys.

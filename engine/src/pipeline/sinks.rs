@@ -48,11 +48,7 @@ impl KnownSinks {
                 }
                 store.set_sink(name, &record, false)?;
             }
-            let delivered = match record.delivered {
-                Some(delivered) if 0 < waiting.rows => delivered.epoch,
-                None if 0 < waiting.rows => crate::time::Epoch(0),
-                _ => facts.epoch,
-            };
+            let delivered = record.delivered_epoch(waiting.rows, facts.epoch);
             let status = Status::new(&*each.sink, each.outbox_bytes_max, waiting, delivered);
             statuses.push(Arc::new(status));
             records.push(record);

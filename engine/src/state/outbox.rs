@@ -42,6 +42,18 @@ pub(crate) struct SinkRecord {
     pub(crate) delivered: Option<Position>,
 }
 
+impl SinkRecord {
+    /// The last epoch of which the sink has every row, `waiting_rows` being in its outbox.
+    pub(crate) fn delivered_epoch(&self, waiting_rows: u64, committed: Epoch) -> Epoch {
+        match self.delivered {
+            _ if waiting_rows == 0 => committed,
+            Some(Position { epoch, last_part: true, .. }) => epoch,
+            Some(Position { epoch, .. }) => Epoch(epoch.0.saturating_sub(1)),
+            None => Epoch(0),
+        }
+    }
+}
+
 /// A part of an epoch's rows for one sink.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {

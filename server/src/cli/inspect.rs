@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 use weir_connectors::chain;
 use weir_connectors::kafka::topic_of;
-use weir_engine::pipeline::{Inspection, KeySpace, inspect};
+use weir_engine::pipeline::{Inspection, KeptSink, KeySpace, inspect};
 use weir_engine::result::Sizes;
 use weir_engine::state::FORMAT_VERSION;
 
@@ -75,6 +75,7 @@ struct Shown {
     key_spaces: Vec<Space>,
     results: Stored,
     dead_letters: Stored,
+    sinks: Vec<Waiting>,
     floors: usize,
     schemas: usize,
 }
@@ -96,6 +97,14 @@ struct Space {
     groups: Option<u64>,
     blocks: u64,
     bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Waiting {
+    sink: String,
+    outbox_rows: u64,
+    outbox_bytes: u64,
+    delivered_epoch: u64,
 }
 
 #[derive(Serialize)]
@@ -125,6 +134,12 @@ impl Shown {
             floor: time(fact.floor_ms),
             bounded_end: fact.bounded_end,
         };
+        let waiting = |kept: &KeptSink| Waiting {
+            sink: kept.sink.clone(),
+            outbox_rows: kept.outbox_rows,
+            outbox_bytes: kept.outbox_bytes,
+            delivered_epoch: kept.delivered_epoch.0,
+        };
         let space = |&KeySpace { subtask, panes, groups, blocks, bytes }: &KeySpace| Space {
             subtask,
             panes,
@@ -153,6 +168,7 @@ impl Shown {
             key_spaces: found.key_spaces.iter().map(space).collect(),
             results: Stored::of(found.results),
             dead_letters: Stored::of(found.dead_letters),
+            sinks: found.sinks.iter().map(waiting).collect(),
             floors: facts.floors.len(),
             schemas: facts.schemas.len(),
         }
@@ -213,6 +229,13 @@ impl std::fmt::Display for Shown {
             writeln!(
                 out,
                 "  partition {partition}: next offset {next}, watermark {watermark}{idle}{floor}{end}"
+            )?;
+        }
+        for Waiting { sink, outbox_rows, outbox_bytes, delivered_epoch } in &self.sinks {
+            writeln!(
+                out,
+                "  sink {sink}: delivered up to epoch {delivered_epoch}, {outbox_rows} rows of {outbox_bytes} \
+                 bytes wait in its outbox"
             )?;
         }
         for each in &self.key_spaces {

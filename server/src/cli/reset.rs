@@ -12,7 +12,7 @@ use weir_engine::state::{Memory, Store};
 use super::args::ResetArgs;
 use super::{Failure, load, talk};
 use crate::pipeline::DataDir;
-use crate::project::did_you_mean;
+use crate::project::{Project, did_you_mean};
 
 /// More than enough to delete.
 const CACHE_BYTES: usize = 8 << 20;
@@ -41,6 +41,7 @@ pub(super) fn command(args: &ResetArgs) -> Result<(), Failure> {
         return Ok(());
     };
     talk(&will_go(name, &found));
+    talk(&sinks_get(&project, &found, name));
     if !args.yes && !agreed().map_err(|error| failed(&error))? {
         return Err(Failure::Failed("nothing was done; --yes agrees without being asked".to_owned()));
     }
@@ -65,6 +66,20 @@ fn will_go(name: &str, found: &Inspection) -> String {
          far as Kafka still has the records\n",
         found.incarnation
     )
+}
+
+/// What a reset means for the pipeline's sinks.
+fn sinks_get(project: &Project, found: &Inspection, name: &str) -> String {
+    let sinks = project.sinks.iter().filter(|(_, sink)| sink.from == name);
+    let each = sinks.map(|(sink, _)| {
+        let kept = found.sinks.iter().find(|kept| kept.sink == *sink);
+        let waiting = kept.map_or(0, |kept| kept.outbox_rows);
+        format!(
+            "  sink \"{sink}\" gets rows again that it has already, from the new incarnation; {waiting} that wait \
+             in its outbox are dropped\n"
+        )
+    });
+    each.collect()
 }
 
 /// Asks on the terminal. Only a clear yes is one.

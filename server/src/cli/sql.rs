@@ -10,7 +10,8 @@ use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use weir_api::Problem;
 use weir_connectors::chain;
 use weir_connectors::kafka::topic_of;
-use weir_engine::pipeline::{Live, State};
+use weir_engine::connector::Emit;
+use weir_engine::pipeline::{KeptSink, Live, SinkLive, SinkState, State, kept_sinks};
 use weir_engine::result::Snapshot;
 
 use super::Failure;
@@ -44,7 +45,8 @@ fn offline(data_dir: &Path, query: &str, format: Chosen, out: &mut dyn Write) ->
         let kept = data_dir.kept(&name).map_err(|error| failed(&error))?;
         let snapshot = weir_engine::pipeline::open_stopped(&data_dir.pipeline(&name));
         let snapshot = snapshot.map_err(|error| failed(&error))?;
-        views.extend(kept.map(|kept| view(name, &kept, snapshot)));
+        let sinks = kept_sinks(&data_dir.pipeline(&name)).map_err(|error| failed(&error))?;
+        views.extend(kept.map(|kept| view(name, &kept, snapshot, &sinks)));
     }
     let format = match format {
         Chosen::Table => Format::Table,
@@ -60,7 +62,7 @@ fn offline(data_dir: &Path, query: &str, format: Chosen, out: &mut dyn Write) ->
 }
 
 /// A stopped pipeline at its last committed epoch.
-fn view(name: String, kept: &Kept, snapshot: Arc<Snapshot>) -> PipelineView {
+fn view(name: String, kept: &Kept, snapshot: Arc<Snapshot>, sinks: &[KeptSink]) -> PipelineView {
     let identity = &kept.identity;
     PipelineView {
         name,
@@ -72,7 +74,24 @@ fn view(name: String, kept: &Kept, snapshot: Arc<Snapshot>) -> PipelineView {
         retained: kept.settings.is_none_or(|settings| settings.retention_ms != 0),
         plan: None,
         snapshot: Some(snapshot),
-        live: Live::default(),
+        live: Live { sinks: sinks.iter().map(stopped).collect(), ..Live::default() },
+    }
+}
+
+/// A sink of a stopped pipeline. Its folder does not know its type: no system table has it.
+fn stopped(kept: &KeptSink) -> SinkLive {
+    SinkLive {
+        sink: kept.sink.clone(),
+        kind: "",
+        emit: Emit::Final,
+        state: SinkState::Stopped,
+        outbox_rows: kept.outbox_rows,
+        outbox_bytes: kept.outbox_bytes,
+        delivered_epoch: kept.delivered_epoch,
+        error: None,
+        rows_total: 0,
+        deliveries_total: 0,
+        failed_deliveries_total: 0,
     }
 }
 

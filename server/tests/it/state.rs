@@ -60,6 +60,7 @@ fn inspect_shows_what_is_kept_and_writes_nothing() {
     let kafka = MockKafka::start(1).unwrap();
     kafka.create_topic("orders", 2).unwrap();
     let folder = shop(&kafka);
+    write(folder.path(), &[("sinks/files.yaml", "from: counts\ntype: file\npath: out\n")]);
     run_once(folder.path());
     let data_dir = folder.path().join(".weir");
     let before = files(&data_dir);
@@ -75,8 +76,16 @@ fn inspect_shows_what_is_kept_and_writes_nothing() {
         "{stdout}"
     );
     assert_eq!((counts["topic"].as_str(), counts["source"].as_str()), (Some("orders"), Some("orders")));
+    let waiting = &counts["sinks"][0];
+    assert_eq!((waiting["sink"].as_str(), waiting["outbox_rows"].as_u64()), (Some("files"), Some(0)));
+    let query = "SELECT sink, pipeline, state, outbox_rows FROM weir.sinks";
+    let offline = ["sql", query, "--format", "csv", "--data-dir", data_dir.to_str().unwrap()];
+    let (code, answer, stderr) = outcome(&weir(&offline));
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(answer, "sink,pipeline,state,outbox_rows\nfiles,counts,stopped,0\n");
     let (code, text, _) = outcome(&weir(&inspect[..2]));
     assert_eq!(code, 0);
+    assert!(text.contains("  sink files: delivered up to epoch "), "{text}");
     assert!(text.contains("\ncounts\n  epoch ") && text.contains("  source orders: topic orders"), "{text}");
     assert_eq!(files(&data_dir), before);
 }
@@ -112,9 +121,11 @@ fn reset_makes_a_pipeline_start_over_and_only_when_agreed_and_unused() {
 
     // Another query would be refused: it starts over with it.
     write(folder.path(), &[("pipelines/counts.yaml", &pipeline(20, ""))]);
+    write(folder.path(), &[("sinks/files.yaml", "from: counts\ntype: file\npath: out\n")]);
     let (code, _, stderr) = outcome(&weir(&["reset", dir, "counts", "--yes"]));
     assert_eq!(code, 0, "{stderr}");
     assert!(stderr.contains("as incarnation 2"), "{stderr}");
+    assert!(stderr.contains("  sink \"files\" gets rows again"), "{stderr}");
     run_once(folder.path());
     let data_dir = folder.path().join(".weir");
     let (_, stdout, _) = outcome(&weir(&["inspect", data_dir.to_str().unwrap(), "--format", "json"]));

@@ -7,8 +7,9 @@ use super::*;
 use crate::connector::{
     Change, Delivery, Emit, Position, Progress, Sink, SinkContext, SinkError, SinkWriter,
 };
-use crate::pipeline::SinkState;
+use crate::pipeline::{SinkState, inspect, kept_sinks};
 use crate::state::{Identity, Store};
+use crate::time::Epoch;
 
 const APPEND: &str = "SELECT at, key, amount FROM log";
 
@@ -380,6 +381,10 @@ fn sinks_come_and_go_between_starts() {
         figures
     };
     assert_eq!(read(100, a.all()), [("a".to_owned(), 100)]);
+    let kept = inspect(dir.path()).unwrap().sinks;
+    assert_eq!(kept, kept_sinks(dir.path()).unwrap());
+    assert_eq!((kept.len(), kept[0].sink.as_str(), kept[0].outbox_rows), (1, "a", 100));
+    assert_eq!((0 < kept[0].outbox_bytes, kept[0].delivered_epoch), (true, Epoch(0)));
     assert_eq!(read(100, a.all()), [("a".to_owned(), 100)], "they wait");
     log.append(0, &[(5_000, 1, 1)]);
     b.down(true);
