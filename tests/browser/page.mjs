@@ -14,24 +14,27 @@ const browser = await chromium.launch({
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync'],
 });
-const page = await browser.newPage({ viewport: { width: 1440, height: 1000 } });
-page.setDefaultTimeout(60_000);
+const context = await browser.newContext({ viewport: { width: 1440, height: 1000 } });
+context.setDefaultTimeout(60_000);
 
 const errors = [];
 const foreign = [];
-page.on('pageerror', (error) => errors.push({ at: Date.now(), text: error.stack ?? error.message, url: '' }));
-page.on('console', (message) => {
+context.on('weberror', (event) => {
+  const error = event.error();
+  errors.push({ at: Date.now(), text: error.stack ?? error.message, url: '' });
+});
+context.on('console', (message) => {
   if (message.type() === 'error') {
     errors.push({ at: Date.now(), text: message.text(), url: message.location().url });
   }
 });
-page.on('request', (request) => {
+context.on('request', (request) => {
   if (new URL(request.url()).host !== new URL(url).host) foreign.push(request.url());
 });
 
 // Writes down what each frame shows, just before it is painted: each row and the connection's state whenever they differ
 // from the frame before.
-await page.addInitScript(() => {
+await context.addInitScript(() => {
   const history = (window.weirHistory = { rows: [], states: [] });
   const shown = new Map();
   const look = () => {
@@ -52,9 +55,23 @@ await page.addInitScript(() => {
   requestAnimationFrame(look);
 });
 
+// One tab for each path that is looked at.
+const tabs = new Map();
+const tab = async (path) => {
+  if (!tabs.has(path)) {
+    tabs.set(path, await context.newPage());
+    await tabs.get(path).goto(url + path);
+  }
+  return tabs.get(path);
+};
+// An address of old, as people have it in their bookmarks.
+const page = await tab('/#pipeline=revenue');
+
 const deeds = {
+  // The path and query that the tab of the pipeline shows.
+  address: async () => page.evaluate(() => location.pathname + location.search + location.hash),
   // The state of a pipeline's line; null while there is none.
-  pipeline: async (name) => page.evaluate(
+  pipeline: async (name) => (await tab('/')).evaluate(
     (selector) => document.querySelector(selector)?.dataset.state ?? null,
     `${id(`pipeline-row-${name}`)} ${id('pipeline-state')}`,
   ),
@@ -67,25 +84,26 @@ const deeds = {
   }))),
   // The cells of the answer to a query that is right.
   answer: async (query) => {
-    await run(query);
-    await page.waitForSelector(id('sql-result'));
-    return page.$$eval(`${id('sql-result')} td`, (cells) => cells.map((cell) => cell.textContent));
+    const desk = await run(query);
+    await desk.waitForSelector(id('sql-result'));
+    return desk.$$eval(`${id('sql-result')} td`, (cells) => cells.map((cell) => cell.textContent));
   },
   // The text of what is said to a query that is wrong.
   problem: async (query) => {
-    await run(query);
-    return page.innerText(id('sql-error'));
+    const desk = await run(query);
+    return desk.innerText(id('sql-error'));
   },
   // What a developer's console shows, and requests to other hosts.
   complaints: async () => ({ errors, foreign }),
 };
 
 const run = async (query) => {
-  await page.fill(id('sql-input'), query);
-  await page.click(id('sql-run'));
+  const desk = await tab('/sql');
+  await desk.fill(id('sql-input'), query);
+  await desk.click(id('sql-run'));
+  return desk;
 };
 
-await page.goto(`${url}/#pipeline=revenue`);
 for await (const line of createInterface({ input: process.stdin })) {
   const { deed, of } = JSON.parse(line);
   console.log(JSON.stringify(await deeds[deed](of)));

@@ -305,6 +305,7 @@ fn a_browser_sees_numbers_change_and_survives_a_killed_server() {
         let history = looker.history();
         (history.has_a_window_that_formed() && N_WATCHED <= history.n_watched()).then_some(())
     });
+    assert_eq!(looker.ask("address", ""), "/pipelines/revenue");
     assert_the_box_runs_sql(&mut looker);
     let till = customers.go();
     assert_page_equals_sql(&weir, &mut looker, till.made_ms.len());

@@ -48,11 +48,27 @@ pub async fn post<T: DeserializeOwned>(
     body: &impl Serialize,
     signal: &AbortSignal,
 ) -> Result<T, Failure> {
+    send_json(path, body, Some(signal)).await
+}
+
+/// As [`post`], to its end.
+///
+/// # Errors
+/// See [`Failure`].
+pub async fn post_alone<T: DeserializeOwned>(path: &str, body: &impl Serialize) -> Result<T, Failure> {
+    send_json(path, body, None).await
+}
+
+async fn send_json<T: DeserializeOwned>(
+    path: &str,
+    body: &impl Serialize,
+    signal: Option<&AbortSignal>,
+) -> Result<T, Failure> {
     let text = serde_json::to_string(body).map_err(|error| Failure::Unreadable(error.to_string()))?;
     let init = RequestInit::new();
     init.set_method("POST");
     init.set_body(&JsValue::from_str(&text));
-    init.set_signal(Some(signal));
+    init.set_signal(signal);
     init.set_headers(&headers("application/json", Some("application/json"))?);
     read(send(path, &init).await?).await
 }

@@ -73,6 +73,14 @@ pub fn date_text(instant: i64) -> String {
     format!("{day} {} {year}", MONTHS[month - 1])
 }
 
+/// `2026-11-22T12:04:30Z`, with milliseconds where the instant has them: what [`parse_instant`] reads.
+pub fn instant_text(instant: i64) -> String {
+    let (year, month, day) = civil_from_days(instant.div_euclid(DAY));
+    let millis = instant.rem_euclid(SECOND) / MILLISECOND;
+    let fraction = if millis == 0 { String::new() } else { format!(".{millis:03}") };
+    format!("{year:04}-{month:02}-{day:02}T{}{fraction}Z", clock_text(instant))
+}
+
 /// `90s`, `30m`, `2h`: the largest unit that gives a whole number.
 pub fn duration_text(millis: i64) -> String {
     match millis {
@@ -158,6 +166,12 @@ mod tests {
             let (year, month, day) = civil_from_days(days);
             prop_assert_eq!(days_from_civil(year, i64::try_from(month).expect("small"), day), days);
             prop_assert!((1..=31).contains(&day));
+        }
+
+        #[test]
+        fn instants_come_back(millis in -62_000_000_000_000_i64..200_000_000_000_000) {
+            let instant = millis * MILLISECOND;
+            prop_assert_eq!(parse_instant(&instant_text(instant)), Some(instant));
         }
 
         #[test]

@@ -233,7 +233,7 @@ mod tests {
         store.set_pipelines(vec![serde_json::from_str(list).expect("a pipeline")]);
         store.fold("2", status("running")).expect("a status always fits");
         assert_eq!((store.pipelines()[0].epoch, store.pipelines()[0].dead_letters), (9, 2));
-        assert_eq!(store.pulse("a").expect("a beat").rates(), [2.5]);
+        assert_eq!(store.pulse("a").expect("a beat").rate(), Some(2.5));
         assert!(!store.take_list_outdated());
         store.want(Wanted { tables: vec!["a".into()], last_ms: 60_000 });
         store.fold("3", snapshot("a")).expect("a snapshot fits");

@@ -1,4 +1,4 @@
-//! What is said about the chosen pipeline: how complete its numbers are, and why there are none.
+//! What is said about one pipeline: how complete its numbers are, and why there are none.
 
 use weir_api::{Pipeline, PipelineState};
 
@@ -31,7 +31,9 @@ pub fn stage(store: &Store, name: &str) -> StageView {
     let trouble = pipeline.map(|pipeline| trouble(name, pipeline)).unwrap_or_default();
     let (stage, sentence) = match (pipeline, store.table(name)) {
         (None, _) if store.pipelines().is_empty() => (Stage::Nothing, String::new()),
-        (None, _) => (Stage::Nothing, format!("There is no pipeline \"{name}\". Choose one above.")),
+        (None, _) => {
+            (Stage::Nothing, format!("There is no pipeline \"{name}\". The overview has all there are."))
+        }
         (_, None) if !trouble.is_empty() => (Stage::Nothing, trouble),
         (_, None) => (Stage::Nothing, format!("Waiting for the rows of {name}.")),
         (_, Some(table)) if table.is_empty() => {
@@ -142,6 +144,9 @@ mod tests {
             stage(&failed, "a").sentence,
             "a has failed: the topic was made anew. Its numbers are those of its last epoch."
         );
-        assert_eq!(stage(&failed, "b").sentence, "There is no pipeline \"b\". Choose one above.");
+        assert_eq!(
+            stage(&failed, "b").sentence,
+            "There is no pipeline \"b\". The overview has all there are."
+        );
     }
 }

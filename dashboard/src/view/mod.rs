@@ -10,3 +10,4 @@ pub mod partitions;
 pub mod pipelines;
 pub mod query;
 pub mod windows;
+pub mod zone;

@@ -59,6 +59,22 @@ pub fn rate(per_second: f64) -> String {
     }
 }
 
+/// Bytes with a decimal step: `950 B`, `1.25 MB`.
+pub fn bytes(n_bytes: f64) -> String {
+    let text = si(n_bytes);
+    if text.contains(' ') { text + "B" } else { format!("{text} B") }
+}
+
+/// A short time in milliseconds: `0.8 ms`, `12 ms`, `1.25 s`.
+pub fn millis(millis: f64) -> String {
+    match millis {
+        ms if !ms.is_finite() => "–".to_owned(),
+        ms if 999.5 <= ms => format!("{} s", si(ms / 1_000.0)),
+        ms if 9.95 <= ms => format!("{ms:.0} ms"),
+        ms => format!("{ms:.1} ms"),
+    }
+}
+
 /// A span in its two largest units: `4 s`, `1 min 05 s`, `3 h 20 min`, `12 d 4 h`; tenths under ten seconds.
 pub fn span(millis: f64) -> String {
     if !millis.is_finite() {
@@ -142,6 +158,8 @@ mod tests {
         let texts = [0.0, 5.25, 950.0, 999.96, 1_250.0, -12_345_678.0, 0.0004, f64::NAN].map(si);
         assert_eq!(texts, ["0", "5.25", "950", "1 k", "1.25 k", "-12.35 M", "0", "–"]);
         assert_eq!([0.0, 0.26, 12.4, 1_234.6, 98_765.0].map(rate), ["0", "0.3", "12", "1,235", "98.77 k"]);
+        assert_eq!([950.0, 1_250.0, 1.25e6].map(bytes), ["950 B", "1.25 kB", "1.25 MB"]);
+        assert_eq!([0.84, 12.4, 1_250.0].map(millis), ["0.8 ms", "12 ms", "1.25 s"]);
         let spans = [0.0, 4_260.0, 10_000.0, 65_000.0, 12_000_000.0, 1_051_200_000.0].map(span);
         assert_eq!(spans, ["0.0 s", "4.2 s", "10 s", "1 min 05 s", "3 h 20 min", "12 d 4 h"]);
     }

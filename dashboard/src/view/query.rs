@@ -7,11 +7,12 @@ use super::number::grouped;
 /// Rows of an answer that are put on the page. More make a browser slow and nobody read them.
 pub const MAX_RENDERED_ROWS: usize = 1_000;
 
-/// A first query: of the chosen pipeline, else of what there is in any project.
-pub fn suggestion(pipeline: Option<&str>, has_windows: bool) -> String {
-    let Some(pipeline) = pipeline else { return "SELECT *\nFROM weir.pipelines".to_owned() };
-    let order = if has_windows { "\nORDER BY window_start DESC" } else { "" };
-    format!("SELECT *\nFROM {pipeline}{order}\nLIMIT 100")
+/// A first query: of a pipeline, else of what there is in any project.
+pub fn suggestion(pipeline: Option<&str>) -> String {
+    match pipeline {
+        Some(pipeline) => format!("SELECT *\nFROM {pipeline}\nLIMIT 100"),
+        None => "SELECT *\nFROM weir.pipelines".to_owned(),
+    }
 }
 
 /// `12 rows in 3.1 ms, revenue at epoch 812`, and what is not shown.
@@ -83,13 +84,6 @@ mod tests {
         );
         answer = SqlResponse { rows: vec![Vec::new()], row_count: 1, epochs: BTreeMap::new(), ..answer };
         assert_eq!(summary(&answer), "1 row in 3.1 ms.");
-    }
-
-    #[test]
-    fn first_query_orders_only_what_has_windows() {
-        let windowed = suggestion(Some("revenue"), true);
-        assert_eq!(windowed, "SELECT *\nFROM revenue\nORDER BY window_start DESC\nLIMIT 100");
-        assert_eq!(suggestion(Some("orders_de"), false), "SELECT *\nFROM orders_de\nLIMIT 100");
     }
 
     #[test]

@@ -70,6 +70,10 @@ fn router(app: Arc<AppState>) -> Router {
         .route("/readyz", get(probes::readyz))
         .route("/metrics", get(probes::metrics))
         .route("/", get(page::index))
+        .route("/pipelines/{name}", get(page::index))
+        .route("/d/{name}", get(page::index))
+        .route("/sql", get(page::index))
+        .route("/dead-letters", get(page::index))
         .route("/{*path}", any(page::asset))
         .fallback(async || Fault::new(Code::NotFound, "there is nothing here"))
         .method_not_allowed_fallback(async || {

@@ -29,7 +29,7 @@ const MISSING: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">
 <p>This binary was built without the page. Build the page with <code>cargo xtask page</code>, then build the server again.</p>\
 <p>The API is here: <a href=\"/api/v1/pipelines\">/api/v1/pipelines</a>, <a href=\"/metrics\">/metrics</a>.</p></html>";
 
-/// `/`.
+/// The page, at each of its addresses: which one it is, the page's program reads from the address.
 pub(super) async fn index(headers: HeaderMap) -> Result<Response, Fault> {
     match file("index.html", &headers) {
         Some(response) => response,

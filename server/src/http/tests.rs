@@ -271,6 +271,8 @@ async fn every_refusal_is_a_problem() {
     for (status, answer) in [
         (404, server.get("/api/v1/nothing").await),
         (404, server.get("/nothing.js").await),
+        (404, server.get("/d/a/b").await),
+        (404, server.get("/pipelines").await),
         (404, server.request("POST", "/api/v1/nothing", &json, "{}").await),
         (404, server.get("/.stamp").await),
         (404, server.get("/index.html.br").await),

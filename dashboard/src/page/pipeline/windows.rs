@@ -1,24 +1,21 @@
-//! The newest rows of the chosen pipeline, in a table whose lines stay where they are.
+//! The newest rows of the pipeline, in a table whose lines stay where they are.
 //!
 //! Invariant: the elements are made once per layout; an epoch changes texts and attributes only, so that nothing
 //! flickers and nothing moves but the numbers.
 
 use leptos::prelude::*;
 
-use super::live::Live;
+use crate::page::shell::Live;
 use crate::view::windows::{self, Layout, Line, MAX_LINES};
 
 #[component]
-pub(super) fn Windows(live: Live, chosen: Memo<Option<String>>) -> impl IntoView {
-    let layout = Memo::new(move |_| {
-        let name = chosen.get();
-        live.read(|store| name.and_then(|name| store.table(&name)).map(windows::layout))
-    });
+pub(super) fn Windows(live: Live, name: Memo<String>) -> impl IntoView {
+    let layout =
+        Memo::new(move |_| live.read(|store| name.with(|name| store.table(name).map(windows::layout))));
     let lines = Memo::new(move |_| {
-        let name = chosen.get();
         layout.with(|layout| {
             let layout = layout.as_ref()?;
-            live.read(|store| Some(windows::lines(store.table(&name?)?, layout)))
+            live.read(|store| name.with(|name| Some(windows::lines(store.table(name)?, layout))))
         })
     });
     view! {

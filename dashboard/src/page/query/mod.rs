@@ -7,7 +7,8 @@ use leptos::prelude::*;
 use web_sys::AbortController;
 use weir_api::{Problem, SqlRequest, SqlResponse};
 
-use super::live::{ListState, Live};
+use super::shell::{ListState, Live, Route};
+use crate::protocol::Wanted;
 use crate::protocol::http::{self, Failure};
 use crate::view::number::{exact_cell, is_numeric};
 use crate::view::query::{self, MAX_RENDERED_ROWS};
@@ -30,19 +31,21 @@ struct Run {
 }
 
 #[component]
-pub(super) fn Query(live: Live, chosen: Memo<Option<String>>) -> impl IntoView {
+pub(super) fn Query(live: Live, route: Route) -> impl IntoView {
+    live.want(Wanted::default());
     let run = Run {
-        text: RwSignal::new(String::new()),
+        text: RwSignal::new(route.address().query.unwrap_or_default()),
         is_running: RwSignal::new(false),
         outcome: RwSignal::new(None),
         abort: StoredValue::new_local(None),
     };
-    suggest(live, chosen, run.text);
+    suggest(live, run.text);
+    Effect::new(move |_| run.follow(route.with(|address| address.query.clone())));
     let field = NodeRef::<html::Textarea>::new();
     let on_key = move |event: web_sys::KeyboardEvent| {
         if event.key() == "Enter" && (event.ctrl_key() || event.meta_key()) {
             event.prevent_default();
-            run.start();
+            run.start(route);
         }
     };
     view! {
@@ -70,7 +73,7 @@ pub(super) fn Query(live: Live, chosen: Memo<Option<String>>) -> impl IntoView {
                     class="primary"
                     data-testid="sql-run"
                     disabled=move || run.is_running.get()
-                    on:click=move |_| run.start()
+                    on:click=move |_| run.start(route)
                 >
                     "Run"
                 </button>
@@ -95,13 +98,14 @@ pub(super) fn Query(live: Live, chosen: Memo<Option<String>>) -> impl IntoView {
 }
 
 impl Run {
-    fn start(self) {
+    fn start(self, route: Route) {
         let query = self.text.get_untracked();
         let Ok(abort) = AbortController::new() else { return };
         if self.is_running.get_untracked() || query.trim().is_empty() {
             return;
         }
         let signal = abort.signal();
+        route.replace(|address| address.query = Some(query.clone()));
         self.abort.set_value(Some(abort));
         self.is_running.set(true);
         js_sys::futures::spawn_local(async move {
@@ -114,6 +118,15 @@ impl Run {
                 Err(failure) => Outcome::Failed(failure, request.query),
             }));
         });
+    }
+
+    /// Takes the query that the address names by now: after a link, or the way back.
+    fn follow(self, query: Option<String>) {
+        if let Some(query) = query
+            && self.text.with_untracked(|text| *text != query)
+        {
+            self.text.set(query);
+        }
     }
 
     fn cancel(self) {
@@ -134,23 +147,17 @@ impl Run {
     }
 }
 
-/// Offers a query for the chosen pipeline, as long as nobody has written another.
-fn suggest(live: Live, chosen: Memo<Option<String>>, text: RwSignal<String>) {
-    let has_windows = Memo::new(move |_| {
-        let name = chosen.get();
-        live.read(|store| Some(store.table(&name?)?.places().window_start.is_some())).unwrap_or(false)
-    });
-    Effect::new(move |offered: Option<String>| {
-        let offered = offered.unwrap_or_default();
-        if live.list() == ListState::Loading {
-            return offered;
+/// Offers a query for the first pipeline, unless there is one already.
+fn suggest(live: Live, text: RwSignal<String>) {
+    Effect::new(move |was_offered: Option<bool>| {
+        if was_offered == Some(true) || live.list() == ListState::Loading {
+            return was_offered.unwrap_or(false);
         }
-        let suggestion = query::suggestion(chosen.get().as_deref(), has_windows.get());
-        if text.with_untracked(|text| *text == offered) {
-            text.set(suggestion.clone());
-            return suggestion;
+        if text.with_untracked(String::is_empty) {
+            let first = live.read(|store| store.pipelines().first().map(|first| first.name.clone()));
+            text.set(query::suggestion(first.as_deref()));
         }
-        offered
+        true
     });
 }
 

@@ -1,24 +1,25 @@
-//! The head of the page: whose numbers these are, whether they are alive, and the theme.
+//! The head of every page: where one can go, whose numbers these are, whether they are alive, and the theme.
 
 use leptos::prelude::*;
 
-use super::live::Live;
-use super::theme::Theme;
+use super::{Live, Route, Theme};
+use crate::view::address::Page;
 
 #[component]
-pub(super) fn Header(live: Live, theme: Theme) -> impl IntoView {
+pub(super) fn Header(live: Live, route: Route, theme: Theme, page: Memo<Page>) -> impl IntoView {
     let theme_label =
         move || if theme.is_dark() { "Switch to the light theme" } else { "Switch to the dark theme" };
     view! {
         <header class="head">
-            <h1>
-                <svg class="brand" viewBox="0 0 20 20" aria-hidden="true">
+            <a class="brand" href=move || route.link_to(Page::Overview)>
+                <svg viewBox="0 0 20 20" aria-hidden="true">
                     <path d="M1 7c3 0 3-3 6-3v12" />
                     <path d="M7 8c5 0 4 5 12 5M7 12c4 0 4 4 12 4" />
                 </svg>
                 "Weir"
-            </h1>
+            </a>
             <p class="project">{move || live.project()}</p>
+            <Navigation route page />
             <p
                 class="health"
                 role="status"
@@ -43,5 +44,23 @@ pub(super) fn Header(live: Live, theme: Theme) -> impl IntoView {
                 </svg>
             </button>
         </header>
+    }
+}
+
+/// The pages. A pipeline's page belongs to the overview, from which one comes.
+#[component]
+fn Navigation(route: Route, page: Memo<Page>) -> impl IntoView {
+    let item = move |to: Page, text: &'static str, is_here: fn(&Page) -> bool| {
+        view! {
+            <a href=move || route.link_to(to.clone()) aria-current=move || page.with(is_here).then_some("page")>
+                {text}
+            </a>
+        }
+    };
+    view! {
+        <nav class="pages" aria-label="Pages">
+            {item(Page::Overview, "Overview", |page| matches!(page, Page::Overview | Page::Pipeline(_)))}
+            {item(Page::Sql, "SQL", |page| matches!(page, Page::Sql))}
+        </nav>
     }
 }

@@ -1,51 +1,32 @@
-//! What the chosen pipeline is: its SQL, and how far each partition of its sources has been read.
+//! What the pipeline is: its SQL, and how far each partition of its sources has been read.
 //!
 //! Asked for only while it is open, once a second.
 
 use leptos::prelude::*;
 use weir_api::PipelineDetail;
 
-use super::live::Live;
-use crate::protocol::{http, percent_encode};
+use crate::page::shell::{Live, get_again};
+use crate::protocol::percent_encode;
 use crate::view::partitions::{self, PartitionRow};
 
 #[component]
-pub(super) fn Definition(live: Live, chosen: Memo<Option<String>>) -> impl IntoView {
+pub(super) fn Definition(live: Live, name: Memo<String>) -> impl IntoView {
     let is_open = RwSignal::new(false);
-    let answer = RwSignal::new(None::<Result<PipelineDetail, String>>);
-    let is_asked_for = StoredValue::new(false);
-    Effect::new(move |_| {
-        live.now_ms();
-        let Some(name) = chosen.get().filter(|_| is_open.get()) else { return };
-        if is_asked_for.get_value() {
-            return;
-        }
-        is_asked_for.set_value(true);
-        js_sys::futures::spawn_local(async move {
-            let path = format!("/api/v1/pipelines/{}", percent_encode(&name));
-            let detail = http::get::<PipelineDetail>(&path).await.map_err(|failure| failure.sentence());
-            is_asked_for.set_value(false);
-            // The answer may be late for what is chosen by now.
-            if chosen.get_untracked().as_ref() == Some(&name) {
-                answer.set(Some(detail));
-            }
-        });
+    let path = Memo::new(move |_| match is_open.get() {
+        true => name.with(|name| format!("/api/v1/pipelines/{}", percent_encode(name))),
+        false => String::new(),
     });
-    let detail = move |name: &str| {
-        answer.with(|answer| match answer {
-            Some(Ok(detail)) if detail.pipeline.name == name => Some(detail.clone()),
-            _ => None,
-        })
-    };
-    let sql = Memo::new(move |_| chosen.get().and_then(|name| detail(&name)).map(|detail| detail.sql));
+    let detail = get_again::<PipelineDetail>(live, 1.0, path);
+    let sql = Memo::new(move |_| detail.with(|detail| detail.map(|detail| detail.sql.clone())));
     let rows = Memo::new(move |_| {
-        let detail = chosen.get().and_then(|name| detail(&name));
-        detail.map(|detail| partitions::rows(&detail.partitions, live.now_ms())).unwrap_or_default()
+        let now_ms = live.now_ms();
+        let rows = |detail: &PipelineDetail| partitions::rows(&detail.partitions, now_ms);
+        detail.with(|detail| detail.map(rows).unwrap_or_default())
     });
-    let sentence = move || match answer.get() {
-        Some(Err(reason)) => Some(format!("The definition can't be shown: {reason}.")),
-        Some(Ok(_)) if sql.with(Option::is_some) => None,
-        _ => Some("Asking the server.".to_owned()),
+    let sentence = move || match detail.failure() {
+        Some(reason) => Some(format!("The definition can't be shown: {reason}.")),
+        None if sql.with(Option::is_some) => None,
+        None => Some("Asking the server.".to_owned()),
     };
     let toggled = move |event: web_sys::Event| {
         let element: web_sys::Element = event_target(&event);

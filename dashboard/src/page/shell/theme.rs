@@ -9,7 +9,7 @@ const KEY: &str = "weir-theme";
 
 /// A handle; copies are the same theme.
 #[derive(Clone, Copy)]
-pub(super) struct Theme {
+pub(in crate::page) struct Theme {
     is_dark: RwSignal<bool>,
 }
 
@@ -32,7 +32,7 @@ impl Theme {
         Self { is_dark }
     }
 
-    pub(super) fn is_dark(self) -> bool {
+    pub(in crate::page) fn is_dark(self) -> bool {
         self.is_dark.get()
     }
 

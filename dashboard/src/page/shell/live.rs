@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 use web_sys::AbortController;
-use weir_api::{Event, PipelinesResponse};
+use weir_api::{DashboardEntry, DashboardList, Event, PipelinesResponse};
 
 use crate::protocol::connection::{Action, Connection, Health};
 use crate::protocol::http::{self, Failure};
@@ -26,7 +26,7 @@ const CLOCK_TOLERANCE_MS: f64 = 2_000.0;
 
 /// Whether there is a list of pipelines to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ListState {
+pub(in crate::page) enum ListState {
     Loading,
     Ready,
     Failed(String),
@@ -48,13 +48,14 @@ struct Inner {
 
 /// A handle; copies are the same connection.
 #[derive(Clone, Copy)]
-pub(super) struct Live {
+pub(in crate::page) struct Live {
     inner: StoredValue<Inner, LocalStorage>,
     frame: RwSignal<u64>,
     health: RwSignal<HealthView>,
     now_ms: RwSignal<f64>,
     list: RwSignal<ListState>,
     project: RwSignal<Option<String>>,
+    dashboards: RwSignal<Option<Vec<DashboardEntry>>>,
 }
 
 impl Live {
@@ -77,6 +78,7 @@ impl Live {
             now_ms: RwSignal::new(js_sys::Date::now()),
             list: RwSignal::new(ListState::Loading),
             project: RwSignal::new(None),
+            dashboards: RwSignal::new(None),
         };
         set_interval(move || live.step(), STEP);
         let retry = move || {
@@ -94,35 +96,40 @@ impl Live {
     }
 
     /// Makes the caller run again when something was folded.
-    pub(super) fn track(self) {
+    pub(in crate::page) fn track(self) {
         self.frame.track();
     }
 
     /// Reads the store, and runs again when it changed.
-    pub(super) fn read<T>(self, read: impl FnOnce(&Store) -> T) -> T {
+    pub(in crate::page) fn read<T>(self, read: impl FnOnce(&Store) -> T) -> T {
         self.track();
         self.inner.with_value(|inner| read(&inner.store))
     }
 
-    pub(super) fn health(self) -> HealthView {
+    pub(in crate::page) fn health(self) -> HealthView {
         self.health.get()
     }
 
     /// The server's clock in milliseconds since 1970, to the second.
-    pub(super) fn now_ms(self) -> f64 {
+    pub(in crate::page) fn now_ms(self) -> f64 {
         self.now_ms.get()
     }
 
-    pub(super) fn list(self) -> ListState {
+    pub(in crate::page) fn list(self) -> ListState {
         self.list.get()
     }
 
-    pub(super) fn project(self) -> Option<String> {
+    pub(in crate::page) fn project(self) -> Option<String> {
         self.project.get()
     }
 
+    /// The project's dashboards, by name; `None` until the server has said them.
+    pub(in crate::page) fn dashboards(self) -> Option<Vec<DashboardEntry>> {
+        self.dashboards.get()
+    }
+
     /// Sets what the stream carries.
-    pub(super) fn want(self, wanted: Wanted) {
+    pub(in crate::page) fn want(self, wanted: Wanted) {
         let changed = self.inner.try_update_value(|inner| {
             let changed = inner.store.want(wanted) || !inner.is_wanted;
             inner.is_wanted = true;
@@ -273,6 +280,10 @@ impl Live {
                     self.list.set(ListState::Failed(failure.sentence()));
                 }
                 Err(_) => {}
+            }
+            // They change with the server's start only, after which the list is asked for too.
+            if let Ok(list) = http::get::<DashboardList>("/api/v1/dashboards").await {
+                self.dashboards.set(Some(list.dashboards));
             }
         });
     }

@@ -5,12 +5,11 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 
-use super::live::Live;
-use super::theme::Theme;
 use crate::chart::frame::Frame;
 use crate::chart::legend::{self, Entry};
 use crate::chart::paint::{self, Emphasis};
 use crate::chart::series::{self, ChartData, Slots};
+use crate::page::shell::{Live, Theme};
 
 /// What the pointer needs to know of the last painting.
 type Painted = StoredValue<Option<Frame>, LocalStorage>;
@@ -19,20 +18,20 @@ type Painted = StoredValue<Option<Frame>, LocalStorage>;
 pub(super) fn Chart(
     live: Live,
     theme: Theme,
-    chosen: Memo<Option<String>>,
+    name: Memo<String>,
     measure: Memo<Option<String>>,
 ) -> impl IntoView {
     let slots = StoredValue::new(Slots::default());
     let data = Memo::new(move |_| {
-        let (name, measure) = (chosen.get()?, measure.get()?);
+        let measure = measure.get()?;
         live.read(|store| {
-            let table = store.table(&name)?;
+            let table = name.with(|name| store.table(name))?;
             slots.try_update_value(|slots| series::build(table, &measure, slots))?
         })
     });
     let emphasis = Emphasis { hovered: RwSignal::new(None), isolated: RwSignal::new(None) };
     Effect::new(move |_| {
-        chosen.track();
+        name.track();
         emphasis.isolated.set(None);
         emphasis.hovered.set(None);
     });
@@ -60,7 +59,7 @@ pub(super) fn Chart(
         }
     };
     let label = move || {
-        let name = chosen.get().unwrap_or_default();
+        let name = name.get();
         let measure = measure.get().unwrap_or_default();
         format!("{measure} of {name} by window; the table of newest rows has the same numbers")
     };
@@ -86,6 +85,12 @@ pub(super) fn Chart(
 /// The size of the canvas in CSS pixels, whole ones.
 fn follow_size(canvas: NodeRef<html::Canvas>) -> RwSignal<(f64, f64)> {
     let size = RwSignal::new((0.0, 0.0));
+    let watching = StoredValue::new_local(None::<(web_sys::ResizeObserver, Closure<dyn Fn()>)>);
+    on_cleanup(move || {
+        if let Some((observer, _)) = watching.try_update_value(Option::take).flatten() {
+            observer.disconnect();
+        }
+    });
     Effect::new(move |_| {
         let Some(canvas) = canvas.get() else { return };
         let observed = canvas.clone();
@@ -98,8 +103,7 @@ fn follow_size(canvas: NodeRef<html::Canvas>) -> RwSignal<(f64, f64)> {
         let callback = Closure::<dyn Fn()>::new(measure);
         if let Ok(observer) = web_sys::ResizeObserver::new(callback.as_ref().unchecked_ref()) {
             observer.observe(&canvas);
-            // The chart lives as long as the page.
-            std::mem::forget((observer, callback));
+            watching.set_value(Some((observer, callback)));
         }
     });
     size

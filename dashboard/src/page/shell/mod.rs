@@ -1,0 +1,79 @@
+//! What stands around every page: the address, the head with its navigation, the connection, the theme.
+//!
+//! ```text
+//! App ─┬─ Header          navigation, project, connection, theme
+//!      └─ main ── Page of the address: overview, pipeline, query, …
+//! ```
+//!
+//! Invariant: a page is made anew when the kind of page changes, never for another name or another query of it.
+
+mod again;
+mod header;
+mod live;
+mod route;
+mod theme;
+
+use leptos::prelude::*;
+
+pub(super) use again::{get_again, sql_again};
+pub(super) use live::{ListState, Live};
+pub(super) use route::Route;
+pub(super) use theme::Theme;
+
+use super::{overview, pipeline, query};
+use crate::view::address::Page;
+
+#[component]
+pub(super) fn App() -> impl IntoView {
+    let live = Live::start();
+    let route = Route::start();
+    let theme = Theme::start();
+    let page = Memo::new(move |_| route.with(|address| address.page.clone()));
+    Effect::new(move |_| {
+        let parts = [Some(title(&page.get())), live.project(), Some("Weir".to_owned())];
+        document().set_title(&parts.into_iter().flatten().collect::<Vec<_>>().join(" · "));
+    });
+    let kind = Memo::new(move |_| page.with(std::mem::discriminant));
+    let name = Memo::new(move |_| page.with(|page| page.name().unwrap_or_default().to_owned()));
+    let body = move || {
+        kind.track();
+        match page.get_untracked() {
+            Page::Overview => view! { <overview::Overview live route /> }.into_any(),
+            Page::Pipeline(_) => view! { <pipeline::PipelinePage live route theme name /> }.into_any(),
+            Page::Sql => view! { <query::Query live route /> }.into_any(),
+            Page::Board(_) | Page::Letters | Page::Missing(_) => view! { <Missing route /> }.into_any(),
+        }
+    };
+    view! {
+        <div class="app" class:stale=move || live.health().is_stale>
+            <a class="skip" href="#main">"Skip to the content"</a>
+            <header::Header live route theme page />
+            <main id="main" tabindex="-1">{body}</main>
+        </div>
+    }
+}
+
+/// An address that is none of ours: only a link inside of the page leads here, the server answers others itself.
+#[component]
+fn Missing(route: Route) -> impl IntoView {
+    let path = move || route.with(|address| address.page.path());
+    view! {
+        <section class="empty">
+            <h2>"There is no page here"</h2>
+            <p class="message">
+                "Nothing is at " <code>{path}</code> ". The " <a href=move || route.link_to(Page::Overview)>"overview"</a>
+                " has all pipelines and dashboards."
+            </p>
+        </section>
+    }
+}
+
+fn title(page: &Page) -> String {
+    match page {
+        Page::Overview => "Overview".to_owned(),
+        Page::Pipeline(name) | Page::Board(name) => name.clone(),
+        Page::Sql => "SQL".to_owned(),
+        Page::Letters => "Dead letters".to_owned(),
+        Page::Missing(_) => "No page".to_owned(),
+    }
+}
