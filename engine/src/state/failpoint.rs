@@ -64,6 +64,17 @@ impl Point {
         Self::AfterPublish,
     ];
 
+    /// Those of a sink, in their order: not every sink has them all.
+    pub const SINK: [Self; 7] = [
+        Self::SinkOpened,
+        Self::BeforeDelivery,
+        Self::DeliveryWritten,
+        Self::DeliveryDecided,
+        Self::DeliveryVisible,
+        Self::AfterDelivery,
+        Self::DeliveryNoted,
+    ];
+
     /// Those of a pipeline with a file sink, in their order, from the commit on.
     pub const FILE_SINK: [Self; 9] = [
         Self::BeforeCommit,
@@ -185,8 +196,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn points_of_a_pipeline_stand_at_their_index() {
-        for (i, point) in Point::PIPELINE.into_iter().enumerate() {
+    fn points_stand_at_their_index_those_of_a_sink_last() {
+        for (i, point) in Point::PIPELINE.into_iter().chain(Point::SINK).enumerate() {
             assert_eq!(point as usize, i, "{}", point.name());
         }
     }

@@ -7,8 +7,9 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use super::random::Random;
+use super::sinks::System;
 use super::world::{BEGIN_MS, Entry, PartitionLog, SimClock, Value, Weather, World};
-use crate::connector::WatermarkOptions;
+use crate::connector::{Emit, WatermarkOptions};
 use crate::state::failpoint::Point;
 
 /// Further than any two partitions are apart.
@@ -20,9 +21,12 @@ pub(super) struct Case {
     pub(super) seed: u64,
     pub(super) query: Query,
     pub(super) world: Arc<World>,
+    /// Where its rows go.
+    pub(super) systems: Vec<Arc<System>>,
     pub(super) lateness_ms: i64,
     pub(super) provisional: bool,
-    /// All but the last two end early. The last but one reads all there is; the last closes all windows.
+    /// All but two end early: one that reads all there is, and the last, which closes all windows and
+    /// delivers all rows.
     pub(super) lives: Vec<Life>,
     /// Which actors are slow, and by how much, in microseconds.
     pub(super) slowness: [i64; 3],
@@ -103,7 +107,8 @@ impl Case {
         let window_ms = (span_ms / random.between(2, 12)).max(10);
         let query = query(&mut random, window_ms);
         let world = world(&mut random, epoch_ms, span_ms, window_ms);
-        let lives = lives(&mut random, epoch_ms as u64, span_ms);
+        let systems = systems(&mut random, query.window.is_none(), span_ms, &world.clock);
+        let lives = lives(&mut random, epoch_ms as u64, span_ms, !systems.is_empty());
         let mut slowness = [200; 3];
         if random.chance(60) {
             let slow = random.below(3) as usize;
@@ -113,6 +118,7 @@ impl Case {
             seed,
             query,
             world: Arc::new(world),
+            systems,
             lateness_ms: if random.chance(60) { 0 } else { random.below(2 * window_ms) },
             provisional: random.chance(75),
             lives,
@@ -228,14 +234,25 @@ fn entries(
     entries
 }
 
-fn lives(random: &mut Random, epoch_ms: u64, span_ms: i64) -> Vec<Life> {
+/// Appended rows have no key to update.
+fn systems(random: &mut Random, appends: bool, span_ms: i64, clock: &Arc<SimClock>) -> Vec<Arc<System>> {
+    let emits = [Emit::Final, Emit::Updates].into_iter().filter(|emit| !appends || *emit == Emit::Final);
+    let chosen: Vec<Emit> = emits.filter(|_| random.chance(50)).collect();
+    chosen.into_iter().map(|emit| Arc::new(System::new(random, emit, appends, span_ms, clock))).collect()
+}
+
+fn lives(random: &mut Random, epoch_ms: u64, span_ms: i64, has_sinks: bool) -> Vec<Life> {
+    let point = |random: &mut Random, sink_percent: i64| match has_sinks && random.chance(sink_percent) {
+        true => random.pick(&Point::SINK),
+        false => random.pick(&Point::PIPELINE),
+    };
     let mut parallelism = random.between(1, 5) as usize;
     let mut lives = Vec::new();
     for _ in 0..random.below(5) {
         let after_ms = random.below(span_ms / 3 + 1);
         let end = match random.below(4) {
             0 => End::Killed(after_ms),
-            1 | 2 => End::KilledAt(random.pick(&Point::PIPELINE), random.between(1, 12) as u64, after_ms),
+            1 | 2 => End::KilledAt(point(random, 30), random.between(1, 12) as u64, after_ms),
             _ => End::Stopped(after_ms),
         };
         let bounded = random.chance(15);
@@ -245,8 +262,9 @@ fn lives(random: &mut Random, epoch_ms: u64, span_ms: i64) -> Vec<Life> {
         }
     }
     lives.push(Life { parallelism, epoch_ms, bounded: false, end: End::AllRead });
-    if random.chance(30) {
-        let end = End::KilledAt(random.pick(&Point::PIPELINE), random.between(1, 4) as u64, span_ms);
+    // All rows that were not delivered are, here.
+    while random.chance(if has_sinks { 60 } else { 30 }) {
+        let end = End::KilledAt(point(random, 80), random.between(1, 4) as u64, span_ms);
         lives.push(Life { parallelism, epoch_ms, bounded: true, end });
     }
     lives.push(Life { parallelism, epoch_ms, bounded: true, end: End::AllRead });

@@ -82,6 +82,7 @@ enum Role {
     Committer,
     Coordinator,
     Discovery,
+    Sink,
 }
 
 struct Slot {
@@ -126,6 +127,7 @@ impl<'a> Driver<'a> {
     /// Runs the actors until the process ends, as its life says. Returns how, and when.
     pub(super) fn run(mut self, assembly: Assembly, read_all: &[i64]) -> (Ended, u64) {
         let Assembly { coordinator, discovery, sources, windows, committer, .. } = assembly;
+        let Assembly { sinks, stopping, stop_sinks: _open_sinks, .. } = assembly;
         let Assembly { stop_discovery: _open, latest, events, .. } = assembly;
         for mut source in sources {
             source.epoch_bytes_max = self.case.epoch_bytes_max;
@@ -137,6 +139,9 @@ impl<'a> Driver<'a> {
         self.add(Role::Committer, 0, Box::new(committer));
         self.add(Role::Coordinator, 0, Box::new(coordinator));
         self.add(Role::Discovery, 0, Box::new(discovery));
+        for (i, sink) in sinks.into_iter().enumerate() {
+            self.add(Role::Sink, i, Box::new(sink));
+        }
         let ms = |ms: i64| u64::try_from(ms).unwrap_or(0) * 1_000_000;
         let (kill_ns, mut stop_ns) = match self.life.end {
             End::Killed(after_ms) => (Some(self.now_ns + ms(after_ms)), None),
@@ -176,12 +181,21 @@ impl<'a> Driver<'a> {
             match self.step(slot) {
                 None => return (Ended::Killed, self.now_ns),
                 Some(Next::End) if self.slots[slot].role == Role::Coordinator => {
+                    stopping.set();
+                    self.await_sinks();
                     return (Ended::Stopped, self.now_ns);
                 }
                 Some(next) => assert_ne!(next, Next::End, "only the coordinator ends by itself"),
             }
         }
         panic!("it runs in circles: {:?}", lock(&latest).facts());
+    }
+
+    /// The pipeline is stopped: its sinks end with the next step.
+    fn await_sinks(&mut self) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.role == Role::Sink) {
+            assert_eq!(slot.actor.step(), Ok(Next::End));
+        }
     }
 
     fn add(&mut self, role: Role, subtask: usize, actor: Box<dyn Step>) {
@@ -239,9 +253,13 @@ impl<'a> Driver<'a> {
             Role::Source => self.case.slowness[0],
             Role::Window => self.case.slowness[1],
             Role::Committer => self.case.slowness[2],
-            Role::Coordinator | Role::Discovery => 200,
+            Role::Coordinator | Role::Discovery | Role::Sink => 200,
         };
-        let busy_us = if next == Next::Step { self.random.below(busy_us) } else { 0 };
+        let busy_us = match role {
+            Role::Sink => self.case.systems[subtask].take_busy_us() as i64,
+            _ if next == Next::Step => self.random.below(busy_us),
+            _ => 0,
+        };
         slot.busy_until_ns = self.now_ns + busy_us as u64 * 1_000;
         slot.wake_ns = match next {
             Next::Wait(timeout) => timeout.map(|timeout| self.now_ns + timeout.as_nanos() as u64),

@@ -1,5 +1,5 @@
-//! The engine in simulation: topic, broker, registry, disk and clock are made from one seed, all actors
-//! take their steps on one thread, and the process dies where the seed says.
+//! The engine in simulation: topic, broker, registry, disk, clock and the systems that rows go to are
+//! made from one seed, all actors take their steps on one thread, and the process dies where the seed says.
 //!
 //! ```text
 //! seed ─► case: query, topic with its future, lives ─┬─► life after life: recover, run, die ─► result tables ─┐
@@ -14,6 +14,7 @@ mod driver;
 mod oracle;
 mod random;
 mod seen;
+mod sinks;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,6 +36,7 @@ use case::{Case, End, Life};
 use driver::{Driver, Ended, Trace};
 use random::Random;
 use seen::Seen;
+use sinks::SinkReached;
 use world::{Topic, topic_schema};
 
 /// Seeds of an ordinary run of the tests.
@@ -43,11 +45,12 @@ const SEEDS: u64 = 300;
 /// How many of the process's lives ended how, over all seeds: what the seeds have reached.
 #[derive(Debug, Default)]
 struct Reached {
-    died_at: [AtomicU64; Point::PIPELINE.len()],
+    died_at: [AtomicU64; Point::PIPELINE.len() + Point::SINK.len()],
     killed: AtomicU64,
     floors: AtomicU64,
     late_rows: AtomicU64,
     epochs: AtomicU64,
+    sinks: Mutex<SinkReached>,
 }
 
 struct Simulation {
@@ -110,6 +113,9 @@ impl Simulation {
         reached.floors.fetch_add(seen.facts.floors.len() as u64, Ordering::Relaxed);
         reached.late_rows.fetch_add(seen.facts.counters.late_rows, Ordering::Relaxed);
         reached.epochs.fetch_add(seen.facts.epoch.0, Ordering::Relaxed);
+        for system in &self.case.systems {
+            *lock(&reached.sinks) += system.reached();
+        }
     }
 
     fn live(&mut self, life: &Life, reached: &Reached) -> Ended {
@@ -117,7 +123,7 @@ impl Simulation {
         let environment = Environment { clock: clock as Arc<dyn Clock>, memory: self.memory.clone() };
         let pipeline = Pipeline {
             project: "simulation".into(),
-            sinks: vec![],
+            sinks: sinks::sinks(&self.case.systems),
             plan: Arc::clone(&self.plan),
             source: Arc::new(Topic(Arc::clone(&self.case.world))),
             reader_schema: String::new(),
@@ -214,11 +220,15 @@ fn a_simulated_pipeline_is_right_whatever_happens_to_it() {
     eprintln!("{n_seeds} seeds from {first}: {reached:?}");
     if SEEDS <= n_seeds {
         // Seeds that reach nothing would prove nothing.
-        for (point, n) in Point::PIPELINE.iter().zip(&reached.died_at) {
+        for (point, n) in Point::PIPELINE.iter().chain(&Point::SINK).zip(&reached.died_at) {
             assert!(0 < n.load(Ordering::Relaxed), "no process died at {}", point.name());
         }
         for n in [&reached.killed, &reached.floors, &reached.late_rows] {
             assert!(SEEDS / 10 < n.load(Ordering::Relaxed), "{reached:?}");
+        }
+        let sinks = *lock(&reached.sinks);
+        for n in [sinks.refused, sinks.hung, sinks.answers_lost, sinks.applied_late, sinks.dropped] {
+            assert!(SEEDS / 10 < n, "{sinks:?}");
         }
     }
 }

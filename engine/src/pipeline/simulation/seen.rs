@@ -113,6 +113,9 @@ impl Seen {
         let (mut closed, mut open) = (rows.clone(), rows);
         closed.retain(|key, _| is_final(key));
         open.retain(|key, _| !is_final(key) && case.provisional);
+        for system in &case.systems {
+            system.check(finals, false);
+        }
         assert_eq!(*finals, closed, "final rows");
         assert_eq!(*provisionals, open, "provisional rows");
         let mut letters: Vec<_> = letters.iter().map(|(p, o, reason)| (*p, *o, reason.as_str())).collect();
@@ -132,6 +135,9 @@ impl Seen {
         }
         let Table { finals, provisionals, .. } = self.table.as_ref().expect("it has stopped");
         assert!(!bounded || provisionals.is_empty());
+        for system in case.systems.iter().filter(|_| bounded) {
+            system.check(finals, true);
+        }
         for (key, rows) in &self.finals {
             // An epoch that was committed right before a death was never told of.
             let table = &finals[key];
@@ -140,8 +146,8 @@ impl Seen {
     }
 }
 
-/// Final and provisional rows.
-fn rows(batches: &[RecordBatch], appends: bool) -> (Rows, Rows) {
+/// Final and provisional rows; all are final where there is no column that tells.
+pub(super) fn rows(batches: &[RecordBatch], appends: bool) -> (Rows, Rows) {
     let (mut finals, mut provisionals) = (Rows::new(), Rows::new());
     for batch in batches {
         let number = |name: &str| -> Option<ArrayRef> {
@@ -153,13 +159,17 @@ fn rows(batches: &[RecordBatch], appends: bool) -> (Rows, Rows) {
         let names = batch.column_by_name("name");
         let columns: &[&str] = if appends { &["amount"] } else { &["n", "total", "low", "high"] };
         let columns: Vec<ArrayRef> = columns.iter().filter_map(|name| number(name)).collect();
-        let is_final = batch.column_by_name("_final").expect("a system column").as_boolean();
+        let is_final = batch.column_by_name("_final").map(|column| column.as_boolean());
         for row in 0..batch.num_rows() {
             let name = names.filter(|names| names.is_valid(row));
             let name = name.map(|names| names.as_string::<i32>().value(row).to_owned());
             let key = (value(&starts, row), keys.as_ref().map(|keys| value(keys, row)), name);
             let numbers = columns.iter().map(|column| value(column, row)).collect();
-            let rows = if is_final.value(row) { &mut finals } else { &mut provisionals };
+            let rows = if is_final.is_none_or(|is_final| is_final.value(row)) {
+                &mut finals
+            } else {
+                &mut provisionals
+            };
             let of_key = rows.entry(key.clone()).or_default();
             assert!(appends || of_key.is_empty(), "{key:?} has two rows");
             of_key.push(numbers);
