@@ -30,6 +30,7 @@ use datafusion::physical_expr::expressions::{BinaryExpr as PhysicalBinaryExpr, C
 
 use super::bounded::{Limit, bound, unbounded};
 use super::projections;
+use super::verbatim::{self, is_lossy};
 
 /// Makes what a query computes checked and bounded. Comes behind type coercion.
 #[derive(Debug)]
@@ -233,22 +234,45 @@ fn protect_one(expr: Expr, schema: &DFSchema, limit: Limit) -> Result<Transforme
             let call = ScalarFunction::new_udf(concat_operator(limit), vec![*left, *right]);
             Ok(Transformed::yes(Expr::ScalarFunction(call)))
         }
-        Expr::ScalarFunction(mut call) => match bound(&call.func, limit) {
-            Some(bounded) => {
-                call.func = bounded;
-                Ok(Transformed::yes(Expr::ScalarFunction(call)))
+        Expr::ScalarFunction(mut call) => {
+            if matches!(limit, Limit::Row) && call.func.name() == "nvl2" {
+                return Ok(Transformed::yes(verbatim::nvl2_as_case(call, schema)?));
             }
-            None => Ok(Transformed::no(Expr::ScalarFunction(call))),
-        },
+            if let Some(bounded) = bound(&call.func, limit) {
+                call.func = bounded;
+            }
+            match limit {
+                Limit::Row => verbatim::kept(Expr::ScalarFunction(call), schema),
+                Limit::Query => Ok(Transformed::yes(Expr::ScalarFunction(call))),
+            }
+        }
         // Negating the smallest integer wraps too.
         Expr::Negative(inner) => {
             let data_type = inner.get_type(schema)?;
             if !data_type.is_integer() {
-                return Ok(Transformed::no(Expr::Negative(inner)));
+                let negative = Expr::Negative(inner);
+                return match limit {
+                    Limit::Row => verbatim::kept(negative, schema),
+                    Limit::Query => Ok(Transformed::no(negative)),
+                };
             }
             let zero = Expr::Literal(ScalarValue::new_zero(&data_type)?, None);
             Ok(Transformed::yes(Checked::call(zero, Operator::Minus, *inner)))
         }
+        // `CAST(price AS INT) > 0` would become `price > 0.00`, which is another question.
+        Expr::Cast(cast)
+            if matches!(limit, Limit::Query)
+                && is_lossy(&cast.expr.get_type(schema)?, cast.field.data_type()) =>
+        {
+            Ok(Transformed::yes(projections::opaque(Expr::Cast(cast))))
+        }
+        Expr::TryCast(cast)
+            if matches!(limit, Limit::Query)
+                && is_lossy(&cast.expr.get_type(schema)?, cast.field.data_type()) =>
+        {
+            Ok(Transformed::yes(projections::opaque(Expr::TryCast(cast))))
+        }
+        other if matches!(limit, Limit::Row) => verbatim::kept(other, schema),
         other => Ok(Transformed::no(other)),
     }
 }
@@ -269,7 +293,7 @@ pub(super) fn restore(expr: Expr) -> Result<Expr> {
                 (_, last, second_last) => {
                     call.args.extend(second_last);
                     call.args.extend(last);
-                    Ok(Transformed::no(Expr::ScalarFunction(call)))
+                    verbatim::released(call)
                 }
             }
         }

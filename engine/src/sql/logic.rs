@@ -24,9 +24,17 @@ use datafusion::physical_expr::expressions::{
     BinaryExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, Literal, NotExpr,
 };
 
-/// Replaces every AND and OR of the tree whose sides may fail.
+use super::membership::Membership;
+
+/// Replaces every AND and OR of the tree whose sides may fail, and every IN whose items may.
 pub(super) fn decide_by_row(expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
     let transformed = expr.transform_up(|e| match e.downcast_ref::<BinaryExpr>() {
+        None => match e.downcast_ref::<InListExpr>() {
+            Some(list) if !list.list().iter().all(cannot_fail) => {
+                Ok(Transformed::yes(Arc::new(Membership::of(list)) as Arc<dyn PhysicalExpr>))
+            }
+            _ => Ok(Transformed::no(e)),
+        },
         Some(binary)
             if matches!(binary.op(), Operator::And | Operator::Or)
                 && !(cannot_fail(binary.left()) && cannot_fail(binary.right())) =>
@@ -52,7 +60,7 @@ fn cannot_fail(expr: &Arc<dyn PhysicalExpr>) -> bool {
     itself && expr.children().into_iter().all(cannot_fail)
 }
 
-fn is_comparison(op: Operator) -> bool {
+pub(super) fn is_comparison(op: Operator) -> bool {
     use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
     matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
 }

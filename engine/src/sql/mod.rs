@@ -27,6 +27,7 @@ mod fingerprint;
 mod guarded;
 mod logic;
 mod lower;
+mod membership;
 mod outputs;
 mod parse;
 mod physical;
@@ -37,6 +38,7 @@ mod suggest;
 mod tests;
 mod tvf;
 mod type_name;
+mod verbatim;
 mod windowed;
 
 use std::sync::{Arc, LazyLock};

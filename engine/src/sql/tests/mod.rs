@@ -5,6 +5,7 @@ mod explained;
 mod fingerprints;
 mod garbage;
 mod refused;
+mod verdict;
 
 use std::sync::Arc;
 
