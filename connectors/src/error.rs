@@ -33,6 +33,9 @@ pub enum ConfigError {
     /// `event_time` names nothing.
     #[error("event time \"{name}\" is not a column of the table{}", did_you_mean(.suggestion.as_deref()))]
     NoSuchEventTime { name: String, suggestion: Option<String> },
+    /// `event_time` names a field that can't be a column.
+    #[error("event time \"{name}\" is not a column of the table: {reason}")]
+    EventTimeLeftOut { name: String, reason: String },
     /// `event_time` names a column of another type.
     #[error(
         "event time \"{name}\" is a column of type {found}, not a timestamp{}",

@@ -32,5 +32,5 @@ pub use decode::{DecodedBatch, Decoder, RejectReason, Rejected, SeenSchema};
 pub use encode::{Encoded, Encoder, WriterSchema};
 pub use error::{EncodeError, FatalError, SchemaError};
 pub use registry::{RegistryError, SchemaRegistry, SchemaText};
-pub use resolve::ReaderSchema;
+pub use resolve::{LeftOut, ReaderSchema};
 pub use wire::SchemaId;

@@ -25,7 +25,7 @@ use weir_engine::dataflow::plan::Plan;
 use weir_engine::facts::Counters;
 use weir_engine::pipeline::{Committed, Environment, Observer, Pipeline, PipelineOptions, State, start};
 use weir_engine::result::{Scan, dead_letter_schema};
-use weir_engine::sql::{Refusal, TableDef, plan};
+use weir_engine::sql::{LeftOut, Refusal, TableDef, plan};
 use weir_engine::state::Memory;
 
 /// Bytes of a record's value: its row index.
@@ -43,6 +43,8 @@ pub(crate) struct MemorySource {
     /// The Kafka timestamp of every record; -1: none.
     pub(crate) record_time_ms: i64,
     pub(crate) records_per_poll: usize,
+    /// What the planner is told of columns that there are not.
+    pub(crate) left_out: Vec<LeftOut>,
 }
 
 impl MemorySource {
@@ -60,6 +62,7 @@ impl MemorySource {
             },
             record_time_ms: -1,
             records_per_poll: 1_000,
+            left_out: Vec::new(),
         }
     }
 
@@ -70,6 +73,7 @@ impl MemorySource {
             schema: self.schema(),
             event_time: self.event_time,
             identity: self.identity(),
+            left_out: self.left_out.clone(),
         }
     }
 }

@@ -189,6 +189,7 @@ fn run(sql: &str, source: Arc<KafkaSource>, parallelism: usize) -> Result<(u64, 
         schema: source.schema(),
         event_time: source.event_time(),
         identity: source.identity(),
+        left_out: Vec::new(),
     };
     let plan = plan(sql, &[table]).map_err(|refusals| anyhow::anyhow!("{refusals:?}"))?;
     let pipeline = Pipeline {

@@ -131,6 +131,7 @@ fn pipeline(target: &Target, committed: Sender<Arc<Committed>>) -> Result<Pipeli
         schema: source.schema(),
         event_time: source.event_time(),
         identity: source.identity(),
+        left_out: Vec::new(),
     };
     let plan = plan(SQL, &[table]).map_err(|refusals| anyhow::anyhow!("{refusals:?}"))?;
     Ok(Pipeline {

@@ -32,7 +32,7 @@ use arrow::datatypes::SchemaRef;
 use weir_engine::connector::{
     Decoder, PartitionInfo, Reader, Source, SourceError, Start, Topology, WatermarkOptions,
 };
-use weir_schemas::{ReaderSchema, SchemaRegistry};
+use weir_schemas::{LeftOut, ReaderSchema, SchemaRegistry};
 
 pub use lookup::{ReaderSchemaText, SchemaChoice, lookup_reader_schema};
 pub use properties::check_property;
@@ -133,8 +133,12 @@ impl KafkaSource {
         }
         let topic = c_string(&config.topic)?;
         let reader_schema = Arc::new(config.reader_schema.parse()?);
-        let table =
-            Table::new(&reader_schema.arrow_schema(), config.event_time.as_deref(), &config.metadata)?;
+        let table = Table::new(
+            &reader_schema.arrow_schema(),
+            reader_schema.left_out(),
+            config.event_time.as_deref(),
+            &config.metadata,
+        )?;
         Ok(Self {
             connection,
             config,
@@ -150,6 +154,12 @@ impl KafkaSource {
     #[must_use]
     pub fn reader_schema(&self) -> &ReaderSchemaText {
         &self.config.reader_schema
+    }
+
+    /// The fields of the reader schema that are no columns.
+    #[must_use]
+    pub fn left_out(&self) -> &[LeftOut] {
+        self.reader_schema.left_out()
     }
 
     fn new_client(&self) -> Result<Arc<Client>, SourceError> {

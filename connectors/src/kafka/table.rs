@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
+use weir_schemas::LeftOut;
+
 use super::Metadata;
 use crate::error::ConfigError;
 use crate::suggest;
@@ -46,6 +48,7 @@ impl Table {
     /// not have it. A metadata column asked for twice is one column.
     pub(super) fn new(
         values: &Schema,
+        left_out: &[LeftOut],
         event_time: Option<&str>,
         metadata: &[Metadata],
     ) -> Result<Self, ConfigError> {
@@ -63,7 +66,7 @@ impl Table {
         let mut fields = values.fields().to_vec();
         fields.extend(columns.iter().map(|column| Arc::new(column.field())));
         let schema = Arc::new(Schema::new(fields));
-        let event_time = find_event_time(&schema, event_time)?;
+        let event_time = find_event_time(&schema, left_out, event_time)?;
         Ok(Self { schema, n_values: values.fields().len(), metadata: columns, event_time })
     }
 
@@ -83,7 +86,7 @@ impl Table {
     }
 }
 
-fn find_event_time(schema: &Schema, name: &str) -> Result<usize, ConfigError> {
+fn find_event_time(schema: &Schema, left_out: &[LeftOut], name: &str) -> Result<usize, ConfigError> {
     let is_timestamp = |field: &Field| matches!(field.data_type(), DataType::Timestamp(..));
     let timestamps: Vec<&str> = schema
         .fields()
@@ -96,6 +99,9 @@ fn find_event_time(schema: &Schema, name: &str) -> Result<usize, ConfigError> {
         _ => None,
     };
     let Ok(position) = schema.index_of(name) else {
+        if let Some(LeftOut { reason, .. }) = left_out.iter().find(|left_out| left_out.field == name) {
+            return Err(ConfigError::EventTimeLeftOut { name: name.to_owned(), reason: reason.clone() });
+        }
         let suggestion = suggest::nearest(name, timestamps.iter().copied()).or_else(only);
         return Err(ConfigError::NoSuchEventTime { name: name.to_owned(), suggestion });
     };
@@ -128,20 +134,20 @@ mod tests {
 
     #[test]
     fn kafka_timestamp_is_a_column_where_it_is_the_event_time() {
-        let table = Table::new(&orders(), None, &[Metadata::Offset]).unwrap();
+        let table = Table::new(&orders(), &[], None, &[Metadata::Offset]).unwrap();
         assert_eq!(names(&table), ["id", "ordered_at", "kafka_offset", "kafka_timestamp"]);
         assert_eq!(table.event_time(), 3);
         assert_eq!(table.origin(1), Ok(1));
         assert_eq!(table.origin(3), Err(Metadata::Timestamp));
 
-        let table = Table::new(&orders(), Some("ordered_at"), &[]).unwrap();
+        let table = Table::new(&orders(), &[], Some("ordered_at"), &[]).unwrap();
         assert_eq!(names(&table), ["id", "ordered_at"]);
         assert_eq!(table.event_time(), 1);
     }
 
     #[test]
     fn event_time_that_is_no_timestamp_is_refused_with_the_nearest_that_is() {
-        let message = |event_time| Table::new(&orders(), Some(event_time), &[]).unwrap_err().to_string();
+        let message = |event_time| Table::new(&orders(), &[], Some(event_time), &[]).unwrap_err().to_string();
         assert_eq!(
             message("orderd_at"),
             "event time \"orderd_at\" is not a column of the table, did you mean \"ordered_at\"?"
@@ -153,9 +159,16 @@ mod tests {
     }
 
     #[test]
+    fn event_time_that_can_not_be_a_column_is_refused_with_the_reason() {
+        let left_out = [LeftOut { field: "at".into(), reason: "it is a union".into() }];
+        let error = Table::new(&orders(), &left_out, Some("at"), &[]).unwrap_err();
+        assert_eq!(error.to_string(), "event time \"at\" is not a column of the table: it is a union");
+    }
+
+    #[test]
     fn field_with_the_name_of_a_metadata_column_is_refused() {
         let schema = Schema::new(vec![Field::new("kafka_offset", DataType::Int64, false)]);
-        let error = Table::new(&schema, None, &[Metadata::Offset]).unwrap_err();
+        let error = Table::new(&schema, &[], None, &[Metadata::Offset]).unwrap_err();
         assert!(error.to_string().contains("\"kafka_offset\""), "{error}");
     }
 }

@@ -87,6 +87,7 @@ pub(super) fn kept_plan(identity: &Identity) -> Result<Plan, StartError> {
         schema: identity.source_schema.clone(),
         event_time: identity.event_time,
         identity: identity.source_identity.clone(),
+        left_out: Vec::new(),
     };
     crate::sql::plan(&identity.sql, &[table]).map_err(|refusals| {
         StartError::Plan(

@@ -9,6 +9,7 @@ use std::fmt;
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use super::TableDef;
 use super::suggest::{did_you_mean, listed};
 use super::tvf::{WINDOW_COLUMNS, WindowCall, WindowInput};
 
@@ -38,6 +39,7 @@ pub const CODES: &[(&str, &str)] = &[
     (AGGREGATE, "the aggregate function is not supported"),
     (UNSUPPORTED, "the syntax is not supported in a pipeline"),
     (TOO_LARGE, "the query is too large"),
+    (LEFT_OUT, "the column's type is not supported yet"),
     (INTERNAL, "the planner failed"),
 ];
 
@@ -65,6 +67,7 @@ pub(super) const NO_SOURCE: &str = "E0221";
 pub(super) const AGGREGATE: &str = "E0222";
 pub(super) const UNSUPPORTED: &str = "E0223";
 pub(super) const TOO_LARGE: &str = "E0224";
+pub(super) const LEFT_OUT: &str = "E0225";
 pub(super) const INTERNAL: &str = "E0299";
 
 /// Why a query can't be a pipeline. Fix the SQL; trying again never helps.
@@ -127,6 +130,7 @@ pub(super) struct Sites<'a> {
     /// Every function call: its name as DataFusion knows it, and where it is.
     pub(super) calls: &'a [(String, Span)],
     pub(super) windows: &'a [WindowCall],
+    pub(super) tables: &'a [TableDef],
 }
 
 impl Sites<'_> {
@@ -194,6 +198,11 @@ fn from_schema(error: &SchemaError, at: Option<Span>, sites: &Sites<'_>) -> Refu
         SchemaError::FieldNotFound { field, valid_fields } => {
             let names: Vec<&str> = valid_fields.iter().map(|c| c.name.as_str()).collect();
             let at = field.spans.first().map(to_parser_span).or(at).unwrap_or(sites.first);
+            let left_out = sites.tables.iter().flat_map(|table| &table.left_out);
+            if let Some(left_out) = left_out.into_iter().find(|left_out| left_out.column == field.name) {
+                let message = format!("column \"{}\" can't be read: {}", field.name, left_out.reason);
+                return Refusal::new(LEFT_OUT, at, message).hint("the table's other columns can");
+            }
             let message = match &field.relation {
                 Some(relation) => format!("unknown column \"{}\" of \"{relation}\"", field.name),
                 None => format!("unknown column \"{}\"", field.name),

@@ -83,6 +83,16 @@ pub struct TableDef {
     pub event_time: usize,
     /// Text that, with the SQL, decides what state means: topic, event time and reader schema.
     pub identity: String,
+    /// What records have besides, but no query can read.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Something in a source's records that is no column, since no column can be of its type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    pub column: String,
+    /// Why, for a person.
+    pub reason: String,
 }
 
 /// Plans a pipeline's SQL. Blocks for some milliseconds; needs no runtime.
@@ -123,6 +133,7 @@ fn plan_here(sql: &str, tables: &[TableDef]) -> Result<Plan, Vec<Refusal>> {
         wildcard: outputs.wildcard,
         calls: &checked.calls,
         windows: &checked.windows,
+        tables,
     };
     let catalog = Catalog { tables, windows: &checked.windows, functions };
     let optimised = optimise(*query, &catalog).map_err(|error| from_datafusion(&error, &sites))?;

@@ -23,11 +23,20 @@ const MAX_DEPTH: usize = 64;
 /// Larger fixed types are refused as columns: each null takes that much memory.
 const MAX_FIXED_BYTES: usize = 64 << 10;
 
-/// The columns of a record schema.
+/// A field that has no column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    pub field: String,
+    /// Why it can't be a column, for a person.
+    pub reason: String,
+}
+
+/// The columns of a record schema. Takes the fields that can't be columns out of it: they are read as what
+/// only a writer has.
 ///
 /// # Errors
-/// [`SchemaError`] naming the field that can't be a column.
-pub(super) fn arrow_schema(schema: &Schema) -> Result<SchemaRef, SchemaError> {
+/// [`SchemaError`] where it is no record, has no field that can be a column, or too many.
+pub(super) fn arrow_schema(schema: &mut Schema) -> Result<(SchemaRef, Vec<LeftOut>), SchemaError> {
     let Kind::Named(index) = schema.root.kind else {
         return Err(SchemaError::new(format!(
             "a reader schema must be a record, not {}",
@@ -41,7 +50,29 @@ pub(super) fn arrow_schema(schema: &Schema) -> Result<SchemaRef, SchemaError> {
         )));
     };
     let mut mapper = Mapper { schema, open: vec![index], n_columns: 0, depth: 0 };
-    Ok(Arc::new(ArrowSchema::new(mapper.fields(fields)?)))
+    let (mut columns, mut left_out) = (Vec::new(), Vec::new());
+    for field in fields {
+        match mapper.field(&field.name, &field.node) {
+            Ok(column) => columns.push(column),
+            // One that is too large is none that merely waits for support.
+            Err(error) if mapper.n_columns <= MAX_COLUMNS && mapper.depth < MAX_DEPTH => {
+                left_out.push(LeftOut { field: field.name.to_string(), reason: error.to_string() });
+                (mapper.depth, mapper.open) = (0, vec![index]);
+            }
+            Err(error) => return Err(error.at(&place(field))),
+        }
+    }
+    if let Some(first) = left_out.first().filter(|_| columns.is_empty()) {
+        return Err(SchemaError::new(format!("field \"{}\": {}", first.field, first.reason)));
+    }
+    if let Body::Record(fields) = &mut schema.definitions[index].body {
+        fields.retain(|field| left_out.iter().all(|left_out| left_out.field != *field.name));
+    }
+    Ok((Arc::new(ArrowSchema::new(columns)), left_out))
+}
+
+fn place(field: &Field) -> String {
+    format!("field \"{}\"", field.name)
 }
 
 /// `node` without its null branch, and whether it has one; `None` where several branches remain.
@@ -68,10 +99,9 @@ struct Mapper<'a> {
 
 impl Mapper<'_> {
     fn fields(&mut self, fields: &[Field]) -> Result<Fields, SchemaError> {
-        let fields = fields.iter().map(|field| {
-            let place = format!("field \"{}\"", field.name);
-            self.field(&field.name, &field.node).map_err(|error| error.at(&place))
-        });
+        let fields = fields
+            .iter()
+            .map(|field| self.field(&field.name, &field.node).map_err(|error| error.at(&place(field))));
         fields.collect()
     }
 

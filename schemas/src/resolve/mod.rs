@@ -15,6 +15,7 @@ use crate::avro::Schema;
 use crate::error::SchemaError;
 use crate::registry::SchemaText;
 
+pub use arrow::LeftOut;
 pub use compile::Issue;
 
 /// The schema that a table is read with.
@@ -23,6 +24,7 @@ pub struct ReaderSchema {
     source: SchemaText,
     schema: Schema,
     arrow: SchemaRef,
+    left_out: Vec<LeftOut>,
     subject: Option<(String, u32)>,
 }
 
@@ -38,13 +40,12 @@ impl ReaderSchema {
     /// Parses a schema whose named types may be in its references.
     ///
     /// # Errors
-    /// [`SchemaError`] where it is not an Avro schema, not a record, or has a type that can't be
-    /// a column: a recursive one, a union of several types besides null, a decimal of more than
-    /// 76 digits.
+    /// [`SchemaError`] where it is not an Avro schema, not a record, or has no field that can be a
+    /// column, see [`Self::left_out`].
     pub fn new(source: SchemaText) -> Result<Self, SchemaError> {
-        let schema = Schema::parse(&source.text, &source.references)?;
-        let arrow = arrow::arrow_schema(&schema)?;
-        Ok(Self { source, schema, arrow, subject: None })
+        let mut schema = Schema::parse(&source.text, &source.references)?;
+        let (arrow, left_out) = arrow::arrow_schema(&mut schema)?;
+        Ok(Self { source, schema, arrow, left_out, subject: None })
     }
 
     /// Remembers where the schema is from: details of dead letters name it.
@@ -70,6 +71,14 @@ impl ReaderSchema {
     #[must_use]
     pub fn arrow_schema(&self) -> SchemaRef {
         Arc::clone(&self.arrow)
+    }
+
+    /// The fields that are no columns, in the schema's order, since their type can't be one: it has a union
+    /// of several types besides null, contains itself, is a decimal of more than 76 digits, or the like.
+    /// Whatever records have there is checked and passed over.
+    #[must_use]
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
     }
 
     /// The text it was parsed from, with references: whoever keeps it can parse it again.

@@ -320,3 +320,52 @@ fn values_without_a_place_are_refused_one_by_one() {
     );
     assert!(decoded.schemas[0].compatible && decoded.schemas[0].detail.contains("some values: x: "));
 }
+
+#[test]
+fn field_that_can_not_be_a_column_is_passed_over_whatever_it_holds() {
+    let schema = record(
+        r#"{"name":"id","type":"int"},
+           {"name":"any","type":["int","string",{"type":"record","name":"Inner","fields":[{"name":"x","type":"long"}]}]},
+           {"name":"maybe","type":{"type":"array","items":["null","string","double"]}},
+           {"name":"self","type":["null","R"]},
+           {"name":"inner","type":"Inner"}"#,
+    );
+    let reader = ReaderSchema::parse(&schema).expect("two fields are columns");
+    let left_out: Vec<_> = reader.left_out().iter().map(|l| format!("{}: {}", l.field, l.reason)).collect();
+    assert_eq!(
+        left_out,
+        [
+            "any: union [int, string, record \"shop.Inner\"] is not supported yet: a column may be of one type and null",
+            "maybe: union [null, string, double] is not supported yet: a column may be of one type and null",
+            "self: record \"shop.R\" contains itself: recursive types are not supported as columns",
+        ]
+    );
+    let inner = |x| Avro::Record(vec![("x".into(), Avro::Long(x))]);
+    let any = |branch, value| Avro::Union(branch, Box::new(value));
+    let value = |id, chosen: Avro, own: Avro| {
+        Avro::Record(vec![
+            ("id".into(), Avro::Int(id)),
+            ("any".into(), chosen),
+            ("maybe".into(), Avro::Array(vec![any(1, Avro::String("é".into())), any(0, Avro::Null)])),
+            ("self".into(), own),
+            ("inner".into(), inner(i64::from(id) + 100)),
+        ])
+    };
+    let none = || any(0, Avro::Null);
+    let nested = value(8, any(0, Avro::Int(5)), none());
+    let values = [
+        value(1, any(0, Avro::Int(-1)), none()),
+        value(2, any(1, Avro::String("text".into())), none()),
+        value(3, any(2, inner(7)), any(1, nested)),
+    ];
+    let mut decoder = decoder(&schema, Fixed::of(&[(1, &schema)]));
+    let mut records: Vec<_> = values.iter().map(|value| framed(1, &body(&schema, value))).collect();
+    // A branch that there is not, and a value that ends inside the field.
+    let mut broken = body(&schema, &values[0]);
+    broken[1] = 8;
+    records.extend([framed(1, &broken), framed(1, &body(&schema, &values[1])[..3])]);
+    let decoded = decode(&mut decoder, &records);
+    let row = |id: i64| json!({"id": id, "inner": {"x": id + 100}});
+    assert_eq!(rows(&decoded.batch), [row(1), row(2), row(3)]);
+    assert_eq!(decoded.rejected.len(), 2);
+}

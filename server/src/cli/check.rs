@@ -8,6 +8,7 @@ use std::sync::Arc;
 use weir_engine::connector::Emit;
 use weir_engine::dataflow::plan::Plan;
 use weir_engine::pipeline::PipelineSink;
+use weir_engine::sql::LeftOut;
 use weir_schemas::registry::{Registered, SubjectVersion};
 use weir_schemas::{RegistryError, SchemaId, SchemaRegistry, SchemaText};
 
@@ -37,10 +38,12 @@ pub(super) fn check(dir: &Path, offline: bool) -> Result<(), Failure> {
         }
     };
     let preparer = Preparer::new(Arc::clone(&project), connections);
-    let mut unchecked = Vec::new();
+    let (mut unchecked, mut notes) = (Vec::new(), Vec::new());
     for name in project.sources.keys() {
         match preparer.check_source(name) {
-            Outcome::Ready(()) => {}
+            Outcome::Ready(left_out) => notes.extend(left_out.iter().map(|LeftOut { column, reason }| {
+                format!("sources/{name}.yaml: column \"{column}\" is left out: {reason}\n")
+            })),
             Outcome::Waiting(why) => unchecked.push(format!("sources/{name}.yaml: unchecked: {why}\n")),
             Outcome::Wrong(wrong) => problems.extend(wrong),
         }
@@ -56,6 +59,7 @@ pub(super) fn check(dir: &Path, offline: bool) -> Result<(), Failure> {
     }
     problems.extend(check_panels(&project, &plans));
     // Of a project with mistakes, what needs a wrong file is not unchecked but waits for its repair.
+    talk(&project.redactor.apply(&notes.concat()));
     if is_whole {
         talk(&unchecked.concat());
     }

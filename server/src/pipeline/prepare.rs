@@ -25,7 +25,7 @@ use weir_engine::connector::{Emit, Sink, Source as _};
 use weir_engine::dataflow::plan::Plan;
 use weir_engine::operator::stateless::result_schema;
 use weir_engine::pipeline::PipelineSink;
-use weir_engine::sql::{Refusal, TableDef};
+use weir_engine::sql::{LeftOut, Refusal, TableDef};
 
 use super::connections::Connections;
 use super::data_dir::Kept;
@@ -103,10 +103,10 @@ impl Preparer {
         }
     }
 
-    /// Checks a source by itself: its schema, its event time.
-    pub fn check_source(&self, name: &str) -> Outcome<()> {
+    /// Checks a source by itself: its schema, its event time. What no query can read of it, with the reason.
+    pub fn check_source(&self, name: &str) -> Outcome<Vec<LeftOut>> {
         match self.source(name, "check", None) {
-            Outcome::Ready(_) => Outcome::Ready(()),
+            Outcome::Ready(source) => Outcome::Ready(table(&source).left_out),
             Outcome::Waiting(why) => Outcome::Waiting(why),
             Outcome::Wrong(problems) => Outcome::Wrong(problems),
         }
@@ -154,9 +154,9 @@ impl Preparer {
             Ok(source) => Outcome::Ready(source),
             Err(error) => {
                 let (at, code) = match error {
-                    ConfigError::NoSuchEventTime { .. } | ConfigError::EventTimeType { .. } => {
-                        (source.spots.event_time, Code::EventTime)
-                    }
+                    ConfigError::NoSuchEventTime { .. }
+                    | ConfigError::EventTimeLeftOut { .. }
+                    | ConfigError::EventTimeType { .. } => (source.spots.event_time, Code::EventTime),
                     _ => (source.spots.schema, Code::Source),
                 };
                 wrong(name, at, code, redactor.apply(&chain(&error)))
@@ -316,6 +316,11 @@ fn table(source: &KafkaSource) -> TableDef {
         schema: source.schema(),
         event_time: source.event_time(),
         identity: source.identity(),
+        left_out: source
+            .left_out()
+            .iter()
+            .map(|left_out| LeftOut { column: left_out.field.clone(), reason: left_out.reason.clone() })
+            .collect(),
     }
 }
 

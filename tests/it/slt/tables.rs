@@ -11,6 +11,8 @@ use arrow::array::{
 };
 use arrow::datatypes::{Field, Schema};
 
+use weir_engine::sql::LeftOut;
+
 use crate::memory::MemorySource;
 
 /// 2026-01-01T10:00:00Z in milliseconds.
@@ -71,7 +73,8 @@ const CLICKS: [Click; 8] = [
 
 /// `orders` and `clicks`.
 pub(super) fn sources(records_per_poll: usize) -> Vec<MemorySource> {
-    let orders = MemorySource::new("orders", ORDERS.iter().map(|rows| orders(rows)).collect(), 5_000);
+    let mut orders = MemorySource::new("orders", ORDERS.iter().map(|rows| orders(rows)).collect(), 5_000);
+    orders.left_out.push(LeftOut { column: "extra".into(), reason: "it is a union".into() });
     let mut clicks = MemorySource::new("clicks", vec![clicks(&CLICKS)], 0);
     clicks.record_time_ms = 1_000;
     [orders, clicks].map(|source| MemorySource { records_per_poll, ..source }).to_vec()

@@ -79,6 +79,7 @@ impl Simulation {
             schema: topic_schema(),
             event_time: 0,
             identity: Topic(Arc::clone(&case.world)).identity(),
+            left_out: Vec::new(),
         };
         let sql = case.query.sql();
         let plan = plan(&sql, &[table]).unwrap_or_else(|refusals| panic!("{sql}: {refusals:?}"));

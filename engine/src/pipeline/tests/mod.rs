@@ -313,8 +313,13 @@ fn try_run_into(
     observer: Arc<dyn Observer>,
     sinks: Vec<PipelineSink>,
 ) -> Result<PipelineHandle, StartError> {
-    let table =
-        TableDef { name: "log".into(), schema: log.schema(), event_time: 0, identity: log.identity() };
+    let table = TableDef {
+        name: "log".into(),
+        schema: log.schema(),
+        event_time: 0,
+        identity: log.identity(),
+        left_out: Vec::new(),
+    };
     let plan = plan(sql, &[table]).unwrap_or_else(|refusals| panic!("{refusals:?}"));
     let pipeline = Pipeline {
         project: "p".to_owned(),

@@ -45,12 +45,14 @@ fn tables() -> Vec<TableDef> {
             schema: Arc::new(orders),
             event_time: 7,
             identity: "topic shop.orders".to_owned(),
+            left_out: Vec::new(),
         },
         TableDef {
             name: "clicks".to_owned(),
             schema: Arc::new(clicks),
             event_time: 1,
             identity: "topic shop.clicks".to_owned(),
+            left_out: Vec::new(),
         },
     ]
 }
