@@ -207,6 +207,7 @@ pub(crate) fn view(name: &str, snapshot: Option<Arc<dyn Committed>>) -> Pipeline
                 operator("source", "source", 1),
                 operator("window", "window", 0),
             ],
+            unread: Vec::new(),
             trouble: None,
             records_total: 90,
             bytes_total: 9_000,

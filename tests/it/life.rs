@@ -1,11 +1,13 @@
 //! The life of a pipeline: what makes it fail beside healthy ones, how it goes on, and restarts that
 //! read nothing twice.
 
+use std::time::{Duration, Instant};
+
 use apache_avro::types::Value as Avro;
 use serde_json::json;
 
 use crate::producer::{Producer, To, Topics, Writer};
-use crate::services::services;
+use crate::services::{disturb, services};
 use crate::weir::{Project, Weir};
 
 const SCHEMA: &str = r#"{"type": "record", "name": "tick", "fields": [{"name": "n", "type": "long"}]}"#;
@@ -151,4 +153,33 @@ fn a_stop_and_a_start_under_load_read_nothing_twice() {
     let weir = project.run();
     let all = vec![json!(9_000), json!(9_000), json!(0), json!(8_999)];
     weir.await_rows("SELECT count(*), count(DISTINCT n), min(n), max(n) FROM load", &[all]);
+}
+
+#[test]
+fn while_the_broker_is_away_results_can_be_read_at_once_and_a_stop_is_quick() {
+    let mut services = disturb();
+    let (bootstrap, registry) = (services.kafka.bootstrap.clone(), services.registry.url.clone());
+    Topics::new(&bootstrap).create("life_away", 2);
+    Ticks::new(&bootstrap, &registry, "life_away").write(0..5);
+    let project =
+        Project::new(&services).source("life_away", "").pipeline("away", &counting("life_away"), "");
+    let weir = project.run();
+    weir.await_rows("SELECT count(*) FROM away", &[vec![json!(5)]]);
+    weir.await_ready();
+    let asked = Instant::now();
+    assert!(weir.stop().success());
+    // A third of it is the build without optimization; a machine that is busy with other tests adds.
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+
+    services.kafka.stop();
+    let weir = project.run();
+    let started = Instant::now();
+    weir.await_rows("SELECT count(*) FROM away", &[vec![json!(5)]]);
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    let why = weir.not_ready().expect("nothing is being read");
+    assert!(why.contains("\\\"away\\\""), "{why}");
+    let asked = Instant::now();
+    assert!(weir.stop().success());
+    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+    services.kafka.start();
 }

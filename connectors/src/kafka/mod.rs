@@ -54,6 +54,10 @@ const QUEUE_BYTES_MAX: usize = 64 << 20;
 /// How long [`Source::discover`] waits for the broker, for each of its four questions.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a reader waits for the broker when it is given a partition: what it reads already waits
+/// meanwhile, and it is asked again.
+const ASSIGN_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A connection of `weir.yaml`. Cheap to clone.
 #[derive(Clone)]
 pub struct KafkaConnection {

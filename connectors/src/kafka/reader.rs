@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use weir_engine::connector::{Reader, ReaderEvent, SourceError, Start};
 
-use super::BROKER_TIMEOUT;
+use super::ASSIGN_TIMEOUT;
 use super::native::{Batch, Client, Failure, LogOffset, Partition, Taken, Topic};
 
 /// What one partition gives per poll at most, where several have something: enough to make a block
@@ -101,7 +101,7 @@ impl KafkaReader {
         if self.known.contains(&partition) {
             return Ok(());
         }
-        let leaders = self.topic.leaders(BROKER_TIMEOUT).map_err(|failure| self.retry(partition, failure))?;
+        let leaders = self.topic.leaders(ASSIGN_TIMEOUT).map_err(|failure| self.retry(partition, failure))?;
         self.known = leaders.into_iter().map(|(partition, _)| partition).collect();
         if self.known.contains(&partition) {
             return Ok(());
@@ -119,7 +119,7 @@ impl KafkaReader {
 
     /// The absolute offset that `start` means now.
     fn resolve(&self, partition: i32, start: Start) -> Result<i64, SourceError> {
-        let ask = |at| self.list_offset(partition, at, BROKER_TIMEOUT);
+        let ask = |at| self.list_offset(partition, at, ASSIGN_TIMEOUT);
         match start {
             Start::Offset(offset) => Ok(offset),
             Start::Earliest => ask(LogOffset::Begin),

@@ -244,8 +244,8 @@ pub enum ReaderEvent {
 /// Reads the partitions given to one source subtask. Lives on that subtask's thread.
 pub trait Reader: Send {
     /// Starts to read a partition and returns the offset that `start` means (the first offset that
-    /// exists for `Earliest`, the end for `Latest` or a time after the last record). Calling it for an
-    /// assigned partition is an error of the caller.
+    /// exists for `Earliest`, the end for `Latest` or a time after the last record). Blocks for a second
+    /// or two at most. Calling it for an assigned partition is an error of the caller.
     ///
     /// # Errors
     /// [`SourceError::Retry`] where the broker did not answer: the partition is then not assigned.

@@ -354,7 +354,7 @@ impl Coordinator {
                 .sources
                 .iter()
                 .chain(&self.shared.windows)
-                .for_each(|meter| meter.measure(elapsed_ns));
+                .for_each(|meter| meter.measure(now_ns, elapsed_ns));
             self.state.measured_ns = now_ns;
         }
     }
@@ -457,6 +457,7 @@ impl Coordinator {
     fn assign(&mut self, fact: PartitionFact, start: Start, info: &PartitionInfo) {
         let subtask = usize::try_from(fact.partition).unwrap_or(0) % self.controls.len();
         self.state.partitions.insert(fact.partition, fact.clone());
+        self.shared.set_unread(fact.partition, true);
         let control = Control::Assign { fact, start, end_offset: Some(info.end_offset) };
         self.state.unsent.push_back(Unsent::Control(subtask, control));
     }

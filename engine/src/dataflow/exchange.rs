@@ -152,10 +152,10 @@ impl Exchange {
     /// Waits until [`Self::send`] gets on. Returns at once where all is sent.
     pub fn wait_for_room(&self) {
         let Some((target, _)) = self.unsent.front() else { return };
-        let before = self.clock.monotonic_ns();
+        let blocked = &self.shared.sources[self.subtask].blocked;
+        blocked.begin(self.clock.monotonic_ns());
         actor::wait_for_room(&self.senders[*target]);
-        let waited = self.clock.monotonic_ns().saturating_sub(before);
-        self.shared.sources[self.subtask].blocked_ns.fetch_add(waited, Ordering::Relaxed);
+        blocked.end(self.clock.monotonic_ns());
     }
 
     fn put_for(&mut self, target: usize, batch: Batch) {

@@ -5,7 +5,7 @@
 //! 2. Threads write it once per batch: counters through atomics, ends and troubles under locks that are
 //!    held for one entry. Nothing is written per row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -43,6 +43,8 @@ pub struct Live {
     pub end_offsets: Vec<(i32, i64)>,
     pub operators: Vec<OperatorLive>,
     pub sinks: Vec<SinkLive>,
+    /// Partitions that are to be read and are not yet, ascending: their readers look for the place.
+    pub unread: Vec<i32>,
     /// What is being waited for or retried, for a person.
     pub trouble: Option<String>,
     /// Records and bytes of record values read since the process started.
@@ -65,7 +67,7 @@ pub struct OperatorLive {
     pub subtask: usize,
     pub rows_in: u64,
     pub rows_out: u64,
-    /// Share of the last second or so spent working / waiting for room downstream, 0 to 1.
+    /// Share of the last second or so, on the clock, spent working / waiting for room downstream, 0 to 1.
     pub busy_ratio: f64,
     pub blocked_ratio: f64,
     pub state_bytes: u64,
@@ -76,8 +78,8 @@ pub struct OperatorLive {
 pub struct Meter {
     pub rows_in: AtomicU64,
     pub rows_out: AtomicU64,
-    pub busy_ns: AtomicU64,
-    pub blocked_ns: AtomicU64,
+    pub busy: Spells,
+    pub blocked: Spells,
     pub state_bytes: AtomicUsize,
     /// Per mille, of the last measured interval.
     busy_share: AtomicU64,
@@ -85,11 +87,50 @@ pub struct Meter {
     seen: Mutex<(u64, u64)>,
 }
 
+/// How long a thread was at something: what is over, and what it is in the middle of.
+#[derive(Debug, Default)]
+pub struct Spells {
+    over_ns: AtomicU64,
+    /// When it began, plus one; 0: it is not at it.
+    since_ns: AtomicU64,
+}
+
+impl Spells {
+    /// It begins now.
+    pub fn begin(&self, now_ns: u64) {
+        self.since_ns.store(now_ns.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// It is over now.
+    pub fn end(&self, now_ns: u64) {
+        let since_ns = self.since_ns.swap(0, Ordering::Relaxed);
+        if 0 < since_ns {
+            self.add(now_ns.saturating_sub(since_ns - 1));
+        }
+    }
+
+    /// It went on for this long.
+    pub fn add(&self, ns: u64) {
+        self.over_ns.fetch_add(ns, Ordering::Relaxed);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_going_on(&self) -> bool {
+        self.since_ns.load(Ordering::Relaxed) != 0
+    }
+
+    fn total_ns(&self, now_ns: u64) -> u64 {
+        let since_ns = self.since_ns.load(Ordering::Relaxed);
+        let going_on_ns = if since_ns == 0 { 0 } else { now_ns.saturating_sub(since_ns - 1) };
+        self.over_ns.load(Ordering::Relaxed).saturating_add(going_on_ns)
+    }
+}
+
 impl Meter {
     /// Computes the shares of the `elapsed_ns` since the last call.
-    pub(crate) fn measure(&self, elapsed_ns: u64) {
-        let busy = self.busy_ns.load(Ordering::Relaxed);
-        let blocked = self.blocked_ns.load(Ordering::Relaxed);
+    pub(crate) fn measure(&self, now_ns: u64, elapsed_ns: u64) {
+        let busy = self.busy.total_ns(now_ns);
+        let blocked = self.blocked.total_ns(now_ns);
         let mut seen = lock(&self.seen);
         let share =
             |now: u64, before: u64| (now.saturating_sub(before) * 1_000 / elapsed_ns.max(1)).min(1_000);
@@ -125,6 +166,7 @@ pub struct Shared {
     state: Mutex<(State, Option<String>)>,
     trouble: Mutex<BTreeMap<(&'static str, usize), String>>,
     end_offsets: Mutex<BTreeMap<i32, i64>>,
+    unread: Mutex<BTreeSet<i32>>,
     pub records_total: AtomicU64,
     pub bytes_total: AtomicU64,
     pub dead_letters_total: [AtomicU64; Reason::ALL.len()],
@@ -147,6 +189,7 @@ impl Shared {
             state: Mutex::new((State::Starting, None)),
             trouble: Mutex::default(),
             end_offsets: Mutex::default(),
+            unread: Mutex::default(),
             records_total: AtomicU64::new(0),
             bytes_total: AtomicU64::new(0),
             dead_letters_total: Default::default(),
@@ -192,6 +235,16 @@ impl Shared {
         *end = (*end).max(end_offset);
     }
 
+    /// Notes that a partition is to be read, or that it is.
+    pub fn set_unread(&self, partition: i32, unread: bool) {
+        let mut all = lock(&self.unread);
+        if unread {
+            all.insert(partition)
+        } else {
+            all.remove(&partition)
+        };
+    }
+
     /// All that is known now.
     #[must_use]
     pub fn live(&self) -> Live {
@@ -209,6 +262,7 @@ impl Shared {
             end_offsets: lock(&self.end_offsets).iter().map(|(p, end)| (*p, *end)).collect(),
             operators,
             sinks: self.sinks.0.iter().map(|status| status.live()).collect(),
+            unread: lock(&self.unread).iter().copied().collect(),
             trouble: (!trouble.is_empty()).then(|| trouble.join("; ")),
             records_total: load(&self.records_total),
             bytes_total: load(&self.bytes_total),
@@ -228,6 +282,25 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares_are_of_the_interval_also_while_a_spell_goes_on() {
+        let meter = Meter::default();
+        let shares = |now_ms: u64, elapsed_ms: u64| {
+            meter.measure(now_ms * 1_000_000, elapsed_ms * 1_000_000);
+            let live = meter.live("t", "source", 0);
+            (live.busy_ratio, live.blocked_ratio)
+        };
+        meter.busy.begin(0);
+        meter.busy.end(600_000_000);
+        meter.blocked.begin(900_000_000);
+        assert_eq!(shares(1_000, 1_000), (0.6, 0.1));
+        assert_eq!(shares(3_000, 2_000), (0.0, 1.0), "it has been blocked all the time");
+        meter.blocked.end(3_500_000_000);
+        meter.busy.add(250_000_000);
+        assert_eq!(shares(4_000, 1_000), (0.25, 0.5));
+        assert_eq!(shares(5_000, 1_000), (0.0, 0.0));
+    }
 
     #[test]
     fn trouble_of_one_subtask_is_not_over_when_another_has_none() {

@@ -88,10 +88,10 @@ impl Actor for WindowTask {
     }
 
     fn wait_for_room(&mut self) {
-        let before = self.clock.monotonic_ns();
+        let blocked = &self.shared.windows[self.subtask].blocked;
+        blocked.begin(self.clock.monotonic_ns());
         actor::wait_for_room(&self.committer);
-        let waited = self.clock.monotonic_ns().saturating_sub(before);
-        self.shared.windows[self.subtask].blocked_ns.fetch_add(waited, Ordering::Relaxed);
+        blocked.end(self.clock.monotonic_ns());
     }
 }
 
@@ -118,11 +118,11 @@ impl WindowTask {
     fn take(&mut self, input: usize, message: Message) -> Result<Next, Error> {
         match message {
             Message::Batch(batch) => {
-                let before = self.clock.monotonic_ns();
                 let meter = &self.shared.windows[self.subtask];
                 meter.rows_in.fetch_add(batch.n_rows() as u64, Ordering::Relaxed);
+                meter.busy.begin(self.clock.monotonic_ns());
                 self.operator.batch(batch)?;
-                self.spent(before);
+                meter.busy.end(self.clock.monotonic_ns());
             }
             Message::Barrier(barrier) => {
                 self.state.aligned[input] = true;
@@ -136,10 +136,10 @@ impl WindowTask {
     }
 
     fn end_epoch(&mut self, barrier: &Barrier) -> Result<(), Error> {
-        let before = self.clock.monotonic_ns();
-        let output = self.operator.barrier(barrier)?;
-        self.spent(before);
         let meter = &self.shared.windows[self.subtask];
+        meter.busy.begin(self.clock.monotonic_ns());
+        let output = self.operator.barrier(barrier)?;
+        meter.busy.end(self.clock.monotonic_ns());
         let n_rows: usize =
             output.finals.iter().chain(&output.provisionals).map(|timed| timed.rows.num_rows()).sum();
         meter.rows_out.fetch_add(n_rows as u64, Ordering::Relaxed);
@@ -148,19 +148,15 @@ impl WindowTask {
         self.state.unsent = Some(Part::Output { subtask: self.subtask, epoch: barrier.epoch, output });
         Ok(())
     }
-
-    fn spent(&self, before_ns: u64) {
-        let spent = self.clock.monotonic_ns().saturating_sub(before_ns);
-        self.shared.windows[self.subtask].busy_ns.fetch_add(spent, Ordering::Relaxed);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataflow::exchange::Exchange;
     use crate::operator::{Batch, Output, PaneRows};
     use crate::time::{Epoch, ManualClock};
-    use crossbeam_channel::unbounded;
+    use crossbeam_channel::{bounded, unbounded};
 
     /// Counts the rows of each epoch.
     #[derive(Default)]
@@ -177,6 +173,93 @@ mod tests {
         fn state_bytes(&self) -> usize {
             0
         }
+    }
+
+    /// Works for 600 ms on each batch.
+    struct Slow(Arc<ManualClock>);
+
+    impl Operator for Slow {
+        fn batch(&mut self, _batch: Batch) -> Result<(), Error> {
+            self.0.advance(600);
+            Ok(())
+        }
+        fn barrier(&mut self, _barrier: &Barrier) -> Result<Output, Error> {
+            Ok(Output::default())
+        }
+        fn state_bytes(&self) -> usize {
+            0
+        }
+    }
+
+    #[test]
+    fn a_slow_operator_is_busy_and_who_sends_to_a_full_channel_is_blocked() {
+        let clock = Arc::new(ManualClock::new(0));
+        let shared = Arc::new(Shared::new("t", "window", 1));
+        let (sender, input) = bounded(1);
+        let (committer, parts) = bounded(1);
+        let mut window = WindowTask {
+            subtask: 0,
+            operator: Box::new(Slow(Arc::clone(&clock))),
+            inputs: vec![input],
+            committer,
+            shared: Arc::clone(&shared),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            state: WindowState::new(1),
+        };
+        let clock_of_exchange = Arc::clone(&clock) as Arc<dyn Clock>;
+        let mut exchange = Exchange::new(0, 0, vec![sender], Arc::clone(&shared), clock_of_exchange);
+        let rows = || PaneRows {
+            pane: crate::time::window::PaneId::whole(0),
+            n_rows: 1,
+            keys: vec![],
+            args: vec![],
+            filters: vec![],
+        };
+        let measure = |elapsed_ms: u64| {
+            let meters = shared.sources.iter().chain(&shared.windows);
+            meters.for_each(|meter| meter.measure(clock.monotonic_ns(), elapsed_ms * 1_000_000));
+            let live = shared.live();
+            let ratios = |i: usize| (live.operators[i].busy_ratio, live.operators[i].blocked_ratio);
+            (ratios(0), ratios(1))
+        };
+        // Two batches: the channel has room for one, so the source waits while the window works.
+        exchange.put(Batch::Rows(rows())).unwrap();
+        exchange.put(Batch::Rows(rows())).unwrap();
+        assert_eq!(exchange.send().unwrap(), Some(Next::Step));
+        let source = std::thread::spawn(move || {
+            exchange.wait_for_room();
+            exchange
+        });
+        while !shared.sources[0].blocked.is_going_on() {
+            std::thread::yield_now();
+        }
+        clock.advance(400);
+        assert_eq!(measure(400), ((0.0, 1.0), (0.0, 0.0)), "it waits, and nobody works");
+        assert_eq!(window.step().unwrap(), Next::Step);
+        let mut exchange = source.join().unwrap();
+        clock.advance(400);
+        assert_eq!(measure(1_000).1, (0.6, 0.0), "the window has worked");
+        // The committer takes nothing: the window's second epoch has to wait.
+        exchange.send().unwrap();
+        assert_eq!(window.step().unwrap(), Next::Step);
+        for n in 1..=2 {
+            exchange.put_barrier(Barrier { epoch: Epoch(n), watermark_ms: None, close_all: false });
+            exchange.send().unwrap();
+            assert_eq!(window.step().unwrap(), Next::Step);
+            if n == 1 {
+                assert_eq!(window.step().unwrap(), Next::Step, "there is room for the first");
+            }
+        }
+        assert_eq!(window.step().unwrap(), Next::Blocked);
+        measure(1_000);
+        let window = std::thread::spawn(move || window.wait_for_room());
+        while !shared.windows[0].blocked.is_going_on() {
+            std::thread::yield_now();
+        }
+        clock.advance(500);
+        assert_eq!(measure(1_000), ((0.0, 0.0), (0.0, 0.5)));
+        drop(parts);
+        window.join().unwrap();
     }
 
     #[test]

@@ -81,11 +81,15 @@ pub struct Discovery {
 /// What changes while partitions are looked for.
 #[derive(Debug, Default)]
 pub struct DiscoveryState {
+    /// The broker was asked before.
+    asked: bool,
     /// Times in a row that the broker did not answer.
     n_failed: u32,
     /// The coordinator has just been told.
     told: bool,
     unsaid: Option<Event>,
+    /// What it waits for, as last told to the log.
+    logged: Option<String>,
 }
 
 impl Actor for Discovery {
@@ -98,11 +102,20 @@ impl Actor for Discovery {
         if std::mem::take(&mut self.state.told) {
             return Ok(Next::Wait(Some(DISCOVER_EVERY)));
         }
+        if !std::mem::replace(&mut self.state.asked, true) {
+            let topic = self.source.topic();
+            let asks = format!("topic \"{topic}\": the broker has not answered yet");
+            self.shared.set_trouble("topic", 0, Some(asks));
+        }
         let event = match self.state.unsaid.take() {
             Some(event) => event,
             None => match self.source.discover() {
                 Ok(topology) => Event::Topology(topology),
                 Err(SourceError::Retry(detail)) => {
+                    if self.state.logged.as_ref() != Some(&detail) {
+                        tracing::info!(source = self.source.name(), waits_for = detail, "source waits");
+                        self.state.logged = Some(detail.clone());
+                    }
                     self.shared.set_trouble("topic", 0, Some(detail));
                     let wait = RETRY_FIRST.saturating_mul(1 << self.state.n_failed.min(16)).min(RETRY_MAX);
                     self.state.n_failed += 1;
@@ -112,7 +125,7 @@ impl Actor for Discovery {
             },
         };
         self.shared.set_trouble("topic", 0, None);
-        self.state.n_failed = 0;
+        (self.state.n_failed, self.state.logged) = (0, None);
         Ok(match actor::try_send(&self.events, event) {
             Sent::Yes => {
                 self.state.told = true;

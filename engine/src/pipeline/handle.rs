@@ -51,7 +51,8 @@ impl PipelineHandle {
         self.shared.state()
     }
 
-    /// The last committed epoch; epoch 0 before the first.
+    /// The last committed epoch; epoch 0 before the first. It reads from the pipeline's folder, which
+    /// nobody can open again while it is held, also after the pipeline has ended.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&lock(&self.latest))

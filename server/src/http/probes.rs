@@ -31,8 +31,14 @@ pub(super) async fn readyz(State(app): State<Arc<AppState>>) -> Result<Response,
 
 /// Why a pipeline is not reading.
 fn unready(view: &PipelineView) -> Option<String> {
+    let unread = &view.live.unread;
     let why = match (view.state, view.error()) {
-        (PipelineState::Running, None) => return None,
+        (PipelineState::Running, None) if unread.is_empty() => return None,
+        (PipelineState::Running, None) => {
+            let unread: Vec<String> = unread.iter().map(i32::to_string).collect();
+            let partitions = format!("looks for where to read on in partition {}", unread.join(", "));
+            return Some(format!("pipeline \"{}\": {partitions}", view.name));
+        }
         (PipelineState::Running, Some(trouble)) => trouble,
         (state, Some(error)) => {
             return Some(format!("pipeline \"{}\" is {}: {error}", view.name, state.as_str()));

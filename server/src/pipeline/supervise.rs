@@ -6,12 +6,14 @@
 //! 3. After [`Stopper::stop`] nothing is started any more.
 
 use std::io;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use weir_connectors::chain;
-use weir_engine::connector::{Source as _, SourceError};
+use weir_connectors::kafka::KafkaSource;
+use weir_engine::connector::{Source as _, SourceError, Topology};
 use weir_engine::pipeline::{Environment, Observer, Pipeline, StartError, State, start};
 
 use super::data_dir::{DataDir, Kept};
@@ -21,6 +23,10 @@ use super::{Entry, Pipelines};
 /// First and longest wait between two tries. Shorter: a broker that is away is asked all the time;
 /// longer: one that comes back is noticed late.
 const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// How long a pipeline that has results waits to be told how many partitions there are: what it has can
+/// be read only then.
+const TOPOLOGY_WAIT: Duration = Duration::from_millis(500);
 
 /// What the threads of all pipelines share.
 pub struct Shared {
@@ -180,14 +186,26 @@ fn parallelism(
     if let Some(parallelism) = pipeline.and_then(|pipeline| pipeline.settings.parallelism) {
         return Ok(parallelism);
     }
-    match prepared.source.discover() {
-        Ok(topology) => Ok(cores().min(topology.partitions.len()).max(1)),
-        Err(SourceError::Fatal(error)) => Err(error),
-        Err(error) => kept
-            .and_then(|kept| kept.settings)
-            .map(|settings| settings.parallelism)
-            .ok_or_else(|| error.to_string()),
+    let before = kept.and_then(|kept| kept.settings).map(|settings| settings.parallelism);
+    match topology(&prepared.source, before.map(|_| TOPOLOGY_WAIT)) {
+        Some(Ok(topology)) => Ok(cores().min(topology.partitions.len()).max(1)),
+        Some(Err(SourceError::Fatal(error))) => Err(error),
+        Some(Err(error)) => before.ok_or_else(|| error.to_string()),
+        None => before.ok_or_else(|| "the broker has not answered".to_owned()),
     }
+}
+
+/// Asks the broker for the partitions; `None` where it has not answered within `wait`.
+fn topology(source: &Arc<KafkaSource>, wait: Option<Duration>) -> Option<Result<Topology, SourceError>> {
+    let Some(wait) = wait else { return Some(source.discover()) };
+    let (answer, answered) = sync_channel(1);
+    let source = Arc::clone(source);
+    // Nobody waits for it: it ends by itself within some seconds.
+    let asking = std::thread::Builder::new().name("topology".to_owned()).spawn(move || {
+        // Fails where the answer came too late.
+        drop(answer.send(source.discover()));
+    });
+    asking.ok().and_then(|_| answered.recv_timeout(wait).ok())
 }
 
 /// Threads that can run at the same time.

@@ -43,7 +43,7 @@ use self::cluster::{Cluster, News};
 use self::messages::{FetchPart, Fetched};
 use self::partition::Partition;
 pub(super) use self::settings::Settings;
-use super::BROKER_TIMEOUT;
+use super::ASSIGN_TIMEOUT;
 use super::native::Failure;
 
 /// How often a damaged batch is fetched again before giving up: damage on the way goes away, damage
@@ -439,7 +439,7 @@ impl Reader for FetchReader {
         if self.partitions.iter().any(|assigned| assigned.number == partition) {
             return Err(SourceError::Fatal(format!("partition {partition} is assigned already")));
         }
-        let deadline = Instant::now() + BROKER_TIMEOUT;
+        let deadline = Instant::now() + ASSIGN_TIMEOUT;
         self.cluster.forgive(Instant::now());
         self.cluster.want(partition);
         let resolved =

@@ -25,7 +25,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use crate::connector::{Decoder, Reader, ReaderEvent, RecordBlock, Source, SourceError, Start};
 use crate::dataflow::actor::{self, Actor, Next, Sent};
 use crate::dataflow::exchange::{Closed, Exchange};
-use crate::dataflow::live::Shared;
+use crate::dataflow::live::{Meter, Shared};
 use crate::dataflow::message::{Control, Event, Report};
 use crate::dataflow::partitions::Partitions;
 use crate::dataflow::plan::Plan;
@@ -91,15 +91,22 @@ pub struct SourceState {
     epoch_bytes: usize,
     /// The coordinator knows that this epoch is full.
     full_said: bool,
-    /// To be assigned once the broker answers.
-    unassigned: VecDeque<(i32, Start)>,
-    assign_after_ns: u64,
+    /// To be assigned once their brokers answer.
+    unassigned: VecDeque<Unassigned>,
     /// The client has said that something is wrong, and not yet that it is over.
     in_trouble: bool,
     polled_ns: u64,
     /// Since when silence of a partition means that there is nothing.
     listening_since_ns: u64,
     ready: Vec<Batch>,
+}
+
+/// A partition that the reader does not know yet.
+struct Unassigned {
+    partition: i32,
+    start: Start,
+    /// Its leader is not asked before.
+    after_ns: u64,
 }
 
 /// Something to do for a partition. In one queue, so that a partition's end is noted behind its records.
@@ -169,12 +176,22 @@ impl Actor for SourceTask {
     }
 
     fn wait(&mut self, timeout: Option<Duration>) {
+        // A full epoch can't end while commits or sinks are behind.
+        let is_blocked = self.state.full_said && !self.state.closed;
+        if is_blocked {
+            self.meter().blocked.begin(self.clock.monotonic_ns());
+        }
         actor::wait_for_message(&self.control, timeout);
+        if is_blocked {
+            self.meter().blocked.end(self.clock.monotonic_ns());
+        }
     }
 
     fn wait_for_room(&mut self) {
         if self.state.unsaid.is_some() && self.exchange.is_empty() {
+            self.meter().blocked.begin(self.clock.monotonic_ns());
             actor::wait_for_room(&self.events);
+            self.meter().blocked.end(self.clock.monotonic_ns());
         } else {
             self.exchange.wait_for_room();
         }
@@ -182,10 +199,15 @@ impl Actor for SourceTask {
 }
 
 impl SourceTask {
+    fn meter(&self) -> &Meter {
+        &self.shared.sources[self.subtask]
+    }
+
     fn obey(&mut self, control: Control) -> Result<Next, Error> {
         match control {
             Control::Assign { fact, start, end_offset } => {
-                self.state.unassigned.push_back((fact.partition, start));
+                let partition = fact.partition;
+                self.state.unassigned.push_back(Unassigned { partition, start, after_ns: 0 });
                 let raised = self.partitions.assign(&fact, self.rules.lateness_ms, self.clock.monotonic_ns());
                 if let Some(end_offset) = end_offset {
                     self.shared.set_end_offset(fact.partition, end_offset);
@@ -197,10 +219,12 @@ impl SourceTask {
                 }
             }
             Control::Close(epoch) => {
+                self.meter().busy.begin(self.clock.monotonic_ns());
                 if let Some(partial) = &mut self.partial {
                     partial.flush(&mut self.state.ready)?;
                 }
                 self.put_ready()?;
+                self.meter().busy.end(self.clock.monotonic_ns());
                 self.state.unsaid = Some(Event::Report(self.report(epoch)));
                 failpoint::pass(Point::Report);
                 self.state.closed = true;
@@ -257,14 +281,16 @@ impl SourceTask {
             }
             None => {}
         }
-        if self.state.assign_after_ns <= self.clock.monotonic_ns()
-            && let Some((partition, start)) = self.state.unassigned.pop_front()
-        {
-            self.assign(partition, start)?;
+        if self.assign_next()? {
             return Ok(Next::Step);
         }
         let mut taken = Vec::new();
+        let asked_ns = self.clock.monotonic_ns();
         let polled = self.reader.poll(RECORDS_MAX, POLL_WAIT, &mut taken);
+        if RECORDS_MAX / 2 <= n_records(&taken) {
+            // So much was there already: it took its time and did not wait.
+            self.meter().busy.add(self.clock.monotonic_ns().saturating_sub(asked_ns));
+        }
         let next = if taken.is_empty() { Next::Polled } else { Next::Step };
         for event in taken {
             self.take(event);
@@ -294,8 +320,15 @@ impl SourceTask {
         }
     }
 
-    fn assign(&mut self, partition: i32, start: Start) -> Result<(), Error> {
+    /// Gives the reader a partition whose turn it is; whether there was one.
+    fn assign_next(&mut self) -> Result<bool, Error> {
+        if self.state.unassigned.is_empty() {
+            return Ok(false);
+        }
         let asked_ns = self.clock.monotonic_ns();
+        let due = self.state.unassigned.iter().position(|each| each.after_ns <= asked_ns);
+        let Some(due) = due.and_then(|i| self.state.unassigned.remove(i)) else { return Ok(false) };
+        let Unassigned { partition, start, .. } = due;
         match self.reader.assign(partition, start) {
             Ok(next_offset) => {
                 let state = self.partitions.get(partition).expect("it is known before it is assigned");
@@ -304,20 +337,24 @@ impl SourceTask {
                     // A barrier came first, and the reader did not know the partition then.
                     self.reader.set_paused(partition, true);
                 }
-                self.shared.set_trouble("assignment", self.subtask, None);
+                self.shared.set_unread(partition, false);
+                if self.state.unassigned.iter().all(|each| each.after_ns == 0) {
+                    self.shared.set_trouble("assignment", self.subtask, None);
+                }
                 if !goes_on(start) {
                     self.activity.store(true, Ordering::Relaxed);
                 }
-                Ok(())
+                Ok(true)
             }
             Err(SourceError::Retry(detail)) => {
                 self.shared.set_trouble("assignment", self.subtask, Some(detail));
-                self.state.unassigned.push_back((partition, start));
                 // A question that takes long is asked seldom: the other partitions wait meanwhile.
                 let now_ns = self.clock.monotonic_ns();
-                let wait_ns = ASSIGN_WAIT_NS.max(now_ns.saturating_sub(asked_ns).saturating_mul(4));
-                self.state.assign_after_ns = now_ns.saturating_add(wait_ns);
-                Ok(())
+                let n_waits = 4 * (1 + self.state.unassigned.len() as u64);
+                let wait_ns = ASSIGN_WAIT_NS.max(now_ns.saturating_sub(asked_ns).saturating_mul(n_waits));
+                let after_ns = now_ns.saturating_add(wait_ns);
+                self.state.unassigned.push_back(Unassigned { partition, start, after_ns });
+                Ok(true)
             }
             Err(other) => Err(other.into()),
         }
@@ -390,7 +427,7 @@ impl SourceTask {
     }
 
     fn process(&mut self, block: RecordBlock, from: usize) -> Result<Next, Error> {
-        let before = self.clock.monotonic_ns();
+        self.meter().busy.begin(self.clock.monotonic_ns());
         let decoded = self.decoder.decode(&block, from)?;
         let next = decoded.next;
         if from < next {
@@ -404,8 +441,7 @@ impl SourceTask {
             self.shared.set_end_offset(block.partition, next_offset);
             self.put_ready()?;
         }
-        let spent = self.clock.monotonic_ns().saturating_sub(before);
-        self.shared.sources[self.subtask].busy_ns.fetch_add(spent, Ordering::Relaxed);
+        self.meter().busy.end(self.clock.monotonic_ns());
         if let Some(detail) = decoded.blocked {
             self.shared.set_trouble("registry", self.subtask, Some(detail));
             self.state.queue.push_front(Work::Block(block, next));
@@ -421,6 +457,14 @@ impl SourceTask {
         }
         Ok(())
     }
+}
+
+fn n_records(events: &[ReaderEvent]) -> usize {
+    let n_records = |event: &ReaderEvent| match event {
+        ReaderEvent::Block(block) => block.len(),
+        _ => 0,
+    };
+    events.iter().map(n_records).sum()
 }
 
 /// Whether a partition is read on from where it was committed: nothing that is not known already.

@@ -168,6 +168,27 @@ fn a_run_that_finds_nothing_new_makes_no_epoch() {
     assert_eq!(rows(&handle.snapshot()), all);
     drop((handle, recorder));
 
+    // Other settings are kept at once: a stopped folder shows nothing provisional that is not wanted.
+    log.append(0, &[(90_000, 1, 1)]);
+    let mut epoch = epoch;
+    for (provisional, n_open) in [(true, 1), (false, 0)] {
+        let options = PipelineOptions { provisional, ..options(2, false) };
+        let clock = Arc::new(LookedAtClock::default());
+        let handle = try_run(&log, SUM_BY_KEY, dir.path(), options, clock, Arc::new(Recorder::default()));
+        let handle = handle.unwrap();
+        let is_read = |snapshot: &Snapshot| snapshot.facts().counters.rows_in == log.n_records();
+        while handle.snapshot().epoch() == epoch || !is_read(&handle.snapshot()) {
+            assert_ne!(handle.state().0, State::Failed, "{:?}", handle.state().1);
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        handle.stop();
+        handle.join();
+        epoch = handle.snapshot().epoch();
+        drop(handle);
+        let stopped = rows(&open_stopped(dir.path()).unwrap());
+        assert_eq!(stopped.values().filter(|row| !row.2).count(), n_open);
+    }
+
     // Nor is a topic without partitions waited for.
     let handle = run(&Log::new(vec![], 10), SUM_BY_KEY, &dir.path().join("empty"), 1, true).0;
     handle.join();
