@@ -24,7 +24,7 @@ use crate::problem::{Code, Fault};
 
 /// Longest path and query. A stream of a hundred tables fits.
 const URI_BYTES_MAX: usize = 8 * 1024;
-/// Most bytes and number of headers. The socket itself reads a little more and then gives up.
+/// Most bytes and number of headers. `serve` reads a little more and then gives up.
 const HEADER_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 100;
 

@@ -8,10 +8,10 @@ use std::borrow::Cow;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
+    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
@@ -51,7 +51,12 @@ pub(super) async fn asset(
     let found = file(&path, &headers).unwrap_or_else(|| Err(missing()))?;
     match method {
         Method::GET | Method::HEAD => Ok(found),
-        _ => Err(Fault::new(Code::MethodNotAllowed, "files can only be read").hint("use GET or HEAD")),
+        _ => {
+            let fault = Fault::new(Code::MethodNotAllowed, "files can only be read").hint("use GET or HEAD");
+            let mut refused = fault.into_response();
+            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET,HEAD"));
+            Ok(refused)
+        }
     }
 }
 

@@ -21,8 +21,8 @@ use super::{AppState, router};
 const CONNECTIONS_MAX: usize = 1_024;
 /// A request's headers have to arrive within this; an idle connection is closed after it.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// What is read of a request, and kept of an answer, before the rest waits. Larger headers end the
-/// connection.
+/// What is read of a request, and kept of an answer, before the rest waits. Larger headers are refused
+/// and end the connection.
 const BUFFER_BYTES: usize = 64 * 1024;
 /// Headers that are parsed; `guard` refuses a smaller number with a reason.
 const HEADERS_MAX: usize = 256;

@@ -75,7 +75,12 @@ fn asked(query: Parameters, known: &[&str]) -> Result<Asked, Fault> {
         query.map_err(|e| Fault::new(Code::BadRequest, format!("the parameters can't be read: {e}")))?;
     let mut asked = Asked { wanted: Subscription::default(), wait: Duration::ZERO };
     let Asked { wanted, wait } = &mut asked;
+    let mut seen: Vec<String> = Vec::new();
     for (name, value) in parameters {
+        if name != "table" && seen.contains(&name) {
+            return Err(Fault::new(Code::BadRequest, format!("parameter \"{name}\" is given twice")));
+        }
+        seen.push(name.clone());
         match name.as_str() {
             unknown if !known.contains(&unknown) => {
                 let detail = format!("unknown parameter \"{name}\"");

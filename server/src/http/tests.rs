@@ -285,6 +285,7 @@ async fn every_refusal_is_a_problem() {
         (400, server.get("/api/v1/stream?table=revenue&wait=1s").await),
         (404, server.get("/api/v1/stream?table=x").await),
         (400, server.get("/api/v1/stream?tabel=x").await),
+        (400, server.get("/api/v1/stream?table=revenue&last=1m&last=2m").await),
         (400, server.get("/api/v1/stream?table=revenue&last=soon").await),
         (400, server.get("/api/v1/pipelines/%ff").await),
         (405, server.request("DELETE", "/api/v1/pipelines", &[], "").await),
@@ -322,6 +323,39 @@ async fn every_refusal_is_a_problem() {
     );
     let allow = server.request("PUT", "/api/v1/sql", &json, "{}").await;
     assert_eq!(allow.header("allow"), Some("POST"));
+    for method in ["POST", "OPTIONS"] {
+        let refused = server.request(method, "/api/v1/pipelines/revenue", &[], "").await;
+        assert_eq!((refused.problem().status, refused.header("allow")), (405, Some("GET,HEAD")));
+    }
+    let head = server.request("HEAD", "/api/v1/pipelines/revenu", &[], "").await;
+    assert_eq!((head.status, head.body.len()), (404, 0));
+    assert_eq!(head.header("content-type"), Some("application/problem+json"));
+    let encoded = server.get("/api/v1/pipelines/%72evenue").await;
+    assert_eq!((encoded.status, encoded.json()["name"].as_str()), (200, Some("revenue")));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_request_is_refused_with_a_problem_too() {
+    let server = Server::start().await;
+    let host = format!("host: {}\r\n", server.address);
+    let wide = format!("GET /healthz HTTP/1.1\r\n{host}x-wide: {}\r\n\r\n", "x".repeat(200_000));
+    let many: String = (0..300).map(|n| format!("x-{n}: 1\r\n")).collect();
+    for (status, request) in [
+        (400, "HELO weir\r\n\r\n".to_owned()),
+        (400, "GET /healthz HTTP/3.7\r\n\r\n".to_owned()),
+        (400, format!("GET /healthz HTTP/1.1\r\n{host}no colon\r\n\r\n")),
+        (414, format!("GET /{} HTTP/1.1\r\n{host}\r\n", "x".repeat(65_600))),
+        (431, wide),
+        (431, format!("GET /healthz HTTP/1.1\r\n{host}{many}\r\n")),
+    ] {
+        // It may close before it has read all of it.
+        let answer = server.raw(&request).await;
+        let start: String = request.chars().take(40).collect();
+        assert_eq!(answer.status, status, "{start}: {}", answer.head);
+        assert_eq!(answer.problem().status, status);
+        assert_eq!(answer.header("connection"), Some("close"));
+    }
     server.stop().await;
 }
 
@@ -371,6 +405,16 @@ async fn readiness_names_what_is_not_reading() {
     let answer = server.get("/readyz").await;
     assert_eq!(answer.status, 503);
     assert!(answer.problem().detail.contains("waits for topic \"shop.orders\""), "{}", answer.text());
+    {
+        let mut views = server.catalog.0.lock().expect("not poisoned");
+        (views[0].state, views[0].error) = (PipelineState::Running, None);
+        views[0].live.unread = vec![0, 3];
+    }
+    let answer = server.get("/readyz").await;
+    let detail = "pipeline \"revenue\": looks for where to read on in partition 0, 3";
+    assert_eq!((answer.status, answer.problem().detail.as_str()), (503, detail));
+    server.catalog.0.lock().expect("not poisoned")[0].live.unread.clear();
+    assert_eq!(server.get("/readyz").await.status, 200);
     server.stop().await;
 }
 

@@ -18,7 +18,7 @@ use super::rows::EpochRows;
 use super::status::Statuses;
 use super::table::{Since, Table};
 use super::{Hub, event};
-use crate::catalog::{Catalog, Committed};
+use crate::catalog::{Catalog, Committed, PipelineView};
 use crate::problem::{Code, Fault, nearest};
 
 /// A comment is sent after this long without an event.
@@ -102,10 +102,11 @@ impl Hub {
                 format!("{} tables in one stream, at most {TABLES_MAX} are allowed", wanted.tables.len());
             return Err(Fault::new(Code::BadRequest, detail));
         }
-        self.recovered(&catalog.pipelines());
+        let views = catalog.pipelines();
+        self.recovered(&views);
         let mut tables: Vec<Followed> = Vec::new();
         for name in &wanted.tables {
-            let table = self.tables.get(name).ok_or_else(|| self.no_table(name))?;
+            let table = self.tables.get(name).ok_or_else(|| self.no_table(name, &views))?;
             if tables.iter().all(|followed| followed.table.number != table.number) {
                 tables.push(Followed { table: table.clone(), epoch: None });
             }
@@ -144,7 +145,11 @@ impl Hub {
         })
     }
 
-    fn no_table(&self, name: &str) -> Fault {
+    fn no_table(&self, name: &str, views: &[PipelineView]) -> Fault {
+        if views.iter().any(|view| view.name == name) {
+            let detail = format!("pipeline \"{name}\" keeps no result table");
+            return Fault::new(Code::NotFound, detail).hint("its retention is 0s");
+        }
         let fault = Fault::new(Code::NotFound, format!("no table \"{name}\""));
         match nearest(name, self.tables.keys().map(String::as_str)) {
             Some(meant) => fault.hint(format!("did you mean \"{meant}\"?")),

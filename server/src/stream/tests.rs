@@ -415,6 +415,17 @@ fn ring_keeps_within_its_memory() {
 }
 
 #[test]
+fn a_stream_of_what_keeps_no_rows_is_refused_with_the_reason() {
+    let mut audit = view("audit", None);
+    audit.retained = false;
+    let catalog = FakeCatalog::new(vec![audit]);
+    let hub = Hub::new([("audit".to_owned(), false)], Arc::default());
+    let wanted = Subscription { tables: vec!["audit".to_owned()], ..Subscription::default() };
+    let refused = hub.subscribe(catalog.as_ref(), wanted).err().expect("there is nothing to stream");
+    assert_eq!(refused.problem().detail, "pipeline \"audit\" keeps no result table");
+}
+
+#[test]
 fn epoch_that_is_too_large_for_an_event_becomes_a_snapshot() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     runtime.block_on(async {
