@@ -24,11 +24,12 @@ pub enum Code {
     PanelColumn,
     StateChanged,
     Sink,
+    NoTable,
 }
 
 impl Code {
     /// All codes, in the order of their numbers.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Syntax,
         Self::UnknownKey,
         Self::MissingKey,
@@ -46,6 +47,7 @@ impl Code {
         Self::PanelColumn,
         Self::StateChanged,
         Self::Sink,
+        Self::NoTable,
     ];
 
     /// The number, as in `[E0102]`.
@@ -72,7 +74,7 @@ impl Code {
 }
 
 /// Number, title, explanation; in the order of [`Code::ALL`].
-const TABLE: [(&str, &str, &str); 17] = [
+const TABLE: [(&str, &str, &str); 18] = [
     (
         "E0101",
         "the file is not YAML that Weir reads",
@@ -166,6 +168,12 @@ const TABLE: [(&str, &str, &str); 17] = [
         "a sink can't take the pipeline's rows",
         "Avro has no type or no name for a column, which the message names: cast it, or give it another name with AS. \
          Or the sink would write to the topic that its pipeline reads.",
+    ),
+    (
+        "E0118",
+        "a panel's pipeline keeps no result table",
+        "With `retention: 0s` a pipeline's rows go to its sinks only. Give it a retention, at least as long as the \
+         panel's `last`, or remove the panel.",
     ),
 ];
 

@@ -32,6 +32,8 @@ pub struct Dashboard {
     pub dashboard: weir_api::Dashboard,
     /// What its panels name, to be checked against the pipelines.
     pub uses: Vec<Use>,
+    /// The pipelines that its panels show, and where they say so.
+    pub(crate) shows: Vec<(String, Pos)>,
 }
 
 /// A column of a pipeline that a panel names.
@@ -49,17 +51,23 @@ pub(crate) fn read(sheet: &mut Sheet<'_>, node: &Node, pipelines: &[String]) -> 
     let mut fields = Fields::new(sheet, "a dashboard", node)?;
     let title = fields.required_text("title");
     fields.require("panels");
-    let (mut panels, mut uses) = (Vec::new(), Vec::new());
+    let (mut panels, mut uses, mut shows) = (Vec::new(), Vec::new(), Vec::new());
     for node in fields.list("panels") {
-        panels.push(panel(fields.sheet, node, pipelines, &mut uses));
+        panels.push(panel(fields.sheet, node, pipelines, &mut uses, &mut shows));
     }
     fields.finish();
     let panels: Option<Vec<Panel>> = panels.into_iter().collect();
     let dashboard = weir_api::Dashboard { title: title?.as_str().to_owned(), panels: panels? };
-    Some(Dashboard { dashboard, uses })
+    Some(Dashboard { dashboard, uses, shows })
 }
 
-fn panel(sheet: &mut Sheet<'_>, node: &Node, pipelines: &[String], uses: &mut Vec<Use>) -> Option<Panel> {
+fn panel(
+    sheet: &mut Sheet<'_>,
+    node: &Node,
+    pipelines: &[String],
+    uses: &mut Vec<Use>,
+    shows: &mut Vec<(String, Pos)>,
+) -> Option<Panel> {
     let mut fields = Fields::new(sheet, "a panel", node)?;
     let title = fields.required_text("title");
     let pipeline = fields.required_text("pipeline");
@@ -76,6 +84,7 @@ fn panel(sheet: &mut Sheet<'_>, node: &Node, pipelines: &[String], uses: &mut Ve
     let pipeline = pipeline?;
     sheet.reference("there is no pipeline", &pipeline, pipelines);
     let name = pipeline.as_str();
+    shows.push((name.to_owned(), pipeline.at));
     uses.extend([&x, &y, &series].into_iter().flatten().map(|text| Use {
         pipeline: name.to_owned(),
         column: text.as_str().to_owned(),

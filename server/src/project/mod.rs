@@ -106,6 +106,7 @@ impl Project {
         let read = |sheet: &mut Sheet<'_>, node: &Node| dashboard::read(sheet, node, &names);
         let dashboards = dashboards.each(&mut reading, read);
         let Reading { mut problems, redactor, .. } = reading;
+        refuse_unkept(&dashboards, &pipelines, &mut problems);
         if names.is_empty() && problems.is_empty() {
             let message = "the project has no pipeline: add pipelines/NAME.yaml";
             problems.push(ROOT_FILE, Pos::START, Code::Unreadable, message);
@@ -117,6 +118,23 @@ impl Project {
         }
         let (dir, connections) = (dir.to_owned(), root.connections);
         Ok((Self { name, dir, connections, sources, pipelines, sinks, dashboards, redactor }, problems))
+    }
+}
+
+/// Panels over pipelines that keep no rows to be shown.
+fn refuse_unkept(
+    dashboards: &BTreeMap<String, Dashboard>,
+    pipelines: &BTreeMap<String, Pipeline>,
+    problems: &mut Problems,
+) {
+    for (name, dashboard) in dashboards {
+        for (pipeline, at) in &dashboard.shows {
+            if pipelines.get(pipeline).is_some_and(|pipeline| pipeline.settings.retention_ms == 0) {
+                let message =
+                    format!("pipeline \"{pipeline}\" keeps no result table to show: its retention is 0s");
+                problems.push(&format!("dashboards/{name}.yaml"), *at, Code::NoTable, message);
+            }
+        }
     }
 }
 

@@ -70,7 +70,7 @@ fn every_setting_is_read() {
     let root = format!("{}pipelines: {{ epoch: 1s, lateness: 2s, parallelism: 4 }}\n", ROOT.1);
     let orders = "connection: shop\ntopic: t\nformat: avro\nschema: { subject: s, version: 3 }\nstart: 2026-11-22T00:00:00Z\nmetadata: [key, offset]\nwatermark: { delay: 1s, idle_timeout: 2s, max_ahead: 3s, max_drift: 4s }\n";
     let clicks = "connection: shop\ntopic: c\nschema: { file: ../clicks.avsc }\nstart: latest\n";
-    let revenue = "sql: SELECT 1\nlateness: 3s\nprovisional: false\nretention: 0s\n";
+    let revenue = "sql: SELECT 1\nlateness: 3s\nprovisional: false\nretention: 2d\n";
     let dashboard = "title: Shop\npanels:\n  - { title: A, pipeline: revenue, chart: stat, y: orders, aggregate: sum, last: 30m }\n";
     let project = load(&[
         ("weir.yaml", &root),
@@ -89,7 +89,7 @@ fn every_setting_is_read() {
     assert_eq!((orders.watermark.delay_ms, orders.watermark.max_drift_ms), (1_000, 4_000));
     assert_eq!(project.sources["clicks"].schema, SchemaChoice::File("{}".to_owned()));
     let options = project.pipelines["revenue"].options("revenue", 1, true);
-    assert_eq!((options.epoch_ms, options.lateness_ms, options.retention_ms), (1_000, 3_000, 0));
+    assert_eq!((options.epoch_ms, options.lateness_ms, options.retention_ms), (1_000, 3_000, 172_800_000));
     assert_eq!((options.provisional, options.parallelism), (false, 4));
     let dashboard = &project.dashboards["shop"].dashboard;
     assert_eq!(dashboard.panels[0].last.as_deref(), Some("30m"));

@@ -60,10 +60,13 @@ fn check_tells_mistakes_in_sql_sources_and_panels_where_they_stand() {
             "dashboards/d.yaml",
             "title: D\npanels:\n  - { title: P, pipeline: revenue, chart: stat, y: revenu }\n",
         ),
+        ("pipelines/audit.yaml", "sql: SELECT amount FROM orders\nretention: 0s\n"),
+        ("dashboards/audit.yaml", "title: A\npanels:\n  - title: P\n    pipeline: audit\n    chart: table\n"),
     ]);
     let (code, stdout, stderr) = outcome(&weir(&["check", text(dir.path())]));
     assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
     expect![[r#"
+        dashboards/audit.yaml:4:15: error: pipeline "audit" keeps no result table to show: its retention is 0s [E0118]
         dashboards/d.yaml:3:52: error: pipeline "revenue" has no column "revenu", did you mean "revenue"? [E0115]
         pipelines/wrong.yaml:4:10: error: unknown column "contry" [E0204]
           hint: did you mean "country"?
