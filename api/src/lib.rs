@@ -18,6 +18,7 @@ mod stream;
 pub use dashboard::{Aggregate, Chart, Dashboard, DashboardEntry, DashboardList, Panel};
 pub use pipeline::{
     Graph, GraphEdge, GraphNode, Partition, Pipeline, PipelineDetail, PipelineState, PipelinesResponse, Sink,
+    Timing,
 };
 pub use problem::{CONTENT_TYPE_PROBLEM, Problem};
 pub use sql::{Column, SqlRequest, SqlResponse};

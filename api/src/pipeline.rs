@@ -73,6 +73,25 @@ pub struct PipelineDetail {
     pub sinks: Vec<Sink>,
     pub partitions: Vec<Partition>,
     pub graph: Graph,
+    /// When windows close; absent where a server does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timing: Option<Timing>,
+}
+
+/// What decides when a window closes: at `end + lateness <= watermark`, where a partition's watermark is its newest
+/// event time − `delay`, and one that is silent for `idle_timeout` at its end no longer counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timing {
+    pub delay_ms: i64,
+    pub idle_timeout_ms: i64,
+    pub lateness_ms: i64,
+    /// Of the pipeline's windows; left out where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_size_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_slide_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_offset_ms: Option<i64>,
 }
 
 /// One row of `weir.sinks`.
@@ -165,10 +184,11 @@ mod tests {
     #[test]
     fn detail_is_the_pipeline_and_more() {
         let detail: PipelineDetail = round_trip(&format!(
-            r#"{{{REVENUE},"sql":"SELECT 1 AS x","sources":["orders"],"sinks":[{{"sink":"revenue_out","pipeline":"revenue","state":"running","outbox_rows":0,"outbox_bytes":0,"delivered_epoch":812,"error":null}}],"partitions":[{{"pipeline":"revenue","source":"orders","topic":"shop.orders","partition":0,"next_offset":7,"end_offset":9,"lag_records":2,"watermark":null,"idle":false}}],"graph":{{"nodes":[{{"id":"source","kind":"source","label":"orders","subtasks":2,"rows_out":7,"busy_ratio":0.5}},{{"id":"result","kind":"result","label":"revenue"}}],"edges":[{{"from":"source","to":"result","rows":7}}]}}}}"#
+            r#"{{{REVENUE},"sql":"SELECT 1 AS x","sources":["orders"],"sinks":[{{"sink":"revenue_out","pipeline":"revenue","state":"running","outbox_rows":0,"outbox_bytes":0,"delivered_epoch":812,"error":null}}],"partitions":[{{"pipeline":"revenue","source":"orders","topic":"shop.orders","partition":0,"next_offset":7,"end_offset":9,"lag_records":2,"watermark":null,"idle":false}}],"graph":{{"nodes":[{{"id":"source","kind":"source","label":"orders","subtasks":2,"rows_out":7,"busy_ratio":0.5}},{{"id":"result","kind":"result","label":"revenue"}}],"edges":[{{"from":"source","to":"result","rows":7}}]}},"timing":{{"delay_ms":5000,"idle_timeout_ms":30000,"lateness_ms":0,"window_size_ms":10000,"window_slide_ms":10000,"window_offset_ms":0}}}}"#
         ));
         assert_eq!(detail.pipeline.name, "revenue");
         assert_eq!(detail.graph.edges[0].to, "result");
+        assert_eq!(detail.timing.map(|timing| timing.window_size_ms), Some(Some(10_000)));
     }
 
     #[test]

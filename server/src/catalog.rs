@@ -69,6 +69,14 @@ pub trait Committed: Send + Sync {
 /// Batches of a scan.
 pub type RowIter<'a> = Box<dyn Iterator<Item = Result<RecordBatch, DataFusionError>> + Send + 'a>;
 
+/// How long a pipeline waits for rows, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waits {
+    pub delay_ms: i64,
+    pub idle_timeout_ms: i64,
+    pub lateness_ms: i64,
+}
+
 /// One pipeline at one moment.
 #[derive(Clone)]
 pub struct PipelineView {
@@ -83,6 +91,8 @@ pub struct PipelineView {
     pub error: Option<String>,
     /// Whether it keeps a result table: `retention` is not 0.
     pub retained: bool,
+    /// Delay and idle timeout of its source and its own lateness; `None`: a stopped one, of which they are not known.
+    pub waits: Option<Waits>,
     /// `None` until its schema is known.
     pub plan: Option<Arc<Plan>>,
     /// The newest committed epoch; `None` until it has recovered.
@@ -105,6 +115,11 @@ impl PipelineView {
             state,
             error,
             retained: spec.options.retention_ms != 0,
+            waits: source.map(|source| Waits {
+                delay_ms: source.watermark.delay_ms,
+                idle_timeout_ms: source.watermark.idle_timeout_ms,
+                lateness_ms: spec.options.lateness_ms,
+            }),
             plan: entry.plan(),
             snapshot: entry.snapshot().map(|snapshot| snapshot as Arc<dyn Committed>),
             live: entry.live(),
@@ -173,6 +188,21 @@ impl PipelineView {
             lost_records: counters.lost_records,
             error: self.error().map(str::to_owned),
         }
+    }
+
+    /// When its windows close.
+    #[must_use]
+    pub fn timing(&self) -> Option<weir_api::Timing> {
+        let Waits { delay_ms, idle_timeout_ms, lateness_ms } = self.waits?;
+        let window = self.plan.as_ref().and_then(|plan| plan.window.as_ref());
+        Some(weir_api::Timing {
+            delay_ms,
+            idle_timeout_ms,
+            lateness_ms,
+            window_size_ms: window.map(|window| window.size_ms),
+            window_slide_ms: window.map(|window| window.slide_ms),
+            window_offset_ms: window.map(|window| window.offset_ms),
+        })
     }
 
     /// The rows of `weir.sinks`.

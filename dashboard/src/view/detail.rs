@@ -3,7 +3,8 @@
 use weir_api::{Pipeline, PipelineState};
 
 use super::number::{grouped, whole_span};
-use crate::protocol::time::{self, MILLISECOND};
+use super::zone::Zone;
+use crate::protocol::time::MILLISECOND;
 use crate::store::Store;
 use crate::store::table::Table;
 
@@ -85,7 +86,7 @@ pub struct Facts {
 }
 
 /// How complete the numbers of a pipeline are.
-pub fn facts(store: &Store, name: &str) -> Facts {
+pub fn facts(store: &Store, name: &str, zone: &Zone) -> Facts {
     let Some(table) = store.table(name) else { return Facts::default() };
     let epoch = grouped(&table.epoch().to_string());
     let Some(watermark) = table.watermark() else {
@@ -94,11 +95,11 @@ pub fn facts(store: &Store, name: &str) -> Facts {
     // Rows without windows are final as they come, and the watermark promises that no older one follows.
     let has_windows = table.places().window_start.or(table.places().window_end).is_some();
     let complete = match table.complete_until().or((!has_windows).then_some(watermark)) {
-        Some(until) => format!("complete up to {}", time::clock_text(until)),
+        Some(until) => format!("complete up to {}", zone.clock(until)),
         None => "nothing complete yet".into(),
     };
-    let (clock, date) = (time::clock_text(watermark), time::date_text(watermark));
-    Facts { complete, small_print: format!("watermark {clock} UTC, {date}, epoch {epoch}") }
+    let (clock, date) = (zone.clock(watermark), zone.date(watermark));
+    Facts { complete, small_print: format!("watermark {clock} {}, {date}, epoch {epoch}", zone.label) }
 }
 
 #[cfg(test)]
@@ -126,7 +127,7 @@ mod tests {
     fn numbers_say_how_complete_they_are() {
         let store =
             store("running", "null", r#"["2026-11-22T12:04:30.000",true],["2026-11-22T12:04:40.000",false]"#);
-        let facts = facts(&store, "a");
+        let facts = facts(&store, "a", &Zone::default());
         assert_eq!(facts.complete, "complete up to 12:04:30");
         assert_eq!(facts.small_print, "watermark 12:04:35 UTC, 22 Nov 2026, epoch 1,812");
         assert_eq!(stage(&store, "a"), StageView { stage: Stage::Windows, sentence: String::new() });

@@ -3,11 +3,15 @@
 //! Nothing here knows a browser, so that what is said to people is tested natively.
 
 pub mod address;
+pub mod dataflow;
 pub mod detail;
+pub mod epochs;
 pub mod health;
+pub mod losses;
 pub mod number;
 pub mod partitions;
 pub mod pipelines;
 pub mod query;
+pub mod waiting;
 pub mod windows;
 pub mod zone;

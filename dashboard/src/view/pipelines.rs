@@ -67,6 +67,8 @@ pub struct SinkRow {
     pub state: String,
     /// `1,204 rows waiting, 1.2 MB`; empty where nothing waits.
     pub waiting: String,
+    /// The last epoch that it has whole.
+    pub delivered: String,
     pub error: Option<String>,
     /// It does not deliver, and should.
     pub is_bad: bool,
@@ -82,6 +84,7 @@ impl From<&Sink> for SinkRow {
             name: sink.sink.clone(),
             state: sink.state.clone(),
             waiting,
+            delivered: grouped(&sink.delivered_epoch.to_string()),
             error: sink.error.clone(),
             is_bad: matches!(&*sink.state, "retrying" | "down" | "failed"),
         }

@@ -217,10 +217,14 @@ impl Looked {
             Some(prepared) => vec![prepared.plan.source.as_str()],
             None => preparer.candidates(pipeline.sql()),
         };
-        let topic = |name: &str| project.sources.get(name).map(|source| source.topic.clone());
-        let sources = sources
-            .into_iter()
-            .filter_map(|name| Some(SourceSpec { name: name.to_owned(), topic: topic(name)? }));
+        let sources = sources.into_iter().filter_map(|name| {
+            let source = project.sources.get(name)?;
+            Some(SourceSpec {
+                name: name.to_owned(),
+                topic: source.topic.clone(),
+                watermark: source.watermark,
+            })
+        });
         let entry = Entry::new(Spec {
             name: self.name.clone(),
             sql: pipeline.shown_sql().to_owned(),

@@ -72,6 +72,7 @@ fn view(name: String, kept: &Kept, snapshot: Arc<Snapshot>, sinks: &[KeptSink]) 
         state: State::Stopped,
         error: None,
         retained: kept.settings.is_none_or(|settings| settings.retention_ms != 0),
+        waits: None,
         plan: None,
         snapshot: Some(snapshot),
         live: Live { sinks: sinks.iter().map(stopped).collect(), ..Live::default() },

@@ -37,6 +37,7 @@ pub(super) async fn pipeline(
         sinks: view.sinks(),
         partitions: view.partitions(),
         graph: graph(view),
+        timing: view.timing(),
     })
 }
 

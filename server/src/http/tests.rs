@@ -208,6 +208,7 @@ async fn api_answers_as_documented() {
     let to_sink = &detail.graph.edges[2];
     assert_eq!((to_sink.from.as_str(), to_sink.to.as_str()), ("window", "sink revenue_out"));
     assert_eq!((to_sink.rows, detail.sinks[0].outbox_rows), (Some(40), 7));
+    assert_eq!(detail.timing.map(|timing| timing.idle_timeout_ms), Some(30_000));
     assert_eq!(detail.sinks[0].error.as_deref(), Some("no space left"));
     assert_eq!(
         server.get("/api/v1/dashboards").await.text(),

@@ -19,6 +19,7 @@ mod supervise;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use weir_engine::connector::WatermarkOptions;
 use weir_engine::dataflow::plan::Plan;
 use weir_engine::pipeline::{Live, PipelineHandle, PipelineOptions, State};
 use weir_engine::result::Snapshot;
@@ -77,7 +78,7 @@ pub struct Spec {
     pub name: String,
     /// As it stands in the file: environment variables not put in.
     pub sql: String,
-    /// Source files' names, and their topics; the one that the query reads is first.
+    /// The sources it may read; the one that the query reads is first.
     pub sources: Vec<SourceSpec>,
     pub options: PipelineOptions,
     /// Takes values of environment variables out of whatever is shown of the pipeline.
@@ -89,6 +90,7 @@ pub struct Spec {
 pub struct SourceSpec {
     pub name: String,
     pub topic: String,
+    pub watermark: WatermarkOptions,
 }
 
 /// One pipeline of the project.

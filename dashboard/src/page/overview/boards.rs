@@ -18,7 +18,7 @@ pub(super) fn Boards(live: Live, route: Route) -> impl IntoView {
             let page = Page::Board(board.name.clone());
             view! {
                 <li>
-                    <a href=move || route.link_to(page.clone())>{board.title}</a>
+                    <a href=Signal::derive(move || route.link_to(page.clone()))>{board.title}</a>
                     <span class="quiet">{board.name}</span>
                 </li>
             }
@@ -26,7 +26,7 @@ pub(super) fn Boards(live: Live, route: Route) -> impl IntoView {
         Some(view! { <ul>{boards.into_iter().map(item).collect_view()}</ul> }.into_any())
     };
     view! {
-        <section class="boards" aria-labelledby="boards" data-testid="boards" hidden=move || boards.with(Option::is_none)>
+        <section class="boards" aria-labelledby="boards" data-testid="boards" hidden=Signal::derive(move || boards.with(Option::is_none))>
             <h2 id="boards">"Dashboards"</h2>
             {list}
         </section>

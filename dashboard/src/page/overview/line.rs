@@ -13,7 +13,9 @@ pub(super) fn Line(rows: Memo<Vec<PipelineRow>>, route: Route, name: String) -> 
         Memo::new(move |_| rows.with(|rows| rows.iter().find(|row| row.name == name).cloned()))
     };
     let text = move |part: fn(&PipelineRow) -> &str| {
-        move || row.with(|row| row.as_ref().map(|row| part(row).to_owned()).unwrap_or_default())
+        Signal::derive(move || {
+            row.with(|row| row.as_ref().map(|row| part(row).to_owned()).unwrap_or_default())
+        })
     };
     let href = {
         let name = name.clone();
@@ -29,7 +31,7 @@ pub(super) fn Line(rows: Memo<Vec<PipelineRow>>, route: Route, name: String) -> 
             }
         }
     };
-    let is_slow = move || row.with(|row| row.as_ref().is_some_and(|row| row.lag_is_long));
+    let is_slow = Signal::derive(move || row.with(|row| row.as_ref().is_some_and(|row| row.lag_is_long)));
     let sinks = move || {
         let sinks = row.with(|row| row.as_ref().map(|row| row.sinks.clone()).unwrap_or_default());
         sinks.into_iter().map(sink).collect_view()
@@ -67,13 +69,10 @@ pub(super) fn Line(rows: Memo<Vec<PipelineRow>>, route: Route, name: String) -> 
 }
 
 /// A counter of the pipeline's life, quiet while it is zero, and what the last minute added.
-fn counter(
-    total: impl Fn() -> String + Copy + Send + 'static,
-    recent: impl Fn() -> String + Copy + Send + 'static,
-) -> impl IntoView {
+fn counter(total: Signal<String>, recent: Signal<String>) -> impl IntoView {
     view! {
         <span class="recent warn" title="in the last minute">{recent}</span>
-        <span class:zero=move || total() == "0">{total}</span>
+        <span class:zero=Signal::derive(move || total.with(|total| total == "0"))>{total}</span>
     }
 }
 

@@ -43,9 +43,9 @@ pub(super) fn Overview(live: Live, route: Route) -> impl IntoView {
     };
     view! {
         <h1 class="verdict" data-testid="pipelines-summary" data-kind=kind>{sentence}</h1>
-        <section class="overview" aria-labelledby="pipelines" hidden=move || names.with(Vec::is_empty)>
+        <section class="overview" aria-labelledby="pipelines" hidden=Signal::derive(move || names.with(Vec::is_empty))>
             <h2 id="pipelines" class="unseen">"Pipelines"</h2>
-            <table class="pipelines" class:no-sinks=move || !has_sinks()>
+            <table class="pipelines" class:no-sinks=Signal::derive(move || !has_sinks())>
                 <thead>
                     <tr>
                         <th scope="col">"Pipeline"</th>

@@ -66,7 +66,7 @@ pub(super) fn Chart(
     let nothing_to_draw = move || measure.with(Option::is_none);
     view! {
         <figure class="chart">
-            <p class="message" hidden=move || !nothing_to_draw()>"No column of this pipeline is a number, so there is nothing to draw."</p>
+            <p class="message" hidden=Signal::derive(move || !nothing_to_draw())>"No column of this pipeline is a number, so there is nothing to draw."</p>
             <canvas
                 node_ref=canvas
                 data-testid="chart"
@@ -133,7 +133,7 @@ fn Legend(data: Memo<Option<ChartData>>, emphasis: Emphasis) -> impl IntoView {
                     children=move |(label, mark)| view! { <LegendEntry legend label mark emphasis /> }
                 />
             </ul>
-            <p class="quiet">{move || legend.with(|legend| legend.note.clone())}</p>
+            <p class="quiet">{Signal::derive(move || legend.with(|legend| legend.note.clone()))}</p>
         </figcaption>
     }
 }
@@ -171,7 +171,7 @@ fn LegendEntry(
             <button
                 type="button"
                 class="plain"
-                aria-pressed=move || if pressed() { "true" } else { "false" }
+                aria-pressed=Signal::derive(move || if pressed() { "true" } else { "false" })
                 on:click=toggle
             >
                 <svg class=format!("swatch series-{mark}") viewBox="-6 -6 12 12" aria-hidden="true">

@@ -1,70 +1,78 @@
-//! What the pipeline is: its SQL, and how far each partition of its sources has been read.
-//!
-//! Asked for only while it is open, once a second.
+//! What the pipeline is: its SQL, the columns of its result table, and the schemas its records were written with.
 
 use leptos::prelude::*;
 use weir_api::PipelineDetail;
 
-use crate::page::shell::{Live, get_again};
-use crate::protocol::percent_encode;
-use crate::view::partitions::{self, PartitionRow};
+use crate::page::shell::{Again, Live, sql_again};
+use crate::view::number::exact_cell;
 
 #[component]
-pub(super) fn Definition(live: Live, name: Memo<String>) -> impl IntoView {
-    let is_open = RwSignal::new(false);
-    let path = Memo::new(move |_| match is_open.get() {
-        true => name.with(|name| format!("/api/v1/pipelines/{}", percent_encode(name))),
-        false => String::new(),
-    });
-    let detail = get_again::<PipelineDetail>(live, 1.0, path);
+pub(super) fn Definition(live: Live, name: Memo<String>, detail: Again<PipelineDetail>) -> impl IntoView {
     let sql = Memo::new(move |_| detail.with(|detail| detail.map(|detail| detail.sql.clone())));
-    let rows = Memo::new(move |_| {
-        let now_ms = live.now_ms();
-        let rows = |detail: &PipelineDetail| partitions::rows(&detail.partitions, now_ms);
-        detail.with(|detail| detail.map(rows).unwrap_or_default())
+    let query = Memo::new(move |_| {
+        let name = name.with(|name| name.replace('\'', "''"));
+        format!(
+            "SELECT DISTINCT schema_id, subject, version, compatible, detail FROM weir.schemas \
+             WHERE pipeline = '{name}' ORDER BY schema_id LIMIT 50"
+        )
     });
-    let sentence = move || match detail.failure() {
-        Some(reason) => Some(format!("The definition can't be shown: {reason}.")),
-        None if sql.with(Option::is_some) => None,
-        None => Some("Asking the server.".to_owned()),
+    let schemas = sql_again(live, 10.0, query);
+    let columns = Memo::new(move |_| {
+        let columns = |name: &String| {
+            live.read(|store| {
+                let table = store.table(name)?;
+                let line = |(at, column): (usize, &weir_api::Column)| {
+                    let is_key = table.key().contains(&at);
+                    (column.name.clone(), column.sql_type.clone(), is_key)
+                };
+                Some(table.columns().iter().enumerate().map(line).collect::<Vec<_>>())
+            })
+        };
+        name.with(columns).unwrap_or_default()
+    });
+    let column = |(name, sql_type, is_key): (String, String, bool)| {
+        view! {
+            <tr>
+                <th scope="row">{name}</th>
+                <td class="quiet">{sql_type}</td>
+                <td class="quiet">{is_key.then_some("key")}</td>
+            </tr>
+        }
     };
-    let toggled = move |event: web_sys::Event| {
-        let element: web_sys::Element = event_target(&event);
-        is_open.set(element.has_attribute("open"));
+    let schema = |row: weir_api::Row| {
+        let cells = row.iter().map(|value| view! { <td>{exact_cell(value)}</td> });
+        view! { <tr>{cells.collect_view()}</tr> }
     };
+    let schemas = Memo::new(move |_| {
+        schemas.with(|answer| answer.map(|answer| answer.rows.clone()).unwrap_or_default())
+    });
     view! {
-        <details class="definition" data-testid="definition" on:toggle=toggled>
-            <summary>"Definition and partitions"</summary>
-            <p class="message" hidden=move || sentence().is_none()>{sentence}</p>
-            <div class="definition-panes" hidden=move || sql.with(Option::is_none)>
-                <pre class="sql" data-testid="pipeline-sql">{move || sql.get()}</pre>
-                <div class="scroll">
-                    <table class="partitions" data-testid="partitions">
-                        <thead>
-                            <tr>
-                                <th scope="col">"Partition"</th>
-                                <th scope="col" class="num">"Next offset"</th>
-                                <th scope="col" class="num">"To read"</th>
-                                <th scope="col" class="num">"Watermark"</th>
-                                <th scope="col" class="num">"Behind"</th>
-                            </tr>
-                        </thead>
-                        <tbody>{move || rows.get().into_iter().map(line).collect_view()}</tbody>
-                    </table>
-                </div>
+        <section class="definition" aria-labelledby="definition" data-testid="definition">
+            <div class="section-head">
+                <h2 id="definition">"Definition"</h2>
             </div>
-        </details>
-    }
-}
-
-fn line(row: PartitionRow) -> impl IntoView {
-    view! {
-        <tr class:holds-back=row.holds_back>
-            <td>{row.name}</td>
-            <td class="num figure">{row.next_offset}</td>
-            <td class="num figure">{row.lag_records}</td>
-            <td class="num figure">{row.watermark}</td>
-            <td class="num figure">{row.behind}</td>
-        </tr>
+            <div class="definition-panes">
+                <pre class="sql" data-testid="pipeline-sql" tabindex="0" role="region" aria-label="SQL">{Signal::derive(move || sql.get())}</pre>
+                <table class="columns" hidden=Signal::derive(move || columns.with(Vec::is_empty))>
+                    <caption>"Columns of the result table"</caption>
+                    <tbody>{move || columns.get().into_iter().map(column).collect_view()}</tbody>
+                </table>
+            </div>
+            <div class="scroll" tabindex="0" role="region" aria-label="Schemas" hidden=Signal::derive(move || schemas.with(Vec::is_empty))>
+                <table class="schemas">
+                    <caption>"Schemas its records were written with"</caption>
+                    <thead>
+                        <tr>
+                            <th scope="col">"Id"</th>
+                            <th scope="col">"Subject"</th>
+                            <th scope="col">"Version"</th>
+                            <th scope="col">"Compatible"</th>
+                            <th scope="col">"Detail"</th>
+                        </tr>
+                    </thead>
+                    <tbody>{move || schemas.get().into_iter().map(schema).collect_view()}</tbody>
+                </table>
+            </div>
+        </section>
     }
 }

@@ -1,96 +1,84 @@
-//! The page of one pipeline: how complete its numbers are, its chart, its newest windows, its definition.
+//! The page of one pipeline: how complete its numbers are and what they wait for, how rows flow, what was lost, where
+//! they go, what it is.
+//!
+//! ```text
+//! stream ──► Result (chart, newest rows)          GET pipelines/NAME ──► Waiting, Flow, Sinks, Definition
+//!                                                 SQL over weir.*    ──► Epochs, Losses, Definition
+//! ```
 
 mod chart;
 mod definition;
+mod epochs;
+mod flow;
+mod losses;
+mod result;
+mod sinks;
+mod waiting;
 mod windows;
 
-use chart::Chart;
-use definition::Definition;
 use leptos::prelude::*;
-use windows::Windows;
+use weir_api::PipelineDetail;
 
-use super::shell::{Live, Route, Theme};
-use crate::chart::series;
-use crate::protocol::{Wanted, time};
-use crate::view::address::{Address, Range, SPANS};
-use crate::view::detail::{self, Stage};
+use super::shell::{Live, Route, Theme, get_again};
+use crate::protocol::percent_encode;
+use crate::view::detail;
+use crate::view::zone::Zone;
+
+use definition::Definition;
+use epochs::Epochs;
+use flow::Flow;
+use losses::LossesOf;
+use result::ResultTable;
+use sinks::Sinks;
+use waiting::WaitingFor;
 
 #[component]
-pub(super) fn PipelinePage(live: Live, route: Route, theme: Theme, name: Memo<String>) -> impl IntoView {
-    let last_ms = Memo::new(move |_| route.with(Address::last_ms));
-    Effect::new(move |_| {
-        live.want(Wanted { tables: vec![name.get()], last_ms: last_ms.get() });
-    });
-    let measures = Memo::new(move |_| {
-        live.read(|store| name.with(|name| store.table(name).map(series::measures).unwrap_or_default()))
-    });
-    let measure = Memo::new(move |_| {
-        let named = route.with(|address| address.measure.clone());
-        measures.with(|measures| {
-            let known = measures.iter().find(|measure| Some(*measure) == named.as_ref());
-            known.or(measures.first()).cloned()
-        })
-    });
-    let stage = Memo::new(move |_| live.read(|store| name.with(|name| detail::stage(store, name))));
-    let facts = Memo::new(move |_| live.read(|store| name.with(|name| detail::facts(store, name))));
-    let sentence = move || stage.with(|stage| stage.sentence.clone());
-    let shows = move |wanted: Stage| stage.with(|stage| stage.stage == wanted);
-    let has_rows = move || shows(Stage::Windows) || shows(Stage::Rows);
-    view! {
-        <section class="detail" aria-labelledby="detail">
-            <div class="section-head">
-                <h2 id="detail" data-testid="detail-name">{name}</h2>
-                <p class="complete figure" data-testid="complete-until">{move || facts.with(|facts| facts.complete.clone())}</p>
-                <p class="quiet figure">{move || facts.with(|facts| facts.small_print.clone())}</p>
-                <Controls route measures measure last_ms />
-            </div>
-            <p class="message" data-testid="detail-message" hidden=move || sentence().is_empty()>
-                {sentence}
-            </p>
-            <div class="panes" class:no-chart=move || !shows(Stage::Windows) hidden=move || !has_rows()>
-                <Chart live theme name measure />
-                <Windows live name />
-            </div>
-            <Definition live name />
-        </section>
-    }
-}
-
-/// Which column is drawn, and how far back.
-#[component]
-fn Controls(
+pub(super) fn PipelinePage(
+    live: Live,
     route: Route,
-    measures: Memo<Vec<String>>,
-    measure: Memo<Option<String>>,
-    last_ms: Memo<i64>,
+    theme: Theme,
+    zone: Memo<Zone>,
+    name: Memo<String>,
 ) -> impl IntoView {
-    let choose = move |event| {
-        let name = event_target_value(&event);
-        route.go(|address| address.measure = Some(name));
-    };
-    let options = move || {
-        let options = measures.get().into_iter().map(|name| {
-            let is_chosen = {
-                let name = name.clone();
-                move || measure.with(|measure| measure.as_ref() == Some(&name))
-            };
-            view! { <option value=name.clone() selected=is_chosen>{name.clone()}</option> }
-        });
-        options.collect_view()
-    };
-    let spans = SPANS.map(|text| {
-        let span_ms = time::parse_duration_ms(text).unwrap_or_default();
-        let href = move || route.link(|address| address.range = Some(Range::Last(span_ms)));
-        let current = move || (last_ms.get() == span_ms).then_some("true");
-        view! { <a href=href aria-current=current data-testid=format!("span-{text}")>{text}</a> }
+    let path = Memo::new(move |_| name.with(|name| format!("/api/v1/pipelines/{}", percent_encode(name))));
+    let detail = get_again::<PipelineDetail>(live, 1.0, path);
+    let stage = Memo::new(move |_| live.read(|store| name.with(|name| detail::stage(store, name))));
+    let facts = Memo::new(move |_| {
+        zone.with(|zone| live.read(|store| name.with(|name| detail::facts(store, name, zone))))
     });
+    let state = Memo::new(move |_| {
+        let state = |name: &String| {
+            live.read(|store| {
+                store.pipelines().iter().find(|it| it.name == *name).map(|it| it.state.as_str())
+            })
+        };
+        name.with(state).unwrap_or("")
+    });
+    let sentence = Memo::new(move |_| stage.with(|stage| stage.sentence.clone()));
+    let is_known = Memo::new(move |_| !state.with(|state| state.is_empty()));
     view! {
-        <div class="controls">
-            <label hidden=move || measures.with(Vec::is_empty)>
-                <span class="unseen">"Measure"</span>
-                <select data-testid="measure" on:change=choose>{options}</select>
-            </label>
-            <nav class="segments" aria-label="How far back">{spans.collect_view()}</nav>
+        <div class="title">
+            <h1 data-testid="detail-name">{name}</h1>
+            <span class="state" data-testid="detail-state" data-state=state hidden=Signal::derive(move || !is_known.get())>
+                <span class="dot" aria-hidden="true"></span>
+                {state}
+            </span>
+            <p class="complete figure" data-testid="complete-until">{Signal::derive(move || facts.with(|facts| facts.complete.clone()))}</p>
+            <p class="quiet figure">{Signal::derive(move || facts.with(|facts| facts.small_print.clone()))}</p>
+        </div>
+        <p class="message" data-testid="detail-message" hidden=Signal::derive(move || sentence.with(String::is_empty))>
+            {sentence}
+        </p>
+        <ResultTable live route theme name stage />
+        <div class="sections" hidden=Signal::derive(move || !is_known.get())>
+            <WaitingFor live zone detail />
+            <Flow detail />
+            <Epochs live zone name />
+            <div class="halves">
+                <LossesOf live zone name />
+                <Sinks detail />
+            </div>
+            <Definition live name detail />
         </div>
     }
 }

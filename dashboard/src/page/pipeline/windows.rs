@@ -64,19 +64,19 @@ fn slot(at: usize, numeric: &[bool], lines: Memo<Option<Vec<Line>>>) -> impl Int
     });
     view! {
         <tr
-            data-testid=move || line.with(|line| line.as_ref().map(|_| "window-row"))
-            data-final=move || if is_final() { "true" } else { "false" }
+            data-testid=Signal::derive(move || line.with(|line| line.as_ref().map(|_| "window-row")))
+            data-final=Signal::derive(move || if is_final() { "true" } else { "false" })
             class:opens=opens
-            hidden=move || line.with(Option::is_none)
+            hidden=Signal::derive(move || line.with(Option::is_none))
         >
             <td class="mark-cell">
                 <span
                     class="mark"
                     class:final=is_final
-                    class:provisional=move || !is_final()
-                    title=move || if is_final() { "final" } else { "provisional" }
+                    class:provisional=Signal::derive(move || !is_final())
+                    title=Signal::derive(move || if is_final() { "final" } else { "provisional" })
                 ></span>
-                <span class="unseen">{move || if is_final() { "final" } else { "provisional" }}</span>
+                <span class="unseen">{Signal::derive(move || if is_final() { "final" } else { "provisional" })}</span>
             </td>
             {cells.collect_view()}
         </tr>

@@ -63,7 +63,7 @@ pub(super) fn Query(live: Live, route: Route) -> impl IntoView {
                 spellcheck="false"
                 autocomplete="off"
                 autocapitalize="off"
-                prop:value=move || run.text.get()
+                prop:value=Signal::derive(move || run.text.get())
                 on:input=move |event| run.text.set(event_target_value(&event))
                 on:keydown=on_key
             ></textarea>
@@ -72,7 +72,7 @@ pub(super) fn Query(live: Live, route: Route) -> impl IntoView {
                     type="button"
                     class="primary"
                     data-testid="sql-run"
-                    disabled=move || run.is_running.get()
+                    disabled=Signal::derive(move || run.is_running.get())
                     on:click=move |_| run.start(route)
                 >
                     "Run"
@@ -81,12 +81,12 @@ pub(super) fn Query(live: Live, route: Route) -> impl IntoView {
                 <button
                     type="button"
                     data-testid="sql-cancel"
-                    hidden=move || !run.is_running.get()
+                    hidden=Signal::derive(move || !run.is_running.get())
                     on:click=move |_| run.cancel()
                 >
                     "Cancel"
                 </button>
-                <p class="quiet" role="status" data-testid="sql-summary">{move || run.sentence()}</p>
+                <p class="quiet" role="status" data-testid="sql-summary">{Signal::derive(move || run.sentence())}</p>
             </div>
             {move || run.outcome.get().map(|outcome| match outcome {
                 Outcome::Answer(answer) => answer_table(&answer).into_any(),

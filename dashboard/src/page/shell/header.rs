@@ -4,32 +4,40 @@ use leptos::prelude::*;
 
 use super::{Live, Route, Theme};
 use crate::view::address::Page;
+use crate::view::zone::{Zone, ZoneName};
 
 #[component]
-pub(super) fn Header(live: Live, route: Route, theme: Theme, page: Memo<Page>) -> impl IntoView {
+pub(super) fn Header(
+    live: Live,
+    route: Route,
+    theme: Theme,
+    zone: Memo<Zone>,
+    page: Memo<Page>,
+) -> impl IntoView {
     let theme_label =
         move || if theme.is_dark() { "Switch to the light theme" } else { "Switch to the dark theme" };
     view! {
         <header class="head">
-            <a class="brand" href=move || route.link_to(Page::Overview)>
+            <a class="brand" href=Signal::derive(move || route.link_to(Page::Overview))>
                 <svg viewBox="0 0 20 20" aria-hidden="true">
                     <path d="M1 7c3 0 3-3 6-3v12" />
                     <path d="M7 8c5 0 4 5 12 5M7 12c4 0 4 4 12 4" />
                 </svg>
                 "Weir"
             </a>
-            <p class="project">{move || live.project()}</p>
+            <p class="project">{Signal::derive(move || live.project())}</p>
             <Navigation route page />
             <p
                 class="health"
                 role="status"
                 data-testid="connection-state"
-                data-state=move || live.health().kind
-                title=move || live.health().reason
+                data-state=Signal::derive(move || live.health().kind)
+                title=Signal::derive(move || live.health().reason)
             >
                 <span class="dot" aria-hidden="true"></span>
-                <span>{move || live.health().text}</span>
+                <span>{Signal::derive(move || live.health().text)}</span>
             </p>
+            <ZoneSwitch route zone />
             <button
                 class="plain"
                 type="button"
@@ -52,7 +60,7 @@ pub(super) fn Header(live: Live, route: Route, theme: Theme, page: Memo<Page>) -
 fn Navigation(route: Route, page: Memo<Page>) -> impl IntoView {
     let item = move |to: Page, text: &'static str, is_here: fn(&Page) -> bool| {
         view! {
-            <a href=move || route.link_to(to.clone()) aria-current=move || page.with(is_here).then_some("page")>
+            <a href=Signal::derive(move || route.link_to(to.clone())) aria-current=Signal::derive(move || page.with(is_here).then_some("page"))>
                 {text}
             </a>
         }
@@ -62,5 +70,30 @@ fn Navigation(route: Route, page: Memo<Page>) -> impl IntoView {
             {item(Page::Overview, "Overview", |page| matches!(page, Page::Overview | Page::Pipeline(_)))}
             {item(Page::Sql, "SQL", |page| matches!(page, Page::Sql))}
         </nav>
+    }
+}
+
+/// The zone in which times are shown; a click goes from UTC to the browser's own and back.
+#[component]
+fn ZoneSwitch(route: Route, zone: Memo<Zone>) -> impl IntoView {
+    let switch = move |_| {
+        route.replace(|address| {
+            address.zone = match address.zone {
+                ZoneName::Utc => ZoneName::Local,
+                _ => ZoneName::Utc,
+            };
+        });
+    };
+    view! {
+        <button
+            class="plain zone"
+            type="button"
+            data-testid="zone-switch"
+            title="Times are in this zone. Switch between UTC and local time."
+            on:click=switch
+        >
+            <span class="unseen">"Time zone "</span>
+            {Signal::derive(move || zone.with(|zone| zone.label.clone()))}
+        </button>
     }
 }

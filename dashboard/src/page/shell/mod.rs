@@ -12,10 +12,11 @@ mod header;
 mod live;
 mod route;
 mod theme;
+mod zone;
 
 use leptos::prelude::*;
 
-pub(super) use again::{get_again, sql_again};
+pub(super) use again::{Again, get_again, sql_again};
 pub(super) use live::{ListState, Live};
 pub(super) use route::Route;
 pub(super) use theme::Theme;
@@ -28,6 +29,7 @@ pub(super) fn App() -> impl IntoView {
     let live = Live::start();
     let route = Route::start();
     let theme = Theme::start();
+    let zone = zone::follow(route);
     let page = Memo::new(move |_| route.with(|address| address.page.clone()));
     Effect::new(move |_| {
         let parts = [Some(title(&page.get())), live.project(), Some("Weir".to_owned())];
@@ -39,15 +41,15 @@ pub(super) fn App() -> impl IntoView {
         kind.track();
         match page.get_untracked() {
             Page::Overview => view! { <overview::Overview live route /> }.into_any(),
-            Page::Pipeline(_) => view! { <pipeline::PipelinePage live route theme name /> }.into_any(),
+            Page::Pipeline(_) => view! { <pipeline::PipelinePage live route theme zone name /> }.into_any(),
             Page::Sql => view! { <query::Query live route /> }.into_any(),
             Page::Board(_) | Page::Letters | Page::Missing(_) => view! { <Missing route /> }.into_any(),
         }
     };
     view! {
-        <div class="app" class:stale=move || live.health().is_stale>
+        <div class="app" class:stale=Signal::derive(move || live.health().is_stale)>
             <a class="skip" href="#main">"Skip to the content"</a>
-            <header::Header live route theme page />
+            <header::Header live route theme zone page />
             <main id="main" tabindex="-1">{body}</main>
         </div>
     }
@@ -61,7 +63,7 @@ fn Missing(route: Route) -> impl IntoView {
         <section class="empty">
             <h2>"There is no page here"</h2>
             <p class="message">
-                "Nothing is at " <code>{path}</code> ". The " <a href=move || route.link_to(Page::Overview)>"overview"</a>
+                "Nothing is at " <code>{path}</code> ". The " <a href=Signal::derive(move || route.link_to(Page::Overview))>"overview"</a>
                 " has all pipelines and dashboards."
             </p>
         </section>

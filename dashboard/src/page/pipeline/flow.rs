@@ -1,0 +1,125 @@
+//! The dataflow as a drawing: boxes for steps, lines for rows, and a sentence that names who holds them up.
+
+use leptos::prelude::*;
+use weir_api::PipelineDetail;
+
+use crate::page::shell::Again;
+use crate::view::dataflow::{self, Counts, EdgeView, FlowView, NODE_HEIGHT, NODE_WIDTH, NodeView};
+
+const BAR_WIDTH: f64 = NODE_WIDTH - 24.0;
+
+#[component]
+pub(super) fn Flow(detail: Again<PipelineDetail>) -> impl IntoView {
+    let counts = RwSignal::new(Counts::default());
+    Effect::new(move |_| {
+        detail.with(|detail| match detail {
+            Some(detail) => counts.update(|counts| counts.take(&detail.graph, js_sys::Date::now())),
+            // Another pipeline: its edges may have the same names.
+            None => counts.set(Counts::default()),
+        });
+    });
+    let flow = Memo::new(move |_| {
+        let of = |detail: &PipelineDetail| {
+            counts.with(|counts| dataflow::flow(&detail.graph, counts, &detail.sinks))
+        };
+        detail.with(|detail| detail.map(of).unwrap_or_default())
+    });
+    let nodes = Memo::new(move |_| {
+        flow.with(|flow| flow.nodes.iter().map(|node| node.id.clone()).collect::<Vec<_>>())
+    });
+    let edges = Memo::new(move |_| {
+        flow.with(|flow| flow.edges.iter().map(|edge| edge.key.clone()).collect::<Vec<_>>())
+    });
+    let size = Memo::new(move |_| flow.with(|flow| (flow.width, flow.height)));
+    let sentence = Memo::new(move |_| flow.with(|flow| flow.sentence.clone()));
+    view! {
+        <section class="flow" aria-labelledby="flow" hidden=Signal::derive(move || nodes.with(Vec::is_empty))>
+            <div class="section-head">
+                <h2 id="flow">"Dataflow"</h2>
+            </div>
+            <p class="answer figure" class:held-up=Signal::derive(move || flow.with(|flow| flow.is_held_up)) data-testid="back-pressure">
+                {sentence}
+            </p>
+            <div class="scroll" tabindex="0" role="region" aria-label="Dataflow">
+                <svg
+                    class="dataflow"
+                    data-testid="dataflow"
+                    role="img"
+                    aria-label=Signal::derive(move || described(&flow.get()))
+                    width=Signal::derive(move || size.get().0)
+                    height=Signal::derive(move || size.get().1)
+                >
+                    <For each=move || edges.get() key=Clone::clone let:key>
+                        <Edge flow key />
+                    </For>
+                    <For each=move || nodes.get() key=Clone::clone let:id>
+                        <Node flow id />
+                    </For>
+                </svg>
+            </div>
+        </section>
+    }
+}
+
+/// The drawing in words.
+fn described(flow: &FlowView) -> String {
+    let step = |node: &NodeView| format!("{} ({}) {}", node.kind, node.label, node.load);
+    let steps: Vec<String> = flow.nodes.iter().map(step).collect();
+    format!("Steps, in the order of the data path: {}", steps.join("; "))
+}
+
+#[component]
+fn Node(flow: Memo<FlowView>, id: String) -> impl IntoView {
+    let node = Memo::new(move |_| flow.with(|flow| flow.nodes.iter().find(|node| node.id == id).cloned()));
+    let text = move |part: fn(&NodeView) -> String| {
+        Signal::derive(move || node.with(|node| node.as_ref().map(part).unwrap_or_default()))
+    };
+    let kind = text(|node| if node.is_culprit { "node culprit".to_owned() } else { "node".to_owned() });
+    let bar = text(|node| if node.busy.is_some() { String::new() } else { "none".to_owned() });
+    let busy = text(|node| format!("{:.1}", bar_widths(node).0));
+    let blocked = text(|node| format!("{:.1}", bar_widths(node).1));
+    let blocked_from = text(|node| format!("{:.1}", 12.0 + bar_widths(node).0));
+    view! {
+        <g class=kind transform=text(|node| format!("translate({} {})", node.x, node.y))>
+            <rect class="box" width=NODE_WIDTH height=NODE_HEIGHT rx="6" />
+            <text class="kind" x="12" y="22">{text(|node| node.kind.clone())}</text>
+            <text class="small" x=NODE_WIDTH - 12.0 y="22" text-anchor="end">{text(|node| node.subtasks.clone())}</text>
+            <text class="small" x="12" y="41">{text(|node| node.short_label.clone())}</text>
+            <g class=bar>
+                <rect class="rail" x="12" y="53" width=BAR_WIDTH height="6" rx="3" />
+                <rect class="busy" x="12" y="53" width=busy height="6" rx="3" />
+                <rect class="blocked" x=blocked_from y="53" width=blocked height="6" rx="3" />
+            </g>
+            <text class="small figure" x="12" y="78">{text(|node| node.load.clone())}</text>
+            <text class="small figure" x=NODE_WIDTH - 12.0 y="78" text-anchor="end">{text(|node| node.state.clone())}</text>
+        </g>
+    }
+}
+
+/// Both shares of one time: what does not fit beside the other is not drawn.
+fn bar_widths(node: &NodeView) -> (f64, f64) {
+    let width = |share: Option<f64>| BAR_WIDTH * share.unwrap_or(0.0).clamp(0.0, 1.0);
+    let busy = width(node.busy);
+    (busy, width(node.blocked).min(BAR_WIDTH - busy))
+}
+
+#[component]
+fn Edge(flow: Memo<FlowView>, key: String) -> impl IntoView {
+    let edge = Memo::new(move |_| flow.with(|flow| flow.edges.iter().find(|edge| edge.key == key).cloned()));
+    let text = move |part: fn(&EdgeView) -> String| {
+        Signal::derive(move || edge.with(|edge| edge.as_ref().map(part).unwrap_or_default()))
+    };
+    let head = text(|edge| {
+        let (x, y) = (edge.label_x + 36.0, edge.label_y + 8.0);
+        format!("M{} {}l-7 -4v8z", x, y)
+    });
+    view! {
+        <g class="edge">
+            <path class="line" d=text(|edge| edge.path.clone()) />
+            <path class="tip" d=head />
+            <text class="small figure" text-anchor="middle" x=text(|edge| edge.label_x.to_string()) y=text(|edge| edge.label_y.to_string())>
+                {text(|edge| edge.rate.clone())}
+            </text>
+        </g>
+    }
+}

@@ -1,0 +1,452 @@
+//! A pipeline's dataflow, laid out for reading: left to right in the order of the data path, what branches off below.
+//!
+//! Invariants:
+//! 1. A place depends on nodes and edges only, never on figures: nothing moves while numbers change.
+//! 2. Every edge goes from a column to one further right; a cycle, which no plan has, is cut rather than drawn.
+
+use std::collections::VecDeque;
+
+use weir_api::{Graph, GraphNode, Sink};
+
+use super::number::{bytes, rate};
+
+pub const NODE_WIDTH: f64 = 168.0;
+pub const NODE_HEIGHT: f64 = 92.0;
+/// Room for an edge with its rate.
+const GAP_X: f64 = 76.0;
+const GAP_Y: f64 = 20.0;
+const MARGIN: f64 = 2.0;
+/// A step that waits for room for more of its time than this is held up.
+const BLOCKED: f64 = 0.1;
+/// A step that works for more of its time than this has no room left.
+const BUSY: f64 = 0.9;
+
+/// Where a node stands and what is written on it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeView {
+    pub id: String,
+    pub x: f64,
+    pub y: f64,
+    /// What it is, in one word.
+    pub kind: String,
+    /// `×2` subtasks; empty where there is one or none of its own.
+    pub subtasks: String,
+    /// What it does here, whole and cut to the width of the box.
+    pub label: String,
+    pub short_label: String,
+    /// Shares of the time, 0 to 1; `None` where it works inside another node.
+    pub busy: Option<f64>,
+    pub blocked: Option<f64>,
+    /// `busy 12 %, waits 3 %`, or where it works instead.
+    pub load: String,
+    /// The size of its state; empty where it has none.
+    pub state: String,
+    /// It slows down what comes before it.
+    pub is_culprit: bool,
+}
+
+/// An edge with its rate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EdgeView {
+    pub key: String,
+    /// The `d` of an SVG path.
+    pub path: String,
+    /// Where the rate is written.
+    pub label_x: f64,
+    pub label_y: f64,
+    /// `1,204 rows/s`; empty where nobody counts.
+    pub rate: String,
+}
+
+/// A graph ready to draw.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FlowView {
+    pub width: f64,
+    pub height: f64,
+    pub nodes: Vec<NodeView>,
+    pub edges: Vec<EdgeView>,
+    /// Who slows the pipeline down, or that nobody does.
+    pub sentence: String,
+    /// Whether something is held up.
+    pub is_held_up: bool,
+}
+
+/// Rows that went over each edge at some moments, for rates: the server counts rows, the eye wants rows per second.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Counts {
+    /// Milliseconds of any origin, and rows by edge.
+    samples: VecDeque<(f64, Vec<(String, u64)>)>,
+}
+
+impl Counts {
+    /// Rates are those of this many samples: smooth enough to read, quick enough to see a change.
+    const KEPT: usize = 6;
+
+    /// Takes the counts of a graph at `at_ms`. A count that went back starts over.
+    pub fn take(&mut self, graph: &Graph, at_ms: f64) {
+        let rows: Vec<(String, u64)> =
+            graph.edges.iter().filter_map(|edge| Some((key(&edge.from, &edge.to), edge.rows?))).collect();
+        let went_back = self.samples.back().is_some_and(|(_, before)| {
+            rows.iter().any(|(key, n)| before.iter().any(|(known, m)| known == key && n < m))
+        });
+        if went_back {
+            self.samples.clear();
+        }
+        if self.samples.len() == Self::KEPT {
+            self.samples.pop_front();
+        }
+        self.samples.push_back((at_ms, rows));
+    }
+
+    fn rate(&self, key: &str) -> Option<f64> {
+        let (first, last) = (self.samples.front()?, self.samples.back()?);
+        let of = |rows: &[(String, u64)]| rows.iter().find(|(known, _)| known == key).map(|(_, n)| *n);
+        let seconds = (last.0 - first.0) / 1_000.0;
+        let rows = of(&last.1)?.checked_sub(of(&first.1)?)?;
+        (0.5 <= seconds).then(|| rows as f64 / seconds)
+    }
+}
+
+/// Lays out a graph. `sinks` say whether one is down; the culprit may be one of them.
+pub fn flow(graph: &Graph, counts: &Counts, sinks: &[Sink]) -> FlowView {
+    let columns = columns(graph);
+    let n_columns = columns.iter().max().map_or(0, |last| last + 1);
+    let mut rows_used = vec![0_usize; n_columns];
+    let culprit = culprit(graph, sinks);
+    let mut places = Vec::with_capacity(graph.nodes.len());
+    let mut nodes = Vec::with_capacity(graph.nodes.len());
+    for (node, &column) in graph.nodes.iter().zip(&columns) {
+        let row = rows_used[column];
+        rows_used[column] += 1;
+        let x = MARGIN + column as f64 * (NODE_WIDTH + GAP_X);
+        let y = MARGIN + row as f64 * (NODE_HEIGHT + GAP_Y);
+        places.push((x, y));
+        nodes.push(node_view(node, (x, y), culprit.as_ref().is_some_and(|culprit| culprit.id == node.id)));
+    }
+    let place = |id: &str| graph.nodes.iter().position(|node| node.id == id).map(|at| places[at]);
+    let edges = graph.edges.iter().filter_map(|edge| {
+        let (from, to) = (place(&edge.from)?, place(&edge.to)?);
+        let key = key(&edge.from, &edge.to);
+        let per_second = edge.rows_per_second.or_else(|| counts.rate(&key));
+        (from.0 < to.0).then(|| edge_view(key, from, to, per_second))
+    });
+    let edges = edges.collect();
+    let n_rows = rows_used.iter().max().copied().unwrap_or(0);
+    let extent = |n: usize, size: f64, gap: f64| (n as f64 * (size + gap) - gap).max(0.0) + 2.0 * MARGIN;
+    FlowView {
+        width: extent(n_columns, NODE_WIDTH, GAP_X),
+        height: extent(n_rows, NODE_HEIGHT, GAP_Y),
+        nodes,
+        edges,
+        sentence: sentence(graph, culprit.as_ref()),
+        is_held_up: culprit.is_some(),
+    }
+}
+
+fn key(from: &str, to: &str) -> String {
+    format!("{from}\u{1}{to}")
+}
+
+/// The column of each node: one right of the rightmost that leads to it.
+fn columns(graph: &Graph) -> Vec<usize> {
+    let at = |id: &str| graph.nodes.iter().position(|node| node.id == id);
+    let edges: Vec<(usize, usize)> =
+        graph.edges.iter().filter_map(|edge| Some((at(&edge.from)?, at(&edge.to)?))).collect();
+    let mut columns = vec![0; graph.nodes.len()];
+    // As many rounds as there are nodes settle every graph without a cycle.
+    for _ in 0..graph.nodes.len() {
+        for &(from, to) in &edges {
+            if columns[from] + 1 < graph.nodes.len() {
+                columns[to] = columns[to].max(columns[from] + 1);
+            }
+        }
+    }
+    columns
+}
+
+fn node_view(node: &GraphNode, (x, y): (f64, f64), is_culprit: bool) -> NodeView {
+    let share = |ratio: f64| format!("{:.0} %", ratio.clamp(0.0, 1.0) * 100.0);
+    let load = match (node.busy_ratio, node.blocked_ratio, &*node.kind) {
+        (Some(busy), Some(blocked), _) => format!("busy {}, waits {}", share(busy), share(blocked)),
+        (Some(busy), None, _) => format!("busy {}", share(busy)),
+        (None, _, "stateless" | "partial") => "inside the source".to_owned(),
+        (None, ..) => String::new(),
+    };
+    NodeView {
+        id: node.id.clone(),
+        x,
+        y,
+        kind: node.kind.clone(),
+        subtasks: node.subtasks.filter(|n| 1 < *n).map(|n| format!("×{n}")).unwrap_or_default(),
+        short_label: cut(&node.label, 24),
+        label: node.label.clone(),
+        busy: node.busy_ratio,
+        blocked: node.blocked_ratio,
+        load,
+        state: match node.state_bytes {
+            None | Some(0) => String::new(),
+            Some(n_bytes) => bytes(n_bytes as f64),
+        },
+        is_culprit,
+    }
+}
+
+fn edge_view(key: String, from: (f64, f64), to: (f64, f64), per_second: Option<f64>) -> EdgeView {
+    let (x1, y1) = (from.0 + NODE_WIDTH, from.1 + NODE_HEIGHT / 2.0);
+    let (x2, y2) = (to.0 - 3.0, to.1 + NODE_HEIGHT / 2.0);
+    // Straight on along the data path; what branches off turns in the gap before its target.
+    let turn = to.0 - GAP_X / 2.0;
+    let path = if y1 == y2 {
+        format!("M{x1} {y1}H{x2}")
+    } else {
+        let r = 8.0_f64.min((y2 - y1).abs() / 2.0);
+        let (up, down) = (y1 + r * (y2 - y1).signum(), y2 - r * (y2 - y1).signum());
+        format!("M{x1} {y1}H{}Q{turn} {y1} {turn} {up}V{down}Q{turn} {y2} {} {y2}H{x2}", turn - r, turn + r)
+    };
+    EdgeView {
+        key,
+        path,
+        label_x: to.0 - GAP_X / 2.0,
+        label_y: y2 - 8.0,
+        rate: per_second.map(|per_second| format!("{}/s", rate(per_second))).unwrap_or_default(),
+    }
+}
+
+struct Culprit {
+    id: String,
+    what: String,
+    /// The step that waits for it, and for which share of its time.
+    waits: String,
+    blocked: f64,
+    reason: String,
+}
+
+/// Who slows the others down: the first step behind one that is held up that is not held up itself.
+fn culprit(graph: &Graph, sinks: &[Sink]) -> Option<Culprit> {
+    let blocked = |node: &GraphNode| node.blocked_ratio.unwrap_or(0.0);
+    let node = |id: &str| graph.nodes.iter().find(|node| node.id == id);
+    let held_up = graph.nodes.iter().rev().find(|node| BLOCKED <= blocked(node))?;
+    // The node behind it that does most, steps inside the source passed over; a sink that is down beats a busy step.
+    let mut behind: Vec<&GraphNode> = Vec::new();
+    let mut from = vec![held_up.id.as_str()];
+    while let Some(id) = from.pop() {
+        for next in graph.edges.iter().filter(|edge| edge.from == id).filter_map(|edge| node(&edge.to)) {
+            if behind.iter().any(|known| known.id == next.id) {
+                continue;
+            }
+            behind.push(next);
+            if next.busy_ratio.is_none() && next.kind != "sink" {
+                from.push(&next.id);
+            }
+        }
+    }
+    let down = |node: &&&GraphNode| sink_of(node, sinks).is_some_and(|sink| sink.state != "running");
+    let slow = behind.iter().find(down).or_else(|| {
+        behind
+            .iter()
+            .max_by(|left, right| left.busy_ratio.unwrap_or(0.0).total_cmp(&right.busy_ratio.unwrap_or(0.0)))
+    })?;
+    let reason = match sink_of(slow, sinks).filter(|sink| sink.state != "running") {
+        Some(sink) => {
+            let error = sink.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+            format!("it is {} and its outbox is full{error}", sink.state)
+        }
+        None => format!("it works {:.0} % of its time", slow.busy_ratio.unwrap_or(0.0) * 100.0),
+    };
+    Some(Culprit {
+        id: slow.id.clone(),
+        what: said(slow),
+        waits: said(held_up),
+        blocked: blocked(held_up),
+        reason,
+    })
+}
+
+fn sink_of<'a>(node: &GraphNode, sinks: &'a [Sink]) -> Option<&'a Sink> {
+    let name = node.id.strip_prefix("sink ")?;
+    sinks.iter().find(|sink| sink.sink == name)
+}
+
+/// A node as part of a sentence.
+fn said(node: &GraphNode) -> String {
+    match (&*node.kind, node.id.strip_prefix("sink ")) {
+        (_, Some(name)) => format!("the sink {name}"),
+        ("source", _) => "the source".to_owned(),
+        ("window", _) => "the step that keeps the windows".to_owned(),
+        ("append", _) => "the step that appends rows".to_owned(),
+        (kind, _) => format!("the step {kind}"),
+    }
+}
+
+fn sentence(graph: &Graph, culprit: Option<&Culprit>) -> String {
+    if let Some(culprit) = culprit {
+        let Culprit { what, waits, blocked, reason, .. } = culprit;
+        return capital(format!(
+            "{what} holds the pipeline up: {reason}, and {waits} waits for it {:.0} % of the time.",
+            blocked * 100.0
+        ));
+    }
+    let busiest = graph.nodes.iter().filter_map(|node| Some((node.busy_ratio?, node)));
+    match busiest.max_by(|(left, _), (right, _)| left.total_cmp(right)) {
+        None => String::new(),
+        Some((busy, node)) if BUSY <= busy => capital(format!(
+            "{} works {:.0} % of its time: it is the limit of this pipeline. More parallelism may help.",
+            said(node),
+            busy * 100.0
+        )),
+        Some((busy, node)) => {
+            format!("Nothing is held up. Most is done by {}: {:.0} % of its time.", said(node), busy * 100.0)
+        }
+    }
+}
+
+fn capital(text: String) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+fn cut(text: &str, n_letters: usize) -> String {
+    if text.chars().count() <= n_letters {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(n_letters - 1).collect();
+    format!("{}…", start.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use weir_api::GraphEdge;
+
+    use super::*;
+
+    fn node(id: &str, kind: &str, busy_ratio: Option<f64>, blocked_ratio: Option<f64>) -> GraphNode {
+        GraphNode {
+            id: id.into(),
+            kind: kind.into(),
+            label: format!("{kind} of something with a long name"),
+            busy_ratio,
+            blocked_ratio,
+            ..GraphNode::default()
+        }
+    }
+
+    fn edge(from: &str, to: &str, rows: Option<u64>) -> GraphEdge {
+        GraphEdge { from: from.into(), to: to.into(), rows, rows_per_second: None }
+    }
+
+    fn graph(source: (f64, f64), window: (f64, f64)) -> Graph {
+        Graph {
+            nodes: vec![
+                node("source orders", "source", Some(source.0), Some(source.1)),
+                node("partial", "partial", None, None),
+                node("window", "window", Some(window.0), Some(window.1)),
+                node("result", "result", None, None),
+                node("sink out", "sink", None, None),
+            ],
+            edges: vec![
+                edge("source orders", "partial", None),
+                edge("partial", "window", Some(100)),
+                edge("window", "result", Some(10)),
+                edge("window", "sink out", Some(10)),
+            ],
+        }
+    }
+
+    fn sink(state: &str) -> Sink {
+        Sink {
+            sink: "out".into(),
+            pipeline: "revenue".into(),
+            state: state.into(),
+            outbox_rows: 9,
+            outbox_bytes: 9,
+            delivered_epoch: 1,
+            error: Some("no broker".into()),
+        }
+    }
+
+    #[test]
+    fn data_path_runs_to_the_right_and_sinks_branch_off_below() {
+        let view = flow(&graph((0.1, 0.0), (0.1, 0.0)), &Counts::default(), &[]);
+        let places: Vec<(f64, f64)> = view.nodes.iter().map(|node| (node.x, node.y)).collect();
+        let step = NODE_WIDTH + GAP_X;
+        let column = |n: f64| MARGIN + n * step;
+        let second_row = MARGIN + NODE_HEIGHT + GAP_Y;
+        assert_eq!(
+            places,
+            [
+                (column(0.0), MARGIN),
+                (column(1.0), MARGIN),
+                (column(2.0), MARGIN),
+                (column(3.0), MARGIN),
+                (column(3.0), second_row)
+            ]
+        );
+        assert_eq!(view.edges[1].path, "M414 48H487");
+        assert_eq!(view.nodes[2].short_label, "window of something wit…");
+    }
+
+    #[test]
+    fn who_holds_up_is_named_in_words() {
+        let said = |graph: &Graph, sinks: &[Sink]| {
+            let view = flow(graph, &Counts::default(), sinks);
+            let culprit = view.nodes.iter().find(|node| node.is_culprit).map(|node| node.id.clone());
+            (view.sentence, culprit)
+        };
+        assert_eq!(
+            said(&graph((0.2, 0.62), (0.97, 0.0)), &[]),
+            (
+                "The step that keeps the windows holds the pipeline up: it works 97 % of its time, and the source waits \
+                 for it 62 % of the time."
+                    .into(),
+                Some("window".into())
+            )
+        );
+        assert_eq!(
+            said(&graph((0.2, 0.9), (0.1, 0.8)), &[sink("down")]),
+            (
+                "The sink out holds the pipeline up: it is down and its outbox is full: no broker, and the step that \
+                 keeps the windows waits for it 80 % of the time."
+                    .into(),
+                Some("sink out".into())
+            )
+        );
+        assert_eq!(
+            said(&graph((0.12, 0.0), (0.03, 0.01)), &[sink("down")]),
+            ("Nothing is held up. Most is done by the source: 12 % of its time.".into(), None)
+        );
+        assert!(said(&graph((0.95, 0.0), (0.03, 0.01)), &[]).0.contains("is the limit of this pipeline"));
+    }
+
+    #[test]
+    fn rates_are_those_of_the_last_samples() {
+        let mut counts = Counts::default();
+        let mut graph = graph((0.0, 0.0), (0.0, 0.0));
+        for second in 0..20_u64 {
+            graph.edges[1].rows = Some(second * second);
+            counts.take(&graph, second as f64 * 1_000.0);
+        }
+        let rates: Vec<String> = flow(&graph, &counts, &[]).edges.into_iter().map(|edge| edge.rate).collect();
+        // (19² − 14²) / 5 s; nobody counts the first edge.
+        assert_eq!(rates, ["", "33/s", "0/s", "0/s"]);
+        graph.edges[1].rows = Some(3);
+        counts.take(&graph, 20_000.0);
+        assert_eq!(flow(&graph, &counts, &[]).edges[1].rate, "", "a count that went back starts over");
+    }
+
+    proptest! {
+        /// Whatever edges there are, also in cycles: no two nodes share a place, and edges go to the right.
+        #[test]
+        fn nodes_never_overlap(edges in prop::collection::vec((0..8_usize, 0..8_usize), 0..20)) {
+            let nodes: Vec<GraphNode> = (0..8).map(|n| node(&n.to_string(), "window", None, None)).collect();
+            let edges = edges.into_iter().map(|(from, to)| edge(&from.to_string(), &to.to_string(), None)).collect();
+            let view = flow(&Graph { nodes, edges }, &Counts::default(), &[]);
+            let mut places: Vec<(u64, u64)> = view.nodes.iter().map(|node| (node.x as u64, node.y as u64)).collect();
+            places.sort_unstable();
+            places.dedup();
+            prop_assert_eq!(places.len(), 8);
+            let is_inside = |node: &NodeView| node.x + NODE_WIDTH <= view.width && node.y + NODE_HEIGHT <= view.height;
+            prop_assert!(view.nodes.iter().all(is_inside));
+        }
+    }
+}
