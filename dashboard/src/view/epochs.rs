@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn answers_are_read_oldest_first() {
         let answer = json!({"columns": [], "row_count": 2, "truncated": false, "epochs": {}, "elapsed_ms": 1.0, "rows": [
-            [1813, "2026-11-24T12:04:30.500Z", 3.14, 5000, 12_400],
+            [1813, "2026-11-24T12:04:30.500Z", 3.12, 5000, 12_400],
             [1812, "2026-11-24T12:04:30.250Z", 2.0, 412, 1_000],
         ]});
         let epochs = read(&serde_json::from_value(answer).expect("an answer"));
