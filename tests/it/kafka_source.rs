@@ -1,4 +1,5 @@
-//! The Kafka source against a real broker: what the mock cluster of its own tests does not have.
+//! The Kafka source against a real broker: what the mock cluster of its own tests does not have. Each of
+//! its two readers sees the same.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,10 +14,21 @@ use weir_schemas::registry::MemoryRegistry;
 use crate::producer::{PATIENCE, Producer, To, Topics};
 use crate::services::{disturb, eventually, services};
 
+/// One that is read by Weir's own Fetch reader, as plaintext is.
 fn source(bootstrap: &str, topic: &str) -> KafkaSource {
+    source_with(bootstrap, topic, &[])
+}
+
+/// That one, and one that is read by librdkafka: the property is its business only.
+fn both(bootstrap: &str, topic: &str) -> [KafkaSource; 2] {
+    [source(bootstrap, topic), source_with(bootstrap, topic, &[("client.rack", "a")])]
+}
+
+fn source_with(bootstrap: &str, topic: &str, properties: &[(&str, &str)]) -> KafkaSource {
+    let properties = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let connection = KafkaConnection {
         bootstrap_servers: bootstrap.to_owned(),
-        properties: BTreeMap::new(),
+        properties: properties.collect(),
         registry: Arc::new(MemoryRegistry::new()),
     };
     let schema = r#"{"type": "record", "name": "r", "fields": [{"name": "id", "type": "long"}]}"#;
@@ -98,13 +110,14 @@ fn a_start_time_is_the_first_record_at_or_after_it() {
     let bootstrap = &services.kafka.bootstrap;
     Topics::new(bootstrap).create("start_time", 1);
     write(&Producer::new(bootstrap), "start_time", 0, 0..5);
-    let source = source(bootstrap, "start_time");
-    for (time_ms, first) in [(0, 0), (2_500, 2), (4_000, 3), (5_001, 5)] {
-        let mut reader = source.reader().expect("a client");
-        assert_eq!(reader.assign(0, Start::At(time_ms)).expect("the broker answers"), first, "{time_ms}");
-        let mut seen = Seen::default();
-        seen.poll(&mut *reader, |seen| seen.ends.get(&0) == Some(&5)).expect("nothing is lost");
-        assert_eq!(seen.values.remove(&0).unwrap_or_default(), numbered(first..5), "{time_ms}");
+    for source in both(bootstrap, "start_time") {
+        for (time_ms, first) in [(0, 0), (2_500, 2), (4_000, 3), (5_001, 5)] {
+            let mut reader = source.reader().expect("a client");
+            assert_eq!(reader.assign(0, Start::At(time_ms)).expect("the broker answers"), first, "{time_ms}");
+            let mut seen = Seen::default();
+            seen.poll(&mut *reader, |seen| seen.ends.get(&0) == Some(&5)).expect("nothing is lost");
+            assert_eq!(seen.values.remove(&0).unwrap_or_default(), numbered(first..5), "{time_ms}");
+        }
     }
 }
 
@@ -113,13 +126,18 @@ fn only_committed_records_are_read_and_the_end_is_the_last_stable_offset() {
     let services = services();
     let bootstrap = &services.kafka.bootstrap;
     Topics::new(bootstrap).create("committed", 1);
-    let source = source(bootstrap, "committed");
-    let end = || {
+    let sources = both(bootstrap, "committed");
+    let end_of = |source: &KafkaSource| {
         let topology = source.discover().expect("the broker answers");
         let [PartitionInfo { begin_offset: 0, end_offset, .. }] = topology.partitions[..] else {
             panic!("{topology:?}");
         };
         end_offset
+    };
+    let end = || {
+        let [ours, theirs] = [0, 1].map(|i| end_of(&sources[i]));
+        assert_eq!(ours, theirs);
+        ours
     };
     let producer = Producer::transactional(bootstrap, "weir.tests.committed");
     producer.begin();
@@ -129,20 +147,25 @@ fn only_committed_records_are_read_and_the_end_is_the_last_stable_offset() {
     write(&producer, "committed", 0, 2..4);
     // Two records and the commit's marker; the open transaction is behind the end.
     assert_eq!(end(), 3);
-    let mut reader = source.reader().expect("a client");
-    reader.assign(0, Start::Earliest).expect("the broker answers");
-    let mut seen = Seen::default();
-    seen.poll(&mut *reader, |seen| seen.ends.get(&0) == Some(&3)).expect("nothing is lost");
-    assert_eq!(seen.values[&0], numbered(0..2));
+    let mut readers = sources.each_ref().map(|source| {
+        let mut reader = source.reader().expect("a client");
+        reader.assign(0, Start::Earliest).expect("the broker answers");
+        let mut seen = Seen::default();
+        seen.poll(&mut *reader, |seen| seen.ends.get(&0) == Some(&3)).expect("nothing is lost");
+        assert_eq!(seen.values[&0], numbered(0..2));
+        (reader, seen)
+    });
 
     producer.abort();
     producer.begin();
     write(&producer, "committed", 0, 4..5);
     producer.commit();
     eventually("the last transaction is committed", PATIENCE, || (end() == 8).then_some(()));
-    seen.poll(&mut *reader, |seen| seen.ends.get(&0) == Some(&8)).expect("nothing is lost");
     let read = [(0, "v0"), (1, "v1"), (6, "v4")].map(|(offset, value)| (offset, value.to_owned()));
-    assert_eq!(seen.values[&0], read);
+    for (reader, seen) in &mut readers {
+        seen.poll(&mut **reader, |seen| seen.ends.get(&0) == Some(&8)).expect("nothing is lost");
+        assert_eq!(seen.values[&0], read);
+    }
 }
 
 #[test]
@@ -199,19 +222,20 @@ fn deleted_records_are_lost_at_the_offset_where_they_were_to_be_read() {
     topics.create("deleted", 1);
     write(&Producer::new(bootstrap), "deleted", 0, 0..10);
     topics.delete_records("deleted", 0, 7);
-    let source = source(bootstrap, "deleted");
-    let mut reader = source.reader().expect("a client");
-    reader.assign(0, Start::Offset(3)).expect("the broker answers");
-    let error = Seen::default().poll(&mut *reader, |_| false).expect_err("the records are gone");
-    let SourceError::Lost { partition: 0, next_offset: 3, begin_offset: 7 } = error else {
-        panic!("{error:?}");
-    };
+    for source in both(bootstrap, "deleted") {
+        let mut reader = source.reader().expect("a client");
+        reader.assign(0, Start::Offset(3)).expect("the broker answers");
+        let error = Seen::default().poll(&mut *reader, |_| false).expect_err("the records are gone");
+        let SourceError::Lost { partition: 0, next_offset: 3, begin_offset: 7 } = error else {
+            panic!("{error:?}");
+        };
 
-    let mut reader = source.reader().expect("a client");
-    assert_eq!(reader.assign(0, Start::Earliest).expect("the broker answers"), 7);
-    let mut seen = Seen::default();
-    seen.poll(&mut *reader, |seen| seen.ends.get(&0) == Some(&10)).expect("nothing is lost");
-    assert_eq!(seen.values[&0], numbered(7..10));
+        let mut reader = source.reader().expect("a client");
+        assert_eq!(reader.assign(0, Start::Earliest).expect("the broker answers"), 7);
+        let mut seen = Seen::default();
+        seen.poll(&mut *reader, |seen| seen.ends.get(&0) == Some(&10)).expect("nothing is lost");
+        assert_eq!(seen.values[&0], numbered(7..10));
+    }
 }
 
 #[test]
@@ -221,24 +245,32 @@ fn a_broker_that_restarts_is_trouble_and_then_reading_goes_on() {
     Topics::new(&bootstrap).create("restarted", 2);
     let producer = Producer::new(&bootstrap);
     write(&producer, "restarted", 0, 0..5);
-    let source = source(&bootstrap, "restarted");
-    let mut reader = source.reader().expect("a client");
-    for partition in 0..2 {
-        reader.assign(partition, Start::Earliest).expect("the broker answers");
-    }
-    let mut seen = Seen::default();
-    seen.poll(&mut *reader, |seen| seen.ends.len() == 2).expect("nothing is lost");
+    let mut readers = both(&bootstrap, "restarted").map(|source| {
+        let mut reader = source.reader().expect("a client");
+        for partition in 0..2 {
+            reader.assign(partition, Start::Earliest).expect("the broker answers");
+        }
+        let mut seen = Seen::default();
+        seen.poll(&mut *reader, |seen| seen.ends.len() == 2).expect("nothing is lost");
+        (reader, seen)
+    });
 
     services.kafka.stop();
-    seen.poll(&mut *reader, |seen| seen.n_troubles > 0).expect("a broker that is away is no error");
-    assert_eq!(seen.n_recoveries, 0);
+    for (reader, seen) in &mut readers {
+        seen.poll(&mut **reader, |seen| seen.n_troubles > 0).expect("a broker that is away is no error");
+        assert_eq!(seen.n_recoveries, 0);
+    }
     services.kafka.restart();
     // Nothing was written meanwhile: it has to notice without a record.
-    seen.poll(&mut *reader, |seen| seen.n_recoveries > 0).expect("a broker that is away is no error");
+    for (reader, seen) in &mut readers {
+        seen.poll(&mut **reader, |seen| seen.n_recoveries > 0).expect("a broker that is away is no error");
+    }
     write(&producer, "restarted", 0, 5..10);
     write(&producer, "restarted", 1, 0..3);
-    let is_done = |seen: &Seen| seen.ends[&0] == 10 && seen.ends[&1] == 3;
-    seen.poll(&mut *reader, is_done).expect("nothing is lost");
-    assert_eq!(seen.values[&0], numbered(0..10));
-    assert_eq!(seen.values[&1], numbered(0..3));
+    for (reader, seen) in &mut readers {
+        let is_done = |seen: &Seen| seen.ends[&0] == 10 && seen.ends[&1] == 3;
+        seen.poll(&mut **reader, is_done).expect("nothing is lost");
+        assert_eq!(seen.values[&0], numbered(0..10));
+        assert_eq!(seen.values[&1], numbered(0..3));
+    }
 }

@@ -20,6 +20,7 @@ mod file_sink;
 mod kafka_sink;
 mod kafka_source;
 mod kills;
+mod latency;
 mod life;
 mod memory;
 mod partitions;

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray, TimestampMillisecondArray,
+    ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array,
+    ListArray, RecordBatch, StringArray, StructArray, Time64MicrosecondArray, TimestampMicrosecondArray,
+    TimestampMillisecondArray,
 };
-use arrow::datatypes::{Field, Int64Type, Schema};
+use arrow::datatypes::{DataType, Field, Fields, Int64Type, Schema};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use weir_engine::Epoch;
 use weir_engine::connector::{
@@ -20,7 +21,16 @@ fn rows(ids: std::ops::Range<i64>) -> RecordBatch {
     let n = ids.clone().count();
     let amounts: Decimal128Array =
         ids.clone().map(|id| (id % 3 != 0).then_some(i128::from(id) * 7)).collect();
-    let names: StringArray = ids.clone().map(|id| (id % 2 == 0).then(|| format!("n{id}"))).collect();
+    // Null, empty and other.
+    let name = |id: i64| if id % 3 == 0 { String::new() } else { format!("n{id}") };
+    let names: StringArray = ids.clone().map(|id| (id % 2 == 0).then(|| name(id))).collect();
+    let lists = ids.clone().map(|id| (id % 4 != 3).then(|| (0..id % 4).map(|i| (i != 1).then_some(i))));
+    let point = Fields::from(vec![
+        Field::new("x", DataType::Int64, false),
+        Field::new("label", DataType::Utf8, true),
+    ]);
+    let points: Vec<ArrayRef> =
+        vec![Arc::new(Int64Array::from_iter_values(ids.clone())), Arc::new(names.clone())];
     let columns: Vec<(&str, ArrayRef, bool)> = vec![
         ("id", Arc::new(Int64Array::from_iter_values(ids.clone())), false),
         ("name", Arc::new(names), true),
@@ -33,6 +43,11 @@ fn rows(ids: std::ops::Range<i64>) -> RecordBatch {
         ("local", Arc::new(TimestampMicrosecondArray::from_iter_values(ids.clone())), false),
         ("day", Arc::new(Date32Array::from_value(20_000, n)), false),
         ("share", Arc::new(Float64Array::from_value(0.5, n)), false),
+        ("numbers", Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists)), true),
+        ("point", Arc::new(StructArray::new(point, points, None)), false),
+        ("bytes", Arc::new(BinaryArray::from_iter_values(ids.clone().map(i64::to_be_bytes))), false),
+        ("noon", Arc::new(Time64MicrosecondArray::from_value(43_200_000_000, n)), false),
+        ("_final", Arc::new(BooleanArray::from(vec![true; n])), false),
     ];
     let fields: Vec<Field> = columns
         .iter()

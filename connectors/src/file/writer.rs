@@ -148,7 +148,8 @@ fn parquet_of<W: io::Write + Send>(
 ) -> Result<ArrowWriter<W>, parquet::errors::ParquetError> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-        .set_created_by(concat!("weir ", env!("CARGO_PKG_VERSION")).to_owned())
+        // Readers that can't parse it as this form do not trust the statistics.
+        .set_created_by(concat!("weir version ", env!("CARGO_PKG_VERSION")).to_owned())
         .build();
     ArrowWriter::try_new(out, schema.clone(), Some(properties))
 }
