@@ -17,6 +17,7 @@ use arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use weir_engine::Clock;
+use weir_engine::aggregate::GROUP_BYTES_MAX;
 use weir_engine::connector::{
     Decoded, Decoder, PartitionInfo, Reader, ReaderEvent, RecordBlock, Source, SourceError, Span, Start,
     Topology, WatermarkOptions,
@@ -252,6 +253,8 @@ pub(crate) fn run_bounded(sources: &[MemorySource], sql: &str, run: Run) -> Resu
             retention_ms: i64::MAX,
             parallelism: run.parallelism,
             bounded: true,
+            group_bytes_max: GROUP_BYTES_MAX,
+            state_bytes_max: usize::MAX,
             skip_lost: false,
         },
         data_dir: dir.path().to_owned(),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use weir_connectors::kafka::{KafkaConnection, KafkaSource, KafkaSourceConfig, ReaderSchemaText};
+use weir_engine::aggregate::GROUP_BYTES_MAX;
 use weir_engine::connector::{ReaderEvent, Source, Start, WatermarkOptions};
 use weir_engine::pipeline::{Pipeline, PipelineOptions, State, start};
 use weir_engine::sql::{TableDef, plan};
@@ -206,6 +207,8 @@ fn run(sql: &str, source: Arc<KafkaSource>, parallelism: usize) -> Result<(u64, 
             retention_ms: 7 * DAY_MS,
             parallelism,
             bounded: true,
+            group_bytes_max: GROUP_BYTES_MAX,
+            state_bytes_max: usize::MAX,
             skip_lost: false,
         },
         data_dir: folder.path().to_owned(),

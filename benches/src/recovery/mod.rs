@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use weir_engine::aggregate::GROUP_BYTES_MAX;
 use weir_engine::connector::Source;
 use weir_engine::pipeline::{Committed, Observer, Pipeline, PipelineOptions, start};
 use weir_engine::sql::{TableDef, plan};
@@ -148,6 +149,8 @@ fn pipeline(target: &Target, committed: Sender<Arc<Committed>>) -> Result<Pipeli
             retention_ms: 7 * 24 * 3_600_000,
             parallelism: 2,
             bounded: false,
+            group_bytes_max: GROUP_BYTES_MAX,
+            state_bytes_max: usize::MAX,
             skip_lost: false,
         },
         data_dir: target.folder.clone(),

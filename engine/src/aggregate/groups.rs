@@ -189,7 +189,7 @@ impl Groups {
     /// where a group's state is large.
     #[must_use]
     pub fn runs<'a>(&self, groups: &'a [u32], n_max: usize) -> Vec<&'a [u32]> {
-        if !self.layout.keeps_rows() {
+        if !self.layout.has_large_groups() {
             return groups.chunks(n_max).collect();
         }
         let mut runs = Vec::new();

@@ -17,6 +17,11 @@ use super::accumulator::{self, Accumulator};
 use super::column::stored_type;
 use super::interner::Interner;
 
+/// What a call that keeps rows keeps of one group, where configuration says nothing. A median over 1.8
+/// million integers fits, or an `array_agg` of some 400,000. Larger: fewer groups go without a result, and a
+/// single one takes more of the memory and makes every epoch that changes it slower.
+pub const GROUP_BYTES_MAX: usize = 16 << 20;
+
 /// What an aggregate call computes.
 #[derive(Debug, Clone)]
 pub enum Function {
@@ -48,10 +53,12 @@ pub enum Function {
         ignore_nulls: bool,
         order: Order,
     },
-    /// Any other DataFusion aggregate, through the adapter: a row `Accumulator` per group.
+    /// `Count`, `Sum`, `Avg` or `Moments` over the different values that are not null.
+    Distinct(Box<Function>),
+    /// Any other DataFusion aggregate, through the adapter: a row `Accumulator` per group. Its state is
+    /// small, whatever the number of rows.
     Other {
         udf: Arc<AggregateUDF>,
-        distinct: bool,
     },
 }
 
@@ -65,6 +72,8 @@ pub enum Order {
     },
     /// By ORDER BY keys, then by [`ARRIVAL`]. Both follow the function's own arguments.
     Rows(Vec<SortOptions>),
+    /// By the function's first argument in this order, then by the others; equal rows count once.
+    Distinct(SortOptions),
 }
 
 /// What orders rows that ORDER BY leaves equal: event time in its column's unit, partition and offset.
@@ -76,7 +85,7 @@ impl Order {
     #[must_use]
     pub fn n_keys(&self) -> usize {
         match self {
-            Self::Value { .. } => 0,
+            Self::Value { .. } | Self::Distinct(_) => 0,
             Self::Rows(keys) => keys.len(),
         }
     }
@@ -118,7 +127,8 @@ impl Function {
             Self::BoolOr => "bool_or",
             Self::FirstLast { last: false, .. } => "first_value",
             Self::FirstLast { last: true, .. } => "last_value",
-            Self::Collect { udf, .. } | Self::Other { udf, .. } => udf.name(),
+            Self::Collect { udf, .. } | Self::Other { udf } => udf.name(),
+            Self::Distinct(function) => function.name(),
         }
     }
 }
@@ -193,6 +203,18 @@ impl Layout {
         key_fields: Vec<FieldRef>,
         calls: impl IntoIterator<Item = C>,
     ) -> Result<Arc<Self>, Error> {
+        Self::with_group_bytes(key_fields, calls, GROUP_BYTES_MAX)
+    }
+
+    /// The same with another bound of what a call that keeps rows keeps of a group; below 2 GiB.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_group_bytes<C: Into<CallSpec>>(
+        key_fields: Vec<FieldRef>,
+        calls: impl IntoIterator<Item = C>,
+        group_bytes_max: usize,
+    ) -> Result<Arc<Self>, Error> {
         let calls: Vec<CallSpec> = calls.into_iter().map(Into::into).collect();
         let keys: Vec<_> = key_fields
             .iter()
@@ -203,7 +225,10 @@ impl Layout {
             .collect();
         let stored: Vec<_> = keys.iter().map(|key| key.stored.clone()).collect();
         let interner = Interner::new(&stored)?;
-        let accumulators = calls.iter().map(accumulator::new).collect::<Result<Vec<_>, _>>()?;
+        let accumulators = calls
+            .iter()
+            .map(|call| accumulator::new(call, group_bytes_max))
+            .collect::<Result<Vec<_>, _>>()?;
 
         let key = |(i, data_type)| Field::new(format!("key_{i}"), data_type, true);
         let mut fields: Vec<_> = stored.into_iter().enumerate().map(key).collect();
@@ -229,7 +254,7 @@ impl Layout {
     /// | min, max, bool_and, bool_or | `value` |
     /// | var, stddev | `count`, and `mean`, `m2` in two `Float64` each |
     /// | first_value, last_value | the row: ORDER BY keys, `event_time`, `partition`, `offset`, `value_0` |
-    /// | those that keep rows | `bytes`: size of all rows; `rows`: a list of them, empty if they are too large |
+    /// | those that keep rows, DISTINCT | `rows`: a list of them, null if they were too large |
     /// | others | what DataFusion's accumulator says |
     #[must_use]
     pub fn state_schema(&self) -> SchemaRef {
@@ -241,7 +266,19 @@ impl Layout {
     /// Whether states are about as large as the rows they are made of: partial aggregation saves nothing.
     #[must_use]
     pub fn keeps_rows(&self) -> bool {
-        self.calls.iter().any(|call| matches!(call.function, Function::Collect { .. }))
+        let keeps_all = |order: &Order| !matches!(order, Order::Distinct(_));
+        self.calls.iter().any(|call| match &call.function {
+            Function::Collect { order, .. } => keeps_all(order),
+            _ => false,
+        })
+    }
+
+    /// Whether the state of a group may be large.
+    #[must_use]
+    pub fn has_large_groups(&self) -> bool {
+        let is_large =
+            |call: &CallSpec| matches!(call.function, Function::Collect { .. } | Function::Distinct(_));
+        self.calls.iter().any(is_large)
     }
 }
 

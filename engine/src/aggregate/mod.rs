@@ -37,7 +37,7 @@ use datafusion::error::DataFusionError;
 
 pub use groups::{Evaluated, Groups};
 pub use hash::hash_keys;
-pub use layout::{ARRIVAL, Argument, CallSpec, Function, Layout, Order};
+pub use layout::{ARRIVAL, Argument, CallSpec, Function, GROUP_BYTES_MAX, Layout, Order};
 
 /// What is wrong with an aggregation or its input. Nothing here is worth a retry.
 #[derive(Debug, thiserror::Error)]
@@ -64,5 +64,14 @@ pub enum Error {
 impl From<DataFusionError> for Error {
     fn from(error: DataFusionError) -> Self {
         Self::Function(Box::new(error))
+    }
+}
+
+/// `16MiB`, as project files write it.
+pub(crate) fn size_text(bytes: usize) -> String {
+    const UNITS: [(u32, &str); 3] = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match UNITS.iter().find(|(shift, _)| 0 < bytes && bytes.trailing_zeros() >= *shift) {
+        Some((shift, name)) => format!("{}{name}", bytes >> shift),
+        None => format!("{bytes} bytes"),
     }
 }

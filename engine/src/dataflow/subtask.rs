@@ -10,6 +10,8 @@
 //! 1. No batch behind barrier `N` reaches the operator before barrier `N` has arrived on every input.
 //!    Otherwise its rows would be in the state of epoch `N` *and* be read again after recovery.
 //! 2. A held input costs no memory here: it is not polled, its channel fills, its sender waits.
+//! 3. State of all subtasks that is larger than `state_bytes_max` ends the pipeline before the machine has
+//!    no memory left; nothing of the epoch is committed.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,6 +26,9 @@ use crate::operator::{Barrier, Error, Operator};
 use crate::state::failpoint::{self, Point};
 use crate::time::Clock;
 
+/// Rows after which the size of the state is looked at within an epoch. It costs some 50 ns a pane and call.
+const CHECK_ROWS: usize = 16_384;
+
 /// Everything a window subtask is made of.
 pub struct WindowTask {
     pub subtask: usize,
@@ -31,6 +36,8 @@ pub struct WindowTask {
     /// One per source subtask.
     pub inputs: Vec<Receiver<Message>>,
     pub committer: Sender<Part>,
+    /// Of the state of all window subtasks.
+    pub state_bytes_max: usize,
     pub shared: Arc<Shared>,
     pub clock: Arc<dyn Clock>,
 
@@ -44,6 +51,8 @@ pub struct WindowState {
     aligned: Vec<bool>,
     /// The input to look at first: each gets its turn.
     turn: usize,
+    /// Since the size of the state was looked at.
+    n_unchecked_rows: usize,
     /// Handed over by the operator, not yet sent.
     unsent: Option<Part>,
 }
@@ -52,7 +61,7 @@ impl WindowState {
     /// Before the first message of any of `n_inputs`.
     #[must_use]
     pub fn new(n_inputs: usize) -> Self {
-        Self { aligned: vec![false; n_inputs], turn: 0, unsent: None }
+        Self { aligned: vec![false; n_inputs], turn: 0, n_unchecked_rows: 0, unsent: None }
     }
 }
 
@@ -121,8 +130,12 @@ impl WindowTask {
                 let meter = &self.shared.windows[self.subtask];
                 meter.rows_in.fetch_add(batch.n_rows() as u64, Ordering::Relaxed);
                 meter.busy.begin(self.clock.monotonic_ns());
+                self.state.n_unchecked_rows += batch.n_rows();
                 self.operator.batch(batch)?;
-                meter.busy.end(self.clock.monotonic_ns());
+                if CHECK_ROWS <= self.state.n_unchecked_rows {
+                    self.check_size()?;
+                }
+                self.shared.windows[self.subtask].busy.end(self.clock.monotonic_ns());
             }
             Message::Barrier(barrier) => {
                 self.state.aligned[input] = true;
@@ -136,17 +149,26 @@ impl WindowTask {
     }
 
     fn end_epoch(&mut self, barrier: &Barrier) -> Result<(), Error> {
-        let meter = &self.shared.windows[self.subtask];
-        meter.busy.begin(self.clock.monotonic_ns());
+        self.shared.windows[self.subtask].busy.begin(self.clock.monotonic_ns());
         let output = self.operator.barrier(barrier)?;
+        self.check_size()?;
+        let meter = &self.shared.windows[self.subtask];
         meter.busy.end(self.clock.monotonic_ns());
         let n_rows: usize =
             output.finals.iter().chain(&output.provisionals).map(|timed| timed.rows.num_rows()).sum();
         meter.rows_out.fetch_add(n_rows as u64, Ordering::Relaxed);
-        meter.state_bytes.store(self.operator.state_bytes(), Ordering::Relaxed);
         failpoint::pass(Point::HandOver);
         self.state.unsent = Some(Part::Output { subtask: self.subtask, epoch: barrier.epoch, output });
         Ok(())
+    }
+
+    fn check_size(&mut self) -> Result<(), Error> {
+        self.state.n_unchecked_rows = 0;
+        let meters = &self.shared.windows;
+        meters[self.subtask].state_bytes.store(self.operator.state_bytes(), Ordering::Relaxed);
+        let bytes: usize = meters.iter().map(|meter| meter.state_bytes.load(Ordering::Relaxed)).sum();
+        let max_bytes = self.state_bytes_max;
+        if max_bytes < bytes { Err(Error::StateTooLarge { max_bytes }) } else { Ok(()) }
     }
 }
 
@@ -202,6 +224,7 @@ mod tests {
             operator: Box::new(Slow(Arc::clone(&clock))),
             inputs: vec![input],
             committer,
+            state_bytes_max: usize::MAX,
             shared: Arc::clone(&shared),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             state: WindowState::new(1),
@@ -289,6 +312,7 @@ mod tests {
             operator: Box::new(Counting::default()),
             inputs: vec![left_out, right_out],
             committer,
+            state_bytes_max: usize::MAX,
             shared: Arc::new(Shared::new("t", "window", 1)),
             clock: Arc::new(ManualClock::new(0)),
             state: WindowState::new(2),

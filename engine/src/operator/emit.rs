@@ -29,14 +29,16 @@ pub(super) struct Emitter {
     time_type: DataType,
 }
 
-/// Layout of a plan's aggregation: its keys other than the window's, and its calls.
+/// Layout of a plan's aggregation: its keys other than the window's, and its calls. `group_bytes_max`: what
+/// a call that keeps rows keeps of a group.
 ///
 /// # Errors
 /// Where a call has no accumulator.
-pub fn layout_of(aggregate: &Aggregate) -> Result<Arc<Layout>, Error> {
+pub fn layout_of(aggregate: &Aggregate, group_bytes_max: usize) -> Result<Arc<Layout>, Error> {
     let fields = aggregate.schema.fields();
     let keys = aggregate.keys.iter().zip(fields).filter(|(key, _)| matches!(key, Key::Expr(_)));
-    Ok(Layout::new(keys.map(|(_, field)| Arc::clone(field)).collect(), &aggregate.calls)?)
+    let keys = keys.map(|(_, field)| Arc::clone(field)).collect();
+    Ok(Layout::with_group_bytes(keys, &aggregate.calls, group_bytes_max)?)
 }
 
 impl Emitter {

@@ -24,6 +24,7 @@ pub mod window;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 
+use crate::aggregate::size_text;
 use crate::result::TimedRows;
 use crate::time::Epoch;
 use crate::time::window::PaneId;
@@ -128,6 +129,16 @@ pub trait Operator: Send {
     fn state_bytes(&self) -> usize;
 }
 
+/// What configuration says about windows and their groups.
+#[derive(Debug, Clone, Copy)]
+pub struct WindowOptions {
+    pub lateness_ms: i64,
+    /// Whether open windows are published.
+    pub provisional: bool,
+    /// What a call that keeps rows keeps of a group.
+    pub group_bytes_max: usize,
+}
+
 /// An operator with windows: its state can be put back.
 pub trait WindowState: Operator {
     /// Puts back a block of state. Blocks of a pane come in the order in which they were written.
@@ -156,4 +167,10 @@ pub enum Error {
     DataFusion(#[from] datafusion::error::DataFusionError),
     #[error("could not build a batch")]
     Arrow(#[from] arrow::error::ArrowError),
+    /// Nothing of the epoch is committed. Raise the bound and start again: it goes on where it was.
+    #[error(
+        "open windows take more memory than the {} that \"state_memory\" sets aside: raise it, or make fewer groups or smaller windows",
+        size_text(*max_bytes)
+    )]
+    StateTooLarge { max_bytes: usize },
 }

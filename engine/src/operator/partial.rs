@@ -4,7 +4,8 @@
 //! of the rows, rows go through as they are for a while, and then it tries again. Where a call keeps all
 //! rows, it never pays.
 //!
-//! Invariant: held groups are bounded by `GROUPS_MAX`, and nothing is held across a barrier.
+//! Invariant: held groups are bounded by `GROUPS_MAX`, large ones by `BYTES_MAX`, and nothing is held across
+//! a barrier.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ const GROUPS_MAX: usize = 16_384;
 const BYPASS_ROWS: usize = 1 << 20;
 /// Rows after which a flush says whether it pays.
 const PROBE_ROWS: usize = 4_096;
+/// Held bytes after which they are flushed early, where states may be large.
+const BYTES_MAX: usize = 16 << 20;
 /// Cleared panes kept for reuse.
 const SPARE_MAX: usize = 8;
 
@@ -72,7 +75,7 @@ impl Partial {
         groups.update(rows.n_rows, &rows.keys, &rows.args, &rows.filters)?;
         self.n_groups += groups.len() - n_before;
         self.n_rows += rows.n_rows;
-        if GROUPS_MAX < self.n_groups || (PROBE_ROWS <= self.n_rows && self.is_waste()) {
+        if GROUPS_MAX < self.n_groups || (PROBE_ROWS <= self.n_rows && self.is_waste()) || self.is_large() {
             self.flush(out)?;
         }
         Ok(())
@@ -88,7 +91,10 @@ impl Partial {
         }
         while let Some((pane, mut groups)) = self.panes.pop_first() {
             if !groups.is_empty() {
-                out.push(Batch::States { pane, states: groups.state(&groups.all())? });
+                let all = groups.all();
+                for run in groups.runs(&all, all.len()) {
+                    out.push(Batch::States { pane, states: groups.state(run)? });
+                }
             }
             if self.spare.len() < SPARE_MAX {
                 groups.clear();
@@ -97,6 +103,11 @@ impl Partial {
         }
         (self.n_groups, self.n_rows) = (0, 0);
         Ok(())
+    }
+
+    fn is_large(&self) -> bool {
+        let bytes = || self.panes.values().map(Groups::memory_bytes).sum::<usize>();
+        self.layout.has_large_groups() && BYTES_MAX < bytes()
     }
 
     fn is_waste(&self) -> bool {

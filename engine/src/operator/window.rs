@@ -21,7 +21,7 @@ use crate::aggregate::{Groups, Layout};
 use crate::dataflow::plan::Plan;
 use crate::operator::emit::{Emitter, layout_of};
 use crate::operator::pane::{Pane, SPARE_MAX};
-use crate::operator::{Barrier, Batch, Error, Operator, Output, WindowState};
+use crate::operator::{Barrier, Batch, Error, Operator, Output, WindowOptions, WindowState};
 use crate::result::TimedRows;
 use crate::time::window::{PaneId, Windows};
 
@@ -49,17 +49,13 @@ impl WindowOperator {
     ///
     /// # Panics
     /// If the plan has no window or no aggregation.
-    pub fn new(
-        plan: &Arc<Plan>,
-        lateness_ms: i64,
-        provisional: bool,
-        closed_ms: Option<i64>,
-    ) -> Result<Self, Error> {
+    pub fn new(plan: &Arc<Plan>, options: WindowOptions, closed_ms: Option<i64>) -> Result<Self, Error> {
+        let WindowOptions { lateness_ms, provisional, group_bytes_max } = options;
         let emitter = Emitter::new(plan, provisional);
         let windows = plan.window.as_ref().expect("the planner refuses an aggregation without a window");
         let windows = windows.windows();
         Ok(Self {
-            layout: layout_of(&emitter.aggregate)?,
+            layout: layout_of(&emitter.aggregate, group_bytes_max)?,
             emitter,
             lateness_ms,
             provisional,

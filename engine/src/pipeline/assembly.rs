@@ -65,7 +65,8 @@ pub(super) fn assemble(pipeline: &Pipeline, environment: &Environment) -> Result
     wiring.activity.store(settings_changed, Ordering::Relaxed);
     let latest: Latest = Arc::new(Mutex::new(tables.publish(facts.clone())));
     let windows = operators.into_iter().enumerate();
-    let windows = windows.map(|(subtask, operator)| wiring.window(subtask, operator, environment)).collect();
+    let windows =
+        windows.map(|(subtask, operator)| wiring.window(subtask, operator, pipeline, environment)).collect();
     let sources = (0..pipeline.options.parallelism)
         .map(|subtask| wiring.source(subtask, pipeline, facts.closed_ms, environment))
         .collect::<Result<_, _>>()?;
@@ -170,12 +171,19 @@ impl Wiring {
         }
     }
 
-    fn window(&self, subtask: usize, operator: Box<dyn Operator>, environment: &Environment) -> WindowTask {
+    fn window(
+        &self,
+        subtask: usize,
+        operator: Box<dyn Operator>,
+        pipeline: &Pipeline,
+        environment: &Environment,
+    ) -> WindowTask {
         WindowTask {
             subtask,
             operator,
             inputs: self.exchange.iter().map(|of_source| of_source[subtask].1.clone()).collect(),
             committer: self.parts.0.clone(),
+            state_bytes_max: pipeline.options.state_bytes_max,
             shared: Arc::clone(&self.shared),
             clock: Arc::clone(&environment.clock),
             state: WindowState::new(self.exchange.len()),
@@ -191,10 +199,10 @@ impl Wiring {
     ) -> Result<SourceTask, StartError> {
         let plan = &pipeline.plan;
         let options = pipeline.source.watermark();
-        let partial = plan
-            .aggregate
-            .as_ref()
-            .map(|aggregate| Ok::<_, StartError>(Partial::new(&layout_of(aggregate)?)));
+        let partial = plan.aggregate.as_ref().map(|aggregate| {
+            let layout = layout_of(aggregate, pipeline.options.group_bytes_max)?;
+            Ok::<_, StartError>(Partial::new(&layout))
+        });
         let n_keys = plan.aggregate.as_ref().map_or(0, Aggregate::n_exprs);
         let senders = self.exchange[subtask].iter().map(|(sender, _)| sender.clone()).collect();
         let (shared, clock) = (&self.shared, &environment.clock);

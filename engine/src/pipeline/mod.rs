@@ -39,6 +39,10 @@ pub struct PipelineOptions {
     pub retention_ms: i64,
     /// Source subtasks, and as many window subtasks; from 1 to 1,024.
     pub parallelism: usize,
+    /// What an aggregate call that keeps rows keeps of a group; a group with more has no row. Below 1 GiB.
+    pub group_bytes_max: usize,
+    /// What groups of open windows may take of memory, all subtasks together: past it the pipeline fails.
+    pub state_bytes_max: usize,
     /// Read each partition to the end it has at the start, close every window, stop.
     pub bounded: bool,
     /// Go on where records were deleted before they were read, and count them.

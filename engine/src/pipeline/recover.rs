@@ -10,7 +10,7 @@ use crate::operator::append::AppendOperator;
 use crate::operator::hop::HopOperator;
 use crate::operator::stateless::result_schema;
 use crate::operator::window::WindowOperator;
-use crate::operator::{self, Operator, WindowState};
+use crate::operator::{self, Operator, WindowOptions, WindowState};
 use crate::result::{TableSpec, Tables, TimedRows};
 use crate::state::{Recovered, Settings, Store};
 
@@ -43,6 +43,7 @@ pub(super) fn restore(
         lateness_ms: options.lateness_ms,
         provisional: options.provisional,
         retention_ms: options.retention_ms,
+        group_bytes_max: options.group_bytes_max,
     };
     let spec = TableSpec {
         schema: result_schema(&plan.output),
@@ -122,11 +123,12 @@ fn new_operator(
     options: &PipelineOptions,
     closed_ms: Option<i64>,
 ) -> Result<Box<dyn WindowState>, operator::Error> {
-    let (lateness_ms, provisional) = (options.lateness_ms, options.provisional);
+    let &PipelineOptions { lateness_ms, provisional, group_bytes_max, .. } = options;
+    let window_options = WindowOptions { lateness_ms, provisional, group_bytes_max };
     let overlap = plan.window.as_ref().is_some_and(|window| window.slide_ms < window.size_ms);
     Ok(if overlap && !plan.expands() {
-        Box::new(HopOperator::new(plan, lateness_ms, provisional, closed_ms)?)
+        Box::new(HopOperator::new(plan, window_options, closed_ms)?)
     } else {
-        Box::new(WindowOperator::new(plan, lateness_ms, provisional, closed_ms)?)
+        Box::new(WindowOperator::new(plan, window_options, closed_ms)?)
     })
 }

@@ -72,6 +72,8 @@ pub fn open_stopped(data_dir: &Path) -> Result<Arc<Snapshot>, StartError> {
         provisional: settings.provisional,
         retention_ms: settings.retention_ms,
         parallelism: settings.parallelism.max(1),
+        group_bytes_max: settings.group_bytes_max,
+        state_bytes_max: usize::MAX,
         bounded: false,
         skip_lost: false,
     };

@@ -44,12 +44,15 @@ pub(super) fn lower_call(
     };
     let mut args = params.args;
     // count(*) arrives as count(1): it needs no column.
-    if func.name() == "count" && matches!(args.as_slice(), [Expr::Literal(value, _)] if !value.is_null()) {
+    let is_plain = func.name() == "count" && !params.distinct;
+    if is_plain && matches!(args.as_slice(), [Expr::Literal(value, _)] if !value.is_null()) {
         args.clear();
     }
     let descending = params.order_by.first().is_some_and(|key| !key.asc);
     let keys: Vec<Sort> = if BY_VALUE.contains(&func.name()) { Vec::new() } else { params.order_by };
     let options: Vec<_> = keys.iter().map(|key| SortOptions::new(!key.asc, key.nulls_first)).collect();
+    // With DISTINCT they are the first argument.
+    let keys = if params.distinct { Vec::new() } else { keys };
     args.extend(keys.into_iter().map(|key| key.expr));
     let lowered =
         args.iter().map(|arg| physical.lower(arg, rows)).collect::<Result<Vec<_>, _>>().map_err(refused)?;
@@ -87,7 +90,8 @@ pub(super) fn lower_call(
 /// and its extremes of maps and unions fail at run time: they are none.
 fn is_computed(call: &Call) -> bool {
     let result = call.field.data_type();
-    match call.function {
+    let function = if let Function::Distinct(function) = &call.function { function } else { &call.function };
+    match function {
         Function::Sum | Function::Avg if !result.is_numeric() => false,
         Function::Min | Function::Max if matches!(result, DataType::Map(..) | DataType::Union(..)) => false,
         _ => Layout::new(Vec::new(), [call]).is_ok(),
@@ -116,31 +120,41 @@ impl Ordering {
     }
 }
 
-/// The function of DataFusion's aggregate called `func`. Of DISTINCT ones only `count` gets here.
+/// The function of DataFusion's aggregate called `func`. With DISTINCT only those get here whose result it
+/// changes.
 fn function(func: &Arc<AggregateUDF>, distinct: bool, ordering: Ordering) -> Function {
     let moments = |sample, root| Function::Moments { sample, root };
     let Ordering { options, descending, ignore_nulls } = ordering;
+    if distinct {
+        let first = options.first().copied().unwrap_or_default();
+        return match function(func, false, Ordering { options, descending, ignore_nulls }) {
+            Function::Collect { udf, ignore_nulls, .. } => {
+                Function::Collect { udf, ignore_nulls, order: Order::Distinct(first) }
+            }
+            plain => Function::Distinct(Box::new(plain)),
+        };
+    }
     let by_rows = Order::Rows(options);
-    match (func.name(), distinct) {
-        ("count", false) => Function::Count,
-        ("sum", false) => Function::Sum,
-        ("avg", false) => Function::Avg,
-        ("min", false) => Function::Min,
-        ("max", false) => Function::Max,
-        ("var", false) => moments(true, false),
-        ("var_pop", false) => moments(false, false),
-        ("stddev", false) => moments(true, true),
-        ("stddev_pop", false) => moments(false, true),
-        ("bool_and", false) => Function::BoolAnd,
-        ("bool_or", false) => Function::BoolOr,
-        ("first_value", false) => Function::FirstLast { last: false, ignore_nulls, order: by_rows },
-        ("last_value", false) => Function::FirstLast { last: true, ignore_nulls, order: by_rows },
-        (name, false) if BY_ROWS.contains(&name) => {
+    match func.name() {
+        "count" => Function::Count,
+        "sum" => Function::Sum,
+        "avg" => Function::Avg,
+        "min" => Function::Min,
+        "max" => Function::Max,
+        "var" => moments(true, false),
+        "var_pop" => moments(false, false),
+        "stddev" => moments(true, true),
+        "stddev_pop" => moments(false, true),
+        "bool_and" => Function::BoolAnd,
+        "bool_or" => Function::BoolOr,
+        "first_value" => Function::FirstLast { last: false, ignore_nulls, order: by_rows },
+        "last_value" => Function::FirstLast { last: true, ignore_nulls, order: by_rows },
+        name if BY_ROWS.contains(&name) => {
             Function::Collect { udf: Arc::clone(func), ignore_nulls, order: by_rows }
         }
-        (name, false) if BY_VALUE.contains(&name) => {
+        name if BY_VALUE.contains(&name) => {
             Function::Collect { udf: Arc::clone(func), ignore_nulls, order: Order::Value { descending } }
         }
-        _ => Function::Other { udf: Arc::clone(func), distinct },
+        _ => Function::Other { udf: Arc::clone(func) },
     }
 }

@@ -2,7 +2,8 @@
 
 use datafusion::logical_expr::Volatility;
 use datafusion::sql::sqlparser::ast::{
-    DuplicateTreatment, Function, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Spanned,
+    DuplicateTreatment, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList,
+    FunctionArguments, OrderByExpr, Spanned,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -51,6 +52,11 @@ const AGGREGATES: [&str; 37] = [
     "var",
     "var_pop",
 ];
+/// Those that take DISTINCT.
+const DISTINCT: [&str; 10] =
+    ["array_agg", "avg", "count", "median", "stddev", "stddev_pop", "string_agg", "sum", "var", "var_pop"];
+/// Those that it would not change.
+const IDEMPOTENT: [&str; 7] = ["approx_distinct", "bit_and", "bit_or", "bool_and", "bool_or", "max", "min"];
 /// Those that take ORDER BY; without it they order by event time, partition and offset.
 const ORDERED: [&str; 5] = ["array_agg", "first_value", "last_value", "nth_value", "string_agg"];
 /// Those of them that may leave nulls out.
@@ -124,19 +130,45 @@ impl Checker<'_> {
             return;
         };
         let distinct = *duplicate_treatment == Some(DuplicateTreatment::Distinct);
-        if distinct && canonical != "count" {
-            let hint = match canonical {
-                "min" | "max" | "bool_and" | "bool_or" | "approx_distinct" => {
-                    "leave DISTINCT out, it changes nothing"
-                }
-                _ => "only count(DISTINCT …) is supported",
-            };
-            self.refuse(AGGREGATE, at, format!("{canonical}(DISTINCT …) is not supported"), hint);
+        if distinct {
+            self.check_distinct(canonical, args, clauses, at);
         }
         if canonical == "count" && 1 < args.len() {
             self.refuse(AGGREGATE, at, "count takes one argument", "count each column for itself");
         }
         self.check_clauses(function, canonical, clauses, at);
+    }
+
+    /// Refuses DISTINCT where it changes nothing or means nothing, and an order that its values don't have.
+    fn check_distinct(
+        &mut self,
+        canonical: &str,
+        args: &[FunctionArg],
+        clauses: &[FunctionArgumentClause],
+        at: Span,
+    ) {
+        if !DISTINCT.contains(&canonical) {
+            let hint = match IDEMPOTENT.contains(&canonical) {
+                true => "leave DISTINCT out, it changes nothing".to_owned(),
+                false => format!("DISTINCT is there for {}", DISTINCT.join(", ")),
+            };
+            return self.refuse(AGGREGATE, at, format!("{canonical}(DISTINCT …) is not supported"), hint);
+        }
+        let orders = clauses.iter().filter_map(|clause| match clause {
+            FunctionArgumentClause::OrderBy(keys) => Some(keys),
+            _ => None,
+        });
+        let is_argument = |key: &OrderByExpr| {
+            let expr = args.first().and_then(|arg| match arg {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+                _ => None,
+            });
+            expr == Some(&key.expr)
+        };
+        if orders.flatten().any(|key| !is_argument(key)) {
+            let message = format!("{canonical}(DISTINCT …) has no order but that of its argument");
+            self.refuse(AGGREGATE, at, message, "order by the argument, or leave ORDER BY out");
+        }
     }
 
     /// Refuses ORDER BY, WITHIN GROUP and the treatment of nulls where the function has no use for them.

@@ -145,7 +145,12 @@ fn key_text(key: &Key) -> String {
 }
 
 fn call_text(call: &Call) -> String {
-    let name = match &call.function {
+    let (function, distinct) = match &call.function {
+        Function::Distinct(function) => (&**function, "DISTINCT "),
+        Function::Collect { order: Order::Distinct(_), .. } => (&call.function, "DISTINCT "),
+        function => (function, ""),
+    };
+    let name = match function {
         Function::Count => "count",
         Function::Sum => "sum",
         Function::Avg => "avg",
@@ -159,7 +164,8 @@ fn call_text(call: &Call) -> String {
         Function::BoolOr => "bool_or",
         Function::FirstLast { last: false, .. } => "first_value",
         Function::FirstLast { last: true, .. } => "last_value",
-        Function::Collect { udf, .. } | Function::Other { udf, .. } => udf.name(),
+        Function::Collect { udf, .. } | Function::Other { udf } => udf.name(),
+        Function::Distinct(_) => unreachable!("DISTINCT is said once"),
     };
     let n_keys = call.function.order().map_or(0, Order::n_keys);
     let (own, keys) = call.args.split_at(call.args.len() - n_keys);
@@ -174,8 +180,9 @@ fn call_text(call: &Call) -> String {
         let keys = keys.iter().zip(options).map(key).chain(["arrival".to_owned()]);
         args.push_str(&format!(" ORDER BY {}", keys.collect::<Vec<_>>().join(", ")));
     }
-    let distinct =
-        if matches!(call.function, Function::Other { distinct: true, .. }) { "DISTINCT " } else { "" };
+    if let Some(Order::Distinct(SortOptions { descending: true, .. })) = call.function.order() {
+        args.push_str(&format!(" ORDER BY {} DESC", sql_of(&own[0], None)));
+    }
     let filter = call.filter.as_ref().map(|f| format!(" FILTER (WHERE {})", sql_of(f, None)));
     format!("{name}({distinct}{args}){}", filter.unwrap_or_default())
 }

@@ -44,6 +44,14 @@ pub struct Settings {
     pub lateness_ms: i64,
     pub provisional: bool,
     pub retention_ms: i64,
+    /// What an aggregate call that keeps rows kept of a group.
+    #[serde(default = "group_bytes_max")]
+    pub group_bytes_max: usize,
+}
+
+/// What it was before it was a setting.
+fn group_bytes_max() -> usize {
+    16 << 20
 }
 
 /// The last committed epoch.

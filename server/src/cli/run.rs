@@ -27,7 +27,7 @@ use crate::http::{Access, AppState, serve};
 use crate::metrics::Metrics;
 use crate::pipeline::{
     Connections, DataDir, Entry, Kept, Outcome, Pipelines, Prepared, Preparer, Shared, SourceSpec, Spec,
-    Supervisor, SystemClock, Task, cores,
+    Supervisor, SystemClock, Task, resources,
 };
 use crate::project::{Problems, Project, did_you_mean};
 use crate::sql::{Limits, Queries};
@@ -231,7 +231,7 @@ impl Looked {
             sources: sources.collect(),
             options: PipelineOptions {
                 skip_lost: skip_lost.contains(&self.name),
-                ..pipeline.options(&self.name, cores(), bounded)
+                ..pipeline.options(&self.name, resources(project.pipelines.len()), bounded)
             },
             redactor: project.redactor.clone(),
         });

@@ -14,6 +14,7 @@
 mod clock;
 mod connections;
 mod data_dir;
+mod machine;
 mod prepare;
 mod supervise;
 
@@ -27,8 +28,9 @@ use weir_engine::result::Snapshot;
 pub use clock::SystemClock;
 pub use connections::Connections;
 pub use data_dir::{DataDir, DataDirError, Kept};
+pub use machine::{cores, resources};
 pub use prepare::{Outcome, Prepared, Preparer};
-pub use supervise::{Shared, Stopper, Supervisor, Task, cores};
+pub use supervise::{Shared, Stopper, Supervisor, Task};
 
 use crate::project::Redactor;
 

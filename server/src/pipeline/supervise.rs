@@ -17,6 +17,7 @@ use weir_engine::connector::{Source as _, SourceError, Topology};
 use weir_engine::pipeline::{Environment, Observer, Pipeline, StartError, State, start};
 
 use super::data_dir::{DataDir, Kept};
+use super::machine::cores;
 use super::prepare::{Outcome, Prepared, Preparer};
 use super::{Entry, Pipelines};
 
@@ -206,12 +207,6 @@ fn topology(source: &Arc<KafkaSource>, wait: Option<Duration>) -> Option<Result<
         drop(answer.send(source.discover()));
     });
     asking.ok().and_then(|_| answered.recv_timeout(wait).ok())
-}
-
-/// Threads that can run at the same time.
-#[must_use]
-pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn try_start(

@@ -166,6 +166,19 @@ impl<'s, 'a> Fields<'s, 'a> {
         }
     }
 
+    /// A size in bytes, within `min` and `max`.
+    pub(crate) fn size(&mut self, key: &'static str, min: u64, max: u64) -> Option<u64> {
+        let text = self.text(key)?;
+        let bytes = value::size_bytes(text.as_str()).filter(|bytes| (min..=max).contains(bytes));
+        if bytes.is_none() {
+            let (min, max) = (value::show_bytes(min), value::show_bytes(max));
+            let expected =
+                format!("write a whole number and KiB, MiB, GiB or TiB, such as 64MiB, from {min} to {max}");
+            self.sheet.bad_value(&quoted(key), &text, &expected);
+        }
+        bytes
+    }
+
     /// One of the words of `choices`.
     pub(crate) fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
         #[cfg(test)]

@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 pub use codes::Code;
 pub use connection::{Connection, Registry};
 pub use dashboard::{Dashboard, Use};
-pub use pipeline::{Pipeline, Settings};
+pub use pipeline::{Pipeline, Resources, Settings};
 pub use problem::{Problem, Problems};
 pub use schema::{KINDS, schema};
 pub use sink::{Sink, SinkKind};

@@ -1,5 +1,6 @@
 //! pipelines/*.yaml: SQL kept up to date, and its settings.
 
+use weir_engine::aggregate::GROUP_BYTES_MAX;
 use weir_engine::pipeline::PipelineOptions;
 
 use super::fields::{Fields, Sheet};
@@ -9,6 +10,10 @@ use super::yaml::{Node, Pos};
 
 /// Shorter epochs would cost more in synced writes than they show; longer ones are no live view.
 const EPOCH_MS: (i64, i64) = (10, 600_000);
+/// Of `group_memory`: less than a record is nothing, and more would not fit into a block of state.
+const GROUP_BYTES: (u64, u64) = (1 << 10, 1 << 28);
+/// Of `state_memory`.
+const STATE_BYTES: (u64, u64) = (1 << 20, 1 << 50);
 /// More subtasks than any machine has cores; each costs a thread and a Kafka client.
 pub(super) const MAX_PARALLELISM: u64 = 256;
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
@@ -29,6 +34,16 @@ pub struct Settings {
     pub retention_ms: i64,
     /// `None`: the smaller of cores and partitions.
     pub parallelism: Option<usize>,
+    pub group_bytes_max: u64,
+    /// `None`: a share of the machine's memory.
+    pub state_bytes_max: Option<u64>,
+}
+
+/// What a pipeline may use where its file says nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Resources {
+    pub parallelism: usize,
+    pub state_bytes_max: usize,
 }
 
 /// The settings that are given, in weir.yaml for all pipelines or in a pipeline's own file.
@@ -39,6 +54,8 @@ pub(crate) struct Defaults {
     provisional: Option<bool>,
     retention_ms: Option<i64>,
     parallelism: Option<usize>,
+    group_bytes_max: Option<u64>,
+    state_bytes_max: Option<u64>,
 }
 
 impl Defaults {
@@ -50,6 +67,8 @@ impl Defaults {
             provisional: fields.boolean("provisional"),
             retention_ms: fields.duration("retention", 0, MAX_DURATION_MS),
             parallelism: parallelism.and_then(|n| usize::try_from(n).ok()),
+            group_bytes_max: fields.size("group_memory", GROUP_BYTES.0, GROUP_BYTES.1),
+            state_bytes_max: fields.size("state_memory", STATE_BYTES.0, STATE_BYTES.1),
         }
     }
 
@@ -60,6 +79,8 @@ impl Defaults {
             provisional: self.provisional.or(all.provisional).unwrap_or(true),
             retention_ms: self.retention_ms.or(all.retention_ms).unwrap_or(7 * DAY_MS),
             parallelism: self.parallelism.or(all.parallelism),
+            group_bytes_max: self.group_bytes_max.or(all.group_bytes_max).unwrap_or(GROUP_BYTES_MAX as u64),
+            state_bytes_max: self.state_bytes_max.or(all.state_bytes_max),
         }
     }
 }
@@ -83,17 +104,21 @@ impl Pipeline {
         self.sql.position(line, column)
     }
 
-    /// What the engine wants to know. `default_parallelism` is used where the file says nothing.
+    /// What the engine wants to know. `default` is used where the file says nothing.
     #[must_use]
-    pub fn options(&self, name: &str, default_parallelism: usize, bounded: bool) -> PipelineOptions {
-        let Settings { epoch_ms, lateness_ms, provisional, retention_ms, parallelism } = self.settings;
+    pub fn options(&self, name: &str, default: Resources, bounded: bool) -> PipelineOptions {
+        let Settings { epoch_ms, lateness_ms, provisional, retention_ms, parallelism, .. } = self.settings;
+        let Settings { group_bytes_max, state_bytes_max, .. } = self.settings;
+        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         PipelineOptions {
             name: name.to_owned(),
             epoch_ms: epoch_ms.unsigned_abs(),
             lateness_ms,
             provisional,
             retention_ms,
-            parallelism: parallelism.unwrap_or(default_parallelism),
+            parallelism: parallelism.unwrap_or(default.parallelism),
+            group_bytes_max: size(group_bytes_max),
+            state_bytes_max: state_bytes_max.map_or(default.state_bytes_max, size),
             bounded,
             skip_lost: false,
         }

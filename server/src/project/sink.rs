@@ -8,7 +8,6 @@ use weir_engine::connector::Emit;
 use super::codes::Code;
 use super::fields::{Fields, Sheet};
 use super::source;
-use super::value;
 use super::yaml::{Node, Pos};
 
 /// What waits for a sink at most, on disk, before its sources are slowed down.
@@ -91,13 +90,7 @@ fn outbox(fields: &mut Fields<'_, '_>) -> Option<u64> {
     if !fields.has("outbox") {
         return Some(default);
     }
-    let text = fields.text("outbox")?;
-    let bytes = value::size_bytes(text.as_str()).filter(|bytes| (min..=max).contains(bytes));
-    if bytes.is_none() {
-        let expected = "write a whole number and KiB, MiB, GiB or TiB, such as 64MiB, from 1MiB to 1024TiB";
-        fields.sheet.bad_value("\"outbox\"", &text, expected);
-    }
-    bytes
+    fields.size("outbox", min, max)
 }
 
 fn kafka(fields: &mut Fields<'_, '_>, connections: Option<&[String]>) -> Option<SinkKind> {

@@ -49,6 +49,10 @@ fn check(files: &[(&str, &str)], expected: Expect) {
     expected.assert_eq(&messages);
 }
 
+fn resources() -> Resources {
+    Resources { parallelism: 3, state_bytes_max: 1 << 30 }
+}
+
 #[test]
 fn a_project_has_the_defaults_that_are_documented() {
     let project = load(&[ROOT, ORDERS, REVENUE]).unwrap();
@@ -59,18 +63,22 @@ fn a_project_has_the_defaults_that_are_documented() {
     let watermark = orders.watermark;
     assert_eq!((watermark.delay_ms, watermark.idle_timeout_ms), (5_000, 30_000));
     assert_eq!((watermark.max_ahead_ms, watermark.max_drift_ms), (86_400_000, 3_600_000));
-    let options = project.pipelines["revenue"].options("revenue", 3, false);
+    let options = project.pipelines["revenue"].options("revenue", resources(), false);
     assert_eq!((options.epoch_ms, options.lateness_ms, options.retention_ms), (250, 0, 604_800_000));
     assert_eq!((options.provisional, options.parallelism), (true, 3));
+    assert_eq!((options.group_bytes_max, options.state_bytes_max), (16 << 20, 1 << 30));
     assert!(!format!("{project:?}").contains("hunter2"));
 }
 
 #[test]
 fn every_setting_is_read() {
-    let root = format!("{}pipelines: {{ epoch: 1s, lateness: 2s, parallelism: 4 }}\n", ROOT.1);
+    let root = format!(
+        "{}pipelines: {{ epoch: 1s, lateness: 2s, parallelism: 4, state_memory: 2TiB, group_memory: 64KiB }}\n",
+        ROOT.1
+    );
     let orders = "connection: shop\ntopic: t\nformat: avro\nschema: { subject: s, version: 3 }\nstart: 2026-11-22T00:00:00Z\nmetadata: [key, offset]\nwatermark: { delay: 1s, idle_timeout: 2s, max_ahead: 3s, max_drift: 4s }\n";
     let clicks = "connection: shop\ntopic: c\nschema: { file: ../clicks.avsc }\nstart: latest\n";
-    let revenue = "sql: SELECT 1\nlateness: 3s\nprovisional: false\nretention: 2d\n";
+    let revenue = "sql: SELECT 1\nlateness: 3s\nprovisional: false\nretention: 2d\ngroup_memory: 32MiB\n";
     let dashboard = "title: Shop\npanels:\n  - { title: A, pipeline: revenue, chart: stat, y: orders, aggregate: sum, last: 30m }\n";
     let project = load(&[
         ("weir.yaml", &root),
@@ -88,9 +96,10 @@ fn every_setting_is_read() {
     assert_eq!(orders.metadata, [Metadata::Key, Metadata::Offset]);
     assert_eq!((orders.watermark.delay_ms, orders.watermark.max_drift_ms), (1_000, 4_000));
     assert_eq!(project.sources["clicks"].schema, SchemaChoice::File("{}".to_owned()));
-    let options = project.pipelines["revenue"].options("revenue", 1, true);
+    let options = project.pipelines["revenue"].options("revenue", resources(), true);
     assert_eq!((options.epoch_ms, options.lateness_ms, options.retention_ms), (1_000, 3_000, 172_800_000));
     assert_eq!((options.provisional, options.parallelism), (false, 4));
+    assert_eq!((options.group_bytes_max, options.state_bytes_max), (32 << 20, 2 << 40));
     let dashboard = &project.dashboards["shop"].dashboard;
     assert_eq!(dashboard.panels[0].last.as_deref(), Some("30m"));
 }
@@ -100,7 +109,10 @@ fn all_mistakes_are_told_at_once_in_order() {
     check(
         &[
             ("sources/orders.yaml", "connection: shp\n\ntopc: shop.orders\nwatermark: { delay: 5 }\n"),
-            ("pipelines/revenue.yaml", "sql: [1]\nparallelism: 0\nepoch: 1ms\n"),
+            (
+                "pipelines/revenue.yaml",
+                "sql: [1]\nparallelism: 0\nepoch: 1ms\ngroup_memory: 1GiB\nstate_memory: 5\n",
+            ),
             ("pipelines/Bad.yaml", "epoch: ${SECRET}\nsql: SELECT ${NONE}\n"),
             ("sinks/out.yaml", "from: revenue\n"),
             (
@@ -118,6 +130,8 @@ fn all_mistakes_are_told_at_once_in_order() {
             pipelines/revenue.yaml:1:6: error: "sql" has to be a single value, not a list [E0104]
             pipelines/revenue.yaml:2:14: error: "parallelism" can't be "0": a whole number from 1 to 256 [E0105]
             pipelines/revenue.yaml:3:8: error: "epoch" can't be "1ms": from 10ms to 10m [E0105]
+            pipelines/revenue.yaml:4:15: error: "group_memory" can't be "1GiB": write a whole number and KiB, MiB, GiB or TiB, such as 64MiB, from 1KiB to 256MiB [E0105]
+            pipelines/revenue.yaml:5:15: error: "state_memory" can't be "5": write a whole number and KiB, MiB, GiB or TiB, such as 64MiB, from 1MiB to 1024TiB [E0105]
             sinks/out.yaml:1:1: error: a sink needs the key "type" [E0103]
             sources/orders.yaml:1:1: error: a source needs the key "topic" [E0103]
             sources/orders.yaml:1:13: error: weir.yaml has no connection "shp", did you mean "shop"? [E0108]

@@ -23,6 +23,14 @@ pub(crate) fn size_bytes(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
+/// The shortest way to write a size of whole KiB.
+pub(crate) fn show_bytes(bytes: u64) -> String {
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let (shift, unit) =
+        units.into_iter().find(|(shift, _)| *shift <= bytes.trailing_zeros()).unwrap_or((0, ""));
+    format!("{}{unit}", bytes >> shift)
+}
+
 /// The shortest way to write a duration.
 #[must_use]
 pub fn show_ms(ms: i64) -> String {

@@ -239,7 +239,7 @@ fn random_filter(rng: &mut StdRng) -> String {
 fn random_aggregate(rng: &mut StdRng, order: &str) -> String {
     let numbers: &[&[&str]] = &[INTS, FLOATS, DECIMALS];
     let any: &[&[&str]] = &[INTS, FLOATS, DECIMALS, TEXTS, BOOLS, TIMES];
-    let call = match rng.random_range(0..20) {
+    let call = match rng.random_range(0..23) {
         0 => "count(*)".to_owned(),
         1 => format!("count({})", one_of(rng, &[INTS, FLOATS, DECIMALS, TEXTS, BOOLS])),
         2 | 3 => format!("sum({})", one_of(rng, numbers)),
@@ -273,6 +273,15 @@ fn random_aggregate(rng: &mut StdRng, order: &str) -> String {
         18 => {
             let function = ["median", "approx_median"][rng.random_range(0..2)];
             format!("{function}({})", one_of(rng, &[INTS, FLOATS]))
+        }
+        19 | 20 => {
+            let function = ["sum", "avg"][rng.random_range(0..2)];
+            format!("{function}(DISTINCT {})", one_of(rng, &[INTS, DECIMALS]))
+        }
+        21 => {
+            let argument = one_of(rng, &[INTS, DECIMALS, TEXTS]);
+            let direction = ["", " DESC"][rng.random_range(0..2)];
+            format!("array_agg(DISTINCT {argument} ORDER BY {argument}{direction})")
         }
         _ => {
             let function = ["covar_pop", "covar_samp", "regr_slope", "regr_avgx"][rng.random_range(0..4)];

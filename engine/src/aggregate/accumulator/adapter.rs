@@ -9,7 +9,6 @@ use arrow::array::{ArrayRef, UInt32Array};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{SortOptions, take};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
-use datafusion::common::utils::normalize_float_zero;
 use datafusion::logical_expr::{Accumulator as RowAccumulator, AggregateUDF};
 use datafusion::physical_expr::aggregate::{AggregateExprBuilder, AggregateFunctionExpr};
 use datafusion::physical_expr::expressions::{Column, Literal};
@@ -38,7 +37,6 @@ pub(super) struct Adapter {
 pub(super) fn function_of(
     call: &CallSpec,
     udf: Arc<AggregateUDF>,
-    distinct: bool,
     within: Option<SortOptions>,
 ) -> Result<AggregateFunctionExpr, Error> {
     let own = &call.args[..call.n_values()];
@@ -54,8 +52,8 @@ pub(super) fn function_of(
     let order_by =
         within.zip(args.first()).map(|(options, arg)| PhysicalSortExpr::new(Arc::clone(arg), options));
     let builder = AggregateExprBuilder::new(udf, args).schema(schema).alias("call");
-    let builder = builder.with_distinct(distinct).order_by(order_by.into_iter().collect());
-    let function = builder.build().map_err(|_| call.unsupported())?;
+    let function =
+        builder.order_by(order_by.into_iter().collect()).build().map_err(|_| call.unsupported())?;
     function.create_accumulator().map_err(|_| call.unsupported())?;
     Ok(function)
 }
@@ -76,8 +74,8 @@ pub(super) fn column_of(data_type: &DataType, values: Vec<ScalarValue>) -> Resul
 impl Adapter {
     /// # Errors
     /// [`Error::Unsupported`] where DataFusion has no such accumulator.
-    pub(super) fn new(call: &CallSpec, udf: Arc<AggregateUDF>, distinct: bool) -> Result<Self, Error> {
-        let function = Arc::new(function_of(call, udf, distinct, None)?);
+    pub(super) fn new(call: &CallSpec, udf: Arc<AggregateUDF>) -> Result<Self, Error> {
+        let function = Arc::new(function_of(call, udf, None)?);
         let state_fields = function.state_fields().map_err(|_| call.unsupported())?;
         let result_type = function.field().data_type().clone();
         Ok(Self::with_function(function, state_fields, result_type))
@@ -141,12 +139,7 @@ impl Accumulator for Adapter {
     }
 
     fn update(&mut self, input: &Input<'_>) -> Result<(), Error> {
-        // DataFusion plans most DISTINCT as GROUP BY, where -0.0 is 0.0; its accumulators tell them apart.
-        let args: Vec<_> = match self.function.is_distinct() {
-            true => input.args.iter().map(normalize_float_zero).collect(),
-            false => input.args.to_vec(),
-        };
-        self.for_each_group(input.groups, input.filter, &args, |group, args| group.update_batch(args))
+        self.for_each_group(input.groups, input.filter, input.args, |group, args| group.update_batch(args))
     }
 
     fn merge(&mut self, groups: &[u32], states: &[ArrayRef]) -> Result<(), Error> {

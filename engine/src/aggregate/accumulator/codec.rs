@@ -38,7 +38,7 @@ impl RowCodec {
     pub(super) fn new(call: &CallSpec, order: &Order) -> Result<Self, Error> {
         let n_values = call.n_values();
         let keys: &[SortOptions] = match order {
-            Order::Value { .. } => &[],
+            Order::Value { .. } | Order::Distinct(_) => &[],
             Order::Rows(keys) => keys,
         };
         let n_arrival = if order.by_arrival() { ARRIVAL.len() } else { 0 };
@@ -61,7 +61,8 @@ impl RowCodec {
         for i in (0..n_values).filter(|i| *i == 0 || call.args[*i].constant.is_none()) {
             columns.push(column(i, format!("value_{i}")));
         }
-        let options = keys.iter().copied().chain(std::iter::repeat(SortOptions::default()));
+        let first = if let Order::Distinct(options) = order { Some(*options) } else { None };
+        let options = keys.iter().copied().chain(first).chain(std::iter::repeat(SortOptions::default()));
         let fields: Vec<_> = columns
             .iter()
             .zip(options)

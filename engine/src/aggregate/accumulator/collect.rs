@@ -1,39 +1,34 @@
-//! DataFusion aggregates whose result depends on the order of rows or on all of them: the rows are kept,
-//! and the aggregate runs over them, sorted, when it is read.
+//! Aggregates whose result depends on the order of rows, on all of them, or on the different ones: the
+//! rows are kept, and the aggregate runs over them, sorted, when it is read.
 //!
 //! Invariants:
 //! 1. Rows are given in an order that is the same in every run: by ORDER BY and arrival, or, where only
 //!    the values count, by value. So the result is the same whatever the batches and the parallelism.
-//! 2. A group holds at most [`GROUP_BYTES_MAX`]. One that had more in all holds nothing and has no result,
-//!    and that depends on its rows only: sums of sizes do not depend on their order.
+//! 2. A group keeps a bounded number of bytes. One that had more keeps nothing and has no result; which
+//!    groups those are depends on their rows only.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, StructArray};
-use arrow::buffer::{OffsetBuffer, ScalarBuffer};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, StructArray};
+use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::SortOptions;
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Int64Type};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use datafusion::common::utils::normalize_float_zero;
 use datafusion::logical_expr::AggregateUDF;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::scalar::ScalarValue;
 
 use super::adapter::{column_of, function_of};
 use super::codec::RowCodec;
-use super::{Accumulator, Downcast, Input, primitive, selection};
+use super::kept::{Kept, Limit};
+use super::{Accumulator, Downcast, Input, selection};
 use crate::aggregate::column::cast_to;
-use crate::aggregate::{CallSpec, Error, Order};
-
-/// Most bytes of rows that one call keeps of one group. A median over 1.8 million integers fits, or an
-/// `array_agg` of some 400,000. Larger: fewer groups go without a result, and a single one takes more of
-/// the memory and makes every epoch that changes it slower.
-pub(crate) const GROUP_BYTES_MAX: usize = 16 << 20;
-/// What a row takes beside its bytes.
-const ROW_OVERHEAD_BYTES: usize = size_of::<u32>();
+use crate::aggregate::{CallSpec, Error, Order, size_text};
 
 pub(super) struct Collect {
     call: Arc<Collected>,
 
-    groups: Vec<Group>,
+    groups: Vec<Kept>,
     /// Capacities of the groups.
     heap_bytes: usize,
 }
@@ -41,50 +36,25 @@ pub(super) struct Collect {
 /// What all panes share.
 struct Collected {
     codec: RowCodec,
-    function: AggregateFunctionExpr,
+    function: Over,
     /// Of the function's arguments: type, and value where it is a constant.
     args: Vec<(DataType, Option<ScalarValue>)>,
     ignore_nulls: bool,
+    limit: Limit,
     row_fields: Fields,
-    result_type: DataType,
 }
 
-/// The rows of one group, in no order.
-#[derive(Default, Clone)]
-struct Group {
-    bytes: Vec<u8>,
-    /// Where each row ends in `bytes`.
-    ends: Vec<u32>,
-    /// Of all its rows, those that were too many included.
-    total_bytes: usize,
-}
-
-impl Group {
-    fn add(&mut self, row: &[u8]) {
-        self.total_bytes = self.total_bytes.saturating_add(row.len() + ROW_OVERHEAD_BYTES);
-        if self.is_over() {
-            (self.bytes, self.ends) = (Vec::new(), Vec::new());
-            return;
-        }
-        self.bytes.extend_from_slice(row);
-        self.ends.push(u32::try_from(self.bytes.len()).expect("a group has fewer bytes than 2^32"));
-    }
-
-    fn is_over(&self) -> bool {
-        GROUP_BYTES_MAX < self.total_bytes
-    }
-
-    fn rows(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, end)| &self.bytes[start as usize..*end as usize])
-    }
-
-    fn heap_bytes(&self) -> usize {
-        self.bytes.capacity() + self.ends.capacity() * size_of::<u32>()
-    }
+/// What runs over the rows of a group.
+enum Over {
+    /// DataFusion's row accumulator, in the rows' order.
+    Rows(Box<AggregateFunctionExpr>),
+    /// An accumulator of ours, without groups.
+    Values(Box<dyn Accumulator>),
 }
 
 impl Collect {
+    /// A DataFusion aggregate over rows in `order`; a group keeps `bytes_max` of them.
+    ///
     /// # Errors
     /// [`Error::Unsupported`] where rows of these types can't be sorted, or DataFusion has no such
     /// aggregate.
@@ -93,34 +63,62 @@ impl Collect {
         udf: &Arc<AggregateUDF>,
         order: &Order,
         ignore_nulls: bool,
+        bytes_max: usize,
     ) -> Result<Self, Error> {
-        let codec = RowCodec::new(call, order)?;
         let within = match order {
             Order::Value { descending: true } => Some(SortOptions::new(true, true)),
             _ => None,
         };
-        let function = function_of(call, Arc::clone(udf), false, within)?;
+        let function = Over::Rows(Box::new(function_of(call, Arc::clone(udf), within)?));
+        Self::over(call, function, order, ignore_nulls, bytes_max)
+    }
+
+    /// `accumulator`, an empty one of the call without DISTINCT, over the different values.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where values of these types can't be sorted.
+    pub(super) fn distinct(
+        call: &CallSpec,
+        accumulator: Box<dyn Accumulator>,
+        bytes_max: usize,
+    ) -> Result<Self, Error> {
+        let order = Order::Distinct(SortOptions::default());
+        Self::over(call, Over::Values(accumulator), &order, true, bytes_max)
+    }
+
+    fn over(
+        call: &CallSpec,
+        function: Over,
+        order: &Order,
+        ignore_nulls: bool,
+        bytes_max: usize,
+    ) -> Result<Self, Error> {
+        let codec = RowCodec::new(call, order)?;
         let args = &call.args[..call.n_values()];
         let args = args.iter().map(|arg| (arg.field.data_type().clone(), arg.constant.clone()));
+        let args = args.collect();
         let field = |(name, data_type): (&str, &DataType)| Field::new(name, data_type.clone(), true);
         let columns = codec.columns().iter();
         let row_fields = columns.map(|column| field((&column.name, &column.data_type))).collect();
-        let result_type = function.field().data_type().clone();
-        let args = args.collect();
-        let call = Collected { codec, function, args, ignore_nulls, row_fields, result_type };
+        let limit = Limit { bytes_max, distinct: matches!(order, Order::Distinct(_)) };
+        let call = Collected { codec, function, args, ignore_nulls, limit, row_fields };
         Ok(Self { call: Arc::new(call), groups: Vec::new(), heap_bytes: 0 })
     }
 
-    fn add<'a>(&mut self, group: u32, rows: impl Iterator<Item = &'a [u8]>) {
+    /// Changes one group.
+    fn change(&mut self, group: u32, change: impl FnOnce(&mut Kept, Limit)) {
         let group = &mut self.groups[group as usize];
         self.heap_bytes -= group.heap_bytes();
-        rows.for_each(|row| group.add(row));
+        change(group, self.call.limit);
         self.heap_bytes += group.heap_bytes();
     }
 
     /// The rows of the groups as columns, group after group, each group's sorted; and where each group
     /// ends.
-    fn rows_of(&self, groups: &[u32]) -> Result<(Vec<ArrayRef>, Vec<usize>), Error> {
+    fn rows_of(&mut self, groups: &[u32]) -> Result<(Vec<ArrayRef>, Vec<usize>), Error> {
+        for group in groups {
+            self.change(*group, Kept::settle);
+        }
         let mut rows = Vec::new();
         let mut ends = Vec::with_capacity(groups.len());
         for group in groups {
@@ -138,17 +136,6 @@ impl Collect {
 }
 
 impl Collected {
-    /// The result over the rows `[start, start + len)` of `args`.
-    fn evaluate(&self, args: &[ArrayRef], start: usize, len: usize) -> Result<ScalarValue, String> {
-        let plain = |error: datafusion::error::DataFusionError| error.strip_backtrace();
-        let mut accumulator = self.function.create_accumulator().map_err(plain)?;
-        if 0 < len {
-            let args: Vec<_> = args.iter().map(|arg| arg.slice(start, len)).collect();
-            accumulator.update_batch(&args).map_err(plain)?;
-        }
-        accumulator.evaluate().map_err(plain)
-    }
-
     /// The function's arguments from the columns of rows.
     fn arguments(&self, columns: &[ArrayRef], n_rows: usize) -> Result<Vec<ArrayRef>, Error> {
         let arg = |(i, (data_type, constant)): (usize, &(DataType, Option<ScalarValue>))| match self
@@ -164,11 +151,72 @@ impl Collected {
         };
         self.args.iter().enumerate().map(arg).collect()
     }
+
+    /// The results of groups whose rows end at `ends`.
+    fn evaluate(
+        &self,
+        args: &[ArrayRef],
+        ends: &[usize],
+        failed: &mut Vec<(u32, String)>,
+    ) -> Result<ArrayRef, Error> {
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let ranges = (0_u32..).zip(starts.zip(ends));
+        match &self.function {
+            Over::Values(accumulator) => {
+                let mut accumulator = accumulator.fresh();
+                accumulator.grow(ends.len())?;
+                let of_group =
+                    |(group, (start, end)): (u32, (usize, &usize))| std::iter::repeat_n(group, *end - start);
+                let groups: Vec<u32> = ranges.flat_map(of_group).collect();
+                accumulator.update(&Input { groups: &groups, args, filter: None })?;
+                let all: Vec<u32> = (0_u32..).zip(ends).map(|(group, _)| group).collect();
+                accumulator.evaluate(&all, failed)
+            }
+            Over::Rows(function) => {
+                let result_type = function.field().data_type().clone();
+                let mut values = Vec::with_capacity(ends.len());
+                for (at, (start, end)) in ranges {
+                    values.push(match evaluate_rows(function, args, start, *end - start) {
+                        Ok(value) => value,
+                        Err(detail) => {
+                            failed.push((at, detail));
+                            ScalarValue::try_from(&result_type)?
+                        }
+                    });
+                }
+                column_of(&result_type, values)
+            }
+        }
+    }
+
+    fn lost(&self) -> String {
+        let what = if self.limit.distinct { "its different values" } else { "its rows" };
+        format!(
+            "{what} in this group are more than {}: add a column to GROUP BY, make the windows smaller, or raise \"group_memory\"",
+            size_text(self.limit.bytes_max)
+        )
+    }
+}
+
+/// DataFusion's result over the rows `[start, start + len)` of `args`.
+fn evaluate_rows(
+    function: &AggregateFunctionExpr,
+    args: &[ArrayRef],
+    start: usize,
+    len: usize,
+) -> Result<ScalarValue, String> {
+    let plain = |error: datafusion::error::DataFusionError| error.strip_backtrace();
+    let mut accumulator = function.create_accumulator().map_err(plain)?;
+    if 0 < len {
+        let args: Vec<_> = args.iter().map(|arg| arg.slice(start, len)).collect();
+        accumulator.update_batch(&args).map_err(plain)?;
+    }
+    accumulator.evaluate().map_err(plain)
 }
 
 impl Accumulator for Collect {
     fn state_fields(&self) -> Vec<(String, DataType)> {
-        vec![("bytes".to_owned(), DataType::Int64), ("rows".to_owned(), DataType::List(self.row_field()))]
+        vec![("rows".to_owned(), DataType::List(self.row_field()))]
     }
 
     fn fresh(&self) -> Box<dyn Accumulator> {
@@ -176,7 +224,7 @@ impl Accumulator for Collect {
     }
 
     fn grow(&mut self, n_groups: usize) -> Result<(), Error> {
-        self.groups.resize(n_groups, Group::default());
+        self.groups.resize(n_groups, Kept::default());
         Ok(())
     }
 
@@ -185,8 +233,17 @@ impl Accumulator for Collect {
             true => selection(&input.args[0], input.filter),
             false => input.filter.cloned(),
         };
-        let rows = self.call.codec.encode(input.args)?;
-        let mut add = |row: usize| self.add(input.groups[row], std::iter::once(rows.row(row).data()));
+        let rows = match self.call.limit.distinct {
+            // As GROUP BY does.
+            true => {
+                let args: Vec<_> = input.args.iter().map(normalize_float_zero).collect();
+                self.call.codec.encode(&args)?
+            }
+            false => self.call.codec.encode(input.args)?,
+        };
+        let mut add = |row: usize| {
+            self.change(input.groups[row], |group, limit| group.add(rows.row(row).data(), limit));
+        };
         match selected {
             None => (0..input.groups.len()).for_each(&mut add),
             Some(selected) => selected.set_indices().for_each(&mut add),
@@ -195,31 +252,22 @@ impl Accumulator for Collect {
     }
 
     fn merge(&mut self, groups: &[u32], states: &[ArrayRef]) -> Result<(), Error> {
-        let totals = primitive::<Int64Type>(&states[0])?;
-        let lists: &ListArray = states[1].downcast_ref_or_mismatch()?;
+        let lists: &ListArray = states[0].downcast_ref_or_mismatch()?;
         let rows = self.call.codec.encode_columns(lists.values().as_struct().columns())?;
+        let offsets = lists.value_offsets();
         for (i, group) in groups.iter().enumerate() {
-            let total = usize::try_from(totals.value(i)).unwrap_or(usize::MAX);
-            if GROUP_BYTES_MAX < total {
-                // Its rows are not there any more.
-                let over = Group { total_bytes: total, ..Group::default() };
-                let group = &mut self.groups[*group as usize];
-                self.heap_bytes -= group.heap_bytes();
-                let total_bytes = group.total_bytes.saturating_add(over.total_bytes);
-                *group = Group { total_bytes, ..over };
-                continue;
-            }
-            let offsets = lists.value_offsets();
-            let (start, end) = (offsets[i] as usize, offsets[i + 1] as usize);
-            self.add(*group, (start..end).map(|row| rows.row(row).data()));
+            let rows = (offsets[i] as usize..offsets[i + 1] as usize).map(|row| rows.row(row));
+            self.change(*group, |group, limit| match lists.is_null(i) {
+                true => group.lose(),
+                false => rows.for_each(|row| group.add(row.data(), limit)),
+            });
         }
         Ok(())
     }
 
     fn reset(&mut self, groups: &[u32]) -> Result<(), Error> {
         for group in groups {
-            let group = std::mem::take(&mut self.groups[*group as usize]);
-            self.heap_bytes -= group.heap_bytes();
+            self.change(*group, |group, _| *group = Kept::default());
         }
         Ok(())
     }
@@ -227,39 +275,23 @@ impl Accumulator for Collect {
     fn evaluate(&mut self, groups: &[u32], failed: &mut Vec<(u32, String)>) -> Result<ArrayRef, Error> {
         let (columns, ends) = self.rows_of(groups)?;
         let args = self.call.arguments(&columns, ends.last().copied().unwrap_or(0))?;
-        let mut values = Vec::with_capacity(groups.len());
-        let mut start = 0;
-        for ((at, group), end) in (0_u32..).zip(groups).zip(ends) {
-            let result = match self.groups[*group as usize].is_over() {
-                true => Err(format!(
-                    "its rows in this group are more than {} MiB: add a column to GROUP BY, or make the windows smaller",
-                    GROUP_BYTES_MAX >> 20
-                )),
-                false => self.call.evaluate(&args, start, end - start),
-            };
-            start = end;
-            values.push(match result {
-                Ok(value) => value,
-                Err(detail) => {
-                    failed.push((at, detail));
-                    ScalarValue::try_from(&self.call.result_type)?
-                }
-            });
+        for (at, group) in (0_u32..).zip(groups) {
+            if self.groups[*group as usize].is_lost() {
+                failed.push((at, self.call.lost()));
+            }
         }
-        column_of(&self.call.result_type, values)
+        self.call.evaluate(&args, &ends, failed)
     }
 
     fn state(&mut self, groups: &[u32], columns: &mut Vec<ArrayRef>) -> Result<(), Error> {
         let (rows, ends) = self.rows_of(groups)?;
         let n_rows = ends.last().copied().unwrap_or(0);
-        let total = |group: &u32| i64::try_from(self.groups[*group as usize].total_bytes).unwrap_or(i64::MAX);
-        let totals: Int64Array = groups.iter().map(total).map(Some).collect();
         let offsets = std::iter::once(0).chain(ends).map(i32::try_from).collect::<Result<Vec<_>, _>>();
         let offsets = offsets.map_err(|_| Error::TooLarge { bytes: n_rows })?;
-        let rows = StructArray::try_new(self.call.row_fields.clone(), rows, None)?;
+        let rows = StructArray::try_new_with_length(self.call.row_fields.clone(), rows, None, n_rows)?;
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-        columns.push(Arc::new(totals));
-        columns.push(Arc::new(ListArray::try_new(self.row_field(), offsets, Arc::new(rows), None)?));
+        let nulls = NullBuffer::from_iter(groups.iter().map(|group| !self.groups[*group as usize].is_lost()));
+        columns.push(Arc::new(ListArray::try_new(self.row_field(), offsets, Arc::new(rows), Some(nulls))?));
         Ok(())
     }
 
@@ -268,7 +300,7 @@ impl Accumulator for Collect {
     }
 
     fn memory_bytes(&self) -> usize {
-        self.groups.capacity() * size_of::<Group>() + self.heap_bytes
+        self.groups.capacity() * size_of::<Kept>() + self.heap_bytes
     }
 
     fn clear(&mut self) {

@@ -15,6 +15,7 @@ mod count;
 mod decimal;
 mod first_last;
 mod fold;
+mod kept;
 mod moments;
 mod ops;
 mod text;
@@ -99,8 +100,9 @@ pub(super) trait Accumulator: Send + Sync {
     fn clear(&mut self);
 }
 
-/// An accumulator for a call: a native one where there is one for its types, else the adapter.
-pub(super) fn new(call: &CallSpec) -> Result<Box<dyn Accumulator>, Error> {
+/// An accumulator for a call: a native one where there is one for its types, else the adapter. A group of
+/// one that keeps rows keeps `group_bytes_max`.
+pub(super) fn new(call: &CallSpec, group_bytes_max: usize) -> Result<Box<dyn Accumulator>, Error> {
     let arity_is_right = match &call.function {
         Function::Count | Function::Other { .. } | Function::FirstLast { .. } | Function::Collect { .. } => {
             true
@@ -126,22 +128,27 @@ pub(super) fn new(call: &CallSpec) -> Result<Box<dyn Accumulator>, Error> {
             Some(Box::new(FirstLast::new(call, order, *last, *ignore_nulls)?) as _)
         }
         Function::Collect { udf, ignore_nulls, order } => {
-            Some(Box::new(Collect::new(call, udf, order, *ignore_nulls)?) as _)
+            Some(Box::new(Collect::new(call, udf, order, *ignore_nulls, group_bytes_max)?) as _)
+        }
+        Function::Distinct(function) => {
+            let plain = CallSpec { function: (**function).clone(), ..call.clone() };
+            let accumulator = new(&plain, group_bytes_max)?;
+            Some(Box::new(Collect::distinct(call, accumulator, group_bytes_max)?) as _)
         }
         Function::Other { .. } => None,
     };
     if let Some(native) = native {
         return Ok(native);
     }
-    let (udf, distinct): (Arc<AggregateUDF>, bool) = match &call.function {
-        Function::Sum => (sum_udaf(), false),
-        Function::Avg => (avg_udaf(), false),
-        Function::Min => (min_udaf(), false),
-        Function::Max => (max_udaf(), false),
-        Function::Other { udf, distinct } => (Arc::clone(udf), *distinct),
+    let udf: Arc<AggregateUDF> = match &call.function {
+        Function::Sum => sum_udaf(),
+        Function::Avg => avg_udaf(),
+        Function::Min => min_udaf(),
+        Function::Max => max_udaf(),
+        Function::Other { udf } => Arc::clone(udf),
         _ => return Err(call.unsupported()),
     };
-    Ok(Box::new(Adapter::new(call, udf, distinct)?))
+    Ok(Box::new(Adapter::new(call, udf)?))
 }
 
 fn sum(call: &CallSpec) -> Option<Box<dyn Accumulator>> {

@@ -58,6 +58,11 @@ fn every_call() -> Vec<Tested> {
         ignore_nulls: false,
         order: Order::Value { descending },
     };
+    let different = |udf: Arc<AggregateUDF>, options| Function::Collect {
+        udf,
+        ignore_nulls: false,
+        order: Order::Distinct(options),
+    };
     let call = |sql, function, args: &[Result<usize, ScalarValue>]| Tested {
         sql,
         function,
@@ -96,6 +101,13 @@ fn every_call() -> Vec<Tested> {
             &[Ok(VALUE), Err(ScalarValue::Int64(Some(2)))],
         ),
         call("median(f)", values(median_udaf(), false), &[Ok(FLOAT)]),
+        call("array_agg(DISTINCT s ORDER BY s DESC)", different(array_agg_udaf(), descending), &[Ok(TEXT)]),
+        call(
+            "string_agg(DISTINCT s, ',' ORDER BY s)",
+            different(string_agg_udaf(), ascending),
+            &[Ok(TEXT), comma()],
+        ),
+        call("median(DISTINCT f)", different(median_udaf(), ascending), &[Ok(FLOAT)]),
         call(
             "percentile_cont(0.3) WITHIN GROUP (ORDER BY f DESC)",
             values(percentile_cont_udaf(), true),
@@ -258,8 +270,8 @@ fn a_group_with_too_many_rows_has_no_result_however_it_got_them() {
     add(&mut other, &rows(&[2, 2, 2, 2, 2, 2, 2, 2, 3]), &tested);
     assert_eq!(groups.evaluate(&[0, 1]).unwrap().failed, []);
     groups.merge(&other.state(&other.all()).unwrap()).unwrap();
-    let detail = "\"x\": its rows in this group are more than 16 MiB: \
-                  add a column to GROUP BY, or make the windows smaller";
+    let detail = "\"x\": its rows in this group are more than 16MiB: \
+                  add a column to GROUP BY, make the windows smaller, or raise \"group_memory\"";
     assert_eq!(groups.evaluate(&[0, 1, 2]).unwrap().failed, [(1, detail.to_owned())]);
     assert!(groups.memory_bytes() < 8 << 20, "{}", groups.memory_bytes());
 

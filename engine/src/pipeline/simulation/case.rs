@@ -11,6 +11,7 @@ use super::sinks::System;
 use super::world::{BEGIN_MS, Entry, PartitionLog, SimClock, Value, Weather, World};
 use crate::connector::{Emit, WatermarkOptions};
 use crate::state::failpoint::Point;
+use crate::time::window::Windows;
 
 /// Further than any two partitions are apart.
 const NO_DRIFT_MS: i64 = 3_600_000_000;
@@ -65,8 +66,8 @@ pub(super) enum End {
 /// A query that the oracle can compute, too.
 #[derive(Debug, Clone)]
 pub(super) struct Query {
-    /// Size and offset of the windows; `None`: rows are appended.
-    pub(super) window: Option<(i64, i64)>,
+    /// Tumbling or overlapping; `None`: rows are appended.
+    pub(super) windows: Option<Windows>,
     pub(super) by_key: bool,
     pub(super) by_name: bool,
     /// Rows with more than this amount only.
@@ -81,20 +82,23 @@ impl Query {
     pub(super) fn sql(&self) -> String {
         let argument = if self.divides { "1000 / amount" } else { "amount" };
         let filter = self.above.map_or(String::new(), |above| format!(" WHERE amount > {above}"));
-        let Some((size_ms, offset_ms)) = self.window else {
+        let Some(Windows { size_ms, slide_ms, offset_ms }) = self.windows else {
             return format!("SELECT at, key, {argument} AS amount FROM log{filter}");
         };
         let interval = |ms: i64| format!("INTERVAL '{ms}' MILLISECOND");
         let offset = if offset_ms == 0 { String::new() } else { format!(", {}", interval(offset_ms)) };
+        let (function, durations) = match slide_ms == size_ms {
+            true => ("TUMBLE", interval(size_ms)),
+            false => ("HOP", format!("{}, {}", interval(slide_ms), interval(size_ms))),
+        };
         let key = if self.by_key { ", key" } else { "" };
         let name = if self.by_name { ", name" } else { "" };
         let having = self.fewer_than.map_or(String::new(), |n| format!(" HAVING count(*) < {n}"));
         format!(
             "SELECT window_start, window_end{key}{name}, count(*) AS n, sum({argument}) AS total, \
              min({argument}) AS low, max({argument}) AS high \
-             FROM TUMBLE(TABLE log, DESCRIPTOR(at), {}{offset}){filter} \
-             GROUP BY window_start, window_end{key}{name}{having}",
-            interval(size_ms)
+             FROM {function}(TABLE log, DESCRIPTOR(at), {durations}{offset}){filter} \
+             GROUP BY window_start, window_end{key}{name}{having}"
         )
     }
 }
@@ -107,7 +111,7 @@ impl Case {
         let window_ms = (span_ms / random.between(2, 12)).max(10);
         let query = query(&mut random, window_ms);
         let world = world(&mut random, epoch_ms, span_ms, window_ms);
-        let systems = systems(&mut random, query.window.is_none(), span_ms, &world.clock);
+        let systems = systems(&mut random, query.windows.is_none(), span_ms, &world.clock);
         let lives = lives(&mut random, epoch_ms as u64, span_ms, !systems.is_empty());
         let mut slowness = [200; 3];
         if random.chance(60) {
@@ -130,9 +134,12 @@ impl Case {
 
 fn query(random: &mut Random, window_ms: i64) -> Query {
     let offset_ms = if random.chance(30) { random.below(window_ms) } else { 0 };
-    let window = random.chance(80).then_some((window_ms, offset_ms));
+    // Panes in a window: one where it tumbles, and more than the eight from which merged ones are kept.
+    let n_panes = random.pick(&[1, 1, 1, 2, 3, 7, 10]);
+    let slide_ms = window_ms / n_panes;
+    let windows = Windows { size_ms: slide_ms * n_panes, slide_ms, offset_ms };
     Query {
-        window,
+        windows: random.chance(80).then_some(windows),
         by_key: random.chance(70),
         by_name: random.chance(40),
         above: random.chance(40).then(|| random.below(50) - 25),

@@ -11,6 +11,7 @@
 
 mod case;
 mod driver;
+mod identical;
 mod oracle;
 mod random;
 mod seen;
@@ -24,10 +25,12 @@ use std::sync::{Arc, Mutex};
 
 use super::assembly::assemble;
 use super::{Environment, Observer, Pipeline, PipelineOptions};
+use crate::aggregate::GROUP_BYTES_MAX;
 use crate::connector::Source;
 use crate::dataflow::live::lock;
 use crate::dataflow::plan::Plan;
 use crate::pipeline::Committed;
+use crate::result::Snapshot;
 use crate::sql::{TableDef, plan};
 use crate::state::Memory;
 use crate::state::failpoint::{Point, simulated};
@@ -61,6 +64,8 @@ struct Simulation {
     random: Random,
     trace: Trace,
     seen: Arc<Mutex<Seen>>,
+    /// What the last process left that ended by itself.
+    last: Option<Arc<Snapshot>>,
     now_ns: u64,
 }
 
@@ -74,6 +79,11 @@ impl Observer for Recorder {
 
 impl Simulation {
     fn new(case: Case) -> Self {
+        let sql = case.query.sql();
+        Self::with_sql(case, &sql)
+    }
+
+    fn with_sql(case: Case, sql: &str) -> Self {
         let table = TableDef {
             name: "log".into(),
             schema: topic_schema(),
@@ -81,8 +91,7 @@ impl Simulation {
             identity: Topic(Arc::clone(&case.world)).identity(),
             left_out: Vec::new(),
         };
-        let sql = case.query.sql();
-        let plan = plan(&sql, &[table]).unwrap_or_else(|refusals| panic!("{sql}: {refusals:?}"));
+        let plan = plan(sql, &[table]).unwrap_or_else(|refusals| panic!("{sql}: {refusals:?}"));
         Self {
             plan: Arc::new(plan),
             memory: Memory::without_disk(8 << 20, 8 << 20),
@@ -91,6 +100,7 @@ impl Simulation {
             random: Random::new(case.seed ^ 0x5EED),
             trace: Trace::default(),
             seen: Arc::new(Mutex::new(Seen::new(&case))),
+            last: None,
             now_ns: 0,
             case,
         }
@@ -120,6 +130,8 @@ impl Simulation {
     }
 
     fn live(&mut self, life: &Life, reached: &Reached) -> Ended {
+        // Snapshots hold the folder.
+        self.last = None;
         let clock = Arc::clone(&self.case.world.clock);
         let environment = Environment { clock: clock as Arc<dyn Clock>, memory: self.memory.clone() };
         let pipeline = Pipeline {
@@ -135,6 +147,8 @@ impl Simulation {
                 provisional: self.case.provisional,
                 retention_ms: i64::MAX,
                 parallelism: life.parallelism,
+                group_bytes_max: GROUP_BYTES_MAX,
+                state_bytes_max: usize::MAX,
                 skip_lost: false,
                 bounded: life.bounded,
             },
@@ -169,7 +183,10 @@ impl Simulation {
             (Ended::Killed, None) => {
                 reached.killed.fetch_add(1, Ordering::Relaxed);
             }
-            (Ended::Stopped, _) => seen.stopped(&lock(&latest)),
+            (Ended::Stopped, _) => {
+                seen.stopped(&lock(&latest));
+                self.last = Some(Arc::clone(&lock(&latest)));
+            }
         }
         self.trace.note(format!("{:?}", seen.facts));
         how

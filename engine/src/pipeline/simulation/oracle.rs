@@ -46,7 +46,7 @@ pub(super) fn recompute(case: &Case, floors: &[FloorFact], next_offsets: &[i64])
             }
         }
     }
-    if let Some(n) = case.query.fewer_than.filter(|_| case.query.window.is_some()) {
+    if let Some(n) = case.query.fewer_than.filter(|_| case.query.windows.is_some()) {
         expected.rows.retain(|_, numbers| numbers[0][0] < n);
     }
     expected.counters.rows_out = expected.rows.values().map(|rows| rows.len() as u64).sum();
@@ -80,31 +80,40 @@ impl Expected {
         };
         *watermark_ms = (*watermark_ms).max(at - options.delay_ms);
         let query = &case.query;
-        let start =
-            query.window.map(|(size_ms, offset_ms)| (size_ms, at - (at - offset_ms).rem_euclid(size_ms)));
-        if let Some((size_ms, start)) = start {
-            let end = start + size_ms;
-            if end + case.lateness_ms <= *watermark_ms || end <= floor_ms {
-                self.counters.late_rows += 1;
-                return Some("late_row");
-            }
-        }
-        if query.above.is_some_and(|above| amount <= above) {
-            return None;
+        let open = query.windows.map(|windows| {
+            let starts =
+                (0..windows.n_per_row()).map(|i| windows.first(windows.pane(at)) + i * windows.slide_ms);
+            let is_open = |start: &i64| {
+                let end = windows.end(*start);
+                *watermark_ms < end + case.lateness_ms && floor_ms < end
+            };
+            starts.filter(is_open).collect::<Vec<_>>()
+        });
+        let is_late = open
+            .as_ref()
+            .zip(query.windows)
+            .is_some_and(|(open, windows)| (open.len() as i64) < windows.n_per_row());
+        let late = is_late.then_some("late_row");
+        self.counters.late_rows += u64::from(is_late);
+        let counts = open.as_ref().is_none_or(|open| !open.is_empty());
+        if !counts || query.above.is_some_and(|above| amount <= above) {
+            return late;
         }
         if query.divides && amount == 0 {
-            return Some("evaluation_error");
+            return late.or(Some("evaluation_error"));
         }
         let amount = if query.divides { 1_000 / amount } else { amount };
-        let Some((_, start)) = start else {
+        let Some(open) = open else {
             self.rows.entry((at, Some(key), None)).or_default().push(vec![amount]);
             return None;
         };
-        let key = (start, query.by_key.then_some(key), name_of(key).filter(|_| query.by_name));
-        let rows = self.rows.entry(key).or_insert_with(|| vec![vec![0, 0, i64::MAX, i64::MIN]]);
-        let row = &mut rows[0];
-        (row[0], row[1], row[2], row[3]) =
-            (row[0] + 1, row[1] + amount, row[2].min(amount), row[3].max(amount));
-        None
+        for start in open {
+            let key = (start, query.by_key.then_some(key), name_of(key).filter(|_| query.by_name));
+            let rows = self.rows.entry(key).or_insert_with(|| vec![vec![0, 0, i64::MAX, i64::MIN]]);
+            let row = &mut rows[0];
+            (row[0], row[1], row[2], row[3]) =
+                (row[0] + 1, row[1] + amount, row[2].min(amount), row[3].max(amount));
+        }
+        late
     }
 }

@@ -40,7 +40,7 @@ pub(super) struct Seen {
 impl Seen {
     pub(super) fn new(case: &Case) -> Self {
         Self {
-            appends: case.query.window.is_none(),
+            appends: case.query.windows.is_none(),
             facts: Facts::default(),
             finals: Rows::new(),
             table: None,
@@ -106,13 +106,21 @@ impl Seen {
         }
         let expected = recompute(case, &self.facts.floors, &next_offsets);
         let Expected { rows, dead_letters, counters } = expected;
-        let is_final = |key: &Key| match case.query.window {
+        let closed_ms = self.facts.closed_ms;
+        let is_final = |key: &Key| match case.query.windows {
             None => true,
-            Some((size_ms, _)) => self.facts.closed_ms.is_some_and(|closed| key.0 + size_ms <= closed),
+            Some(windows) => closed_ms.is_some_and(|closed_ms| windows.end(key.0) <= closed_ms),
+        };
+        // Of overlapping windows the one that closes next.
+        let is_shown = |key: &Key| match case.query.windows {
+            Some(windows) if windows.slide_ms < windows.size_ms => {
+                closed_ms.is_some_and(|closed_ms| windows.first_after(closed_ms) == key.0)
+            }
+            _ => true,
         };
         let (mut closed, mut open) = (rows.clone(), rows);
         closed.retain(|key, _| is_final(key));
-        open.retain(|key, _| !is_final(key) && case.provisional);
+        open.retain(|key, _| !is_final(key) && case.provisional && is_shown(key));
         for system in &case.systems {
             system.check(finals, false);
         }

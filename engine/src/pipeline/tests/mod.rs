@@ -3,6 +3,7 @@
 
 mod faults;
 mod hops;
+mod memory;
 mod ordered;
 mod sinks;
 mod stops;
@@ -22,6 +23,7 @@ use super::{
     Committed, Environment, Observer, Pipeline, PipelineHandle, PipelineOptions, PipelineSink, StartError,
     State, open_stopped, start,
 };
+use crate::aggregate::GROUP_BYTES_MAX;
 use crate::connector::{
     Decoded, Decoder, PartitionInfo, Reader, ReaderEvent, RecordBlock, Source, SourceError, Span, Start,
     Topology, WatermarkOptions,
@@ -289,6 +291,8 @@ fn options(parallelism: usize, bounded: bool) -> PipelineOptions {
         retention_ms: i64::MAX,
         parallelism,
         bounded,
+        group_bytes_max: GROUP_BYTES_MAX,
+        state_bytes_max: usize::MAX,
         skip_lost: false,
     }
 }

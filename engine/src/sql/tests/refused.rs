@@ -143,12 +143,12 @@ refusals! {
     values: "VALUES (1, 2)" => expect!["1:1: VALUES is not a stream (read a source: SELECT … FROM source) [E0221]"];
     values_in_from: "SELECT * FROM (VALUES (1, 2)) AS v" => expect!["1:16: VALUES is not a stream (read a source: SELECT … FROM source) [E0221]"];
     no_from: "SELECT 1 AS one" => expect!["1:1: a SELECT without FROM reads no source (read a source: SELECT … FROM source) [E0221]"];
-    other_aggregates: "SELECT window_start, any_value(amount) AS m, array_agg(DISTINCT id) AS ids FROM @ GROUP BY window_start" => expect![[r#"
+    other_aggregates: "SELECT window_start, any_value(amount) AS m, array_agg(DISTINCT id ORDER BY amount) AS ids FROM @ GROUP BY window_start" => expect![[r#"
         1:22: any_value is not supported yet (there are approx_distinct, approx_median, approx_percentile_cont, approx_percentile_cont_with_weight, array_agg, avg, bit_and, bit_or, bit_xor, bool_and, bool_or, corr, count, covar_pop, covar_samp, first_value, last_value, max, median, min, nth_value, percentile_cont, regr_avgx, regr_avgy, regr_count, regr_intercept, regr_r2, regr_slope, regr_sxx, regr_sxy, regr_syy, stddev, stddev_pop, string_agg, sum, var, var_pop) [E0222]
-        1:46: array_agg(DISTINCT …) is not supported (only count(DISTINCT …) is supported) [E0222]"#]];
-    distinct_sum: "SELECT window_start, sum(DISTINCT amount) AS s, max(DISTINCT amount) AS m FROM @ GROUP BY window_start" => expect![[r#"
-        1:22: sum(DISTINCT …) is not supported (only count(DISTINCT …) is supported) [E0222]
-        1:49: max(DISTINCT …) is not supported (leave DISTINCT out, it changes nothing) [E0222]"#]];
+        1:46: array_agg(DISTINCT …) has no order but that of its argument (order by the argument, or leave ORDER BY out) [E0222]"#]];
+    distinct_sum: "SELECT window_start, sum(DISTINCT amount) AS s, max(DISTINCT amount) AS m, corr(DISTINCT amount, id) AS c FROM @ GROUP BY window_start" => expect![[r#"
+        1:49: max(DISTINCT …) is not supported (leave DISTINCT out, it changes nothing) [E0222]
+        1:76: corr(DISTINCT …) is not supported (DISTINCT is there for array_agg, avg, count, median, stddev, stddev_pop, string_agg, sum, var, var_pop) [E0222]"#]];
     ordered_aggregate: "SELECT window_start, sum(amount ORDER BY id) AS s, percentile_cont(0.5 ORDER BY id) AS p, max(id) IGNORE NULLS AS m, median(id) WITHIN GROUP (ORDER BY id) AS n, string_agg(country, ',' LIMIT 1) AS t, count(id, amount) AS c FROM @ GROUP BY window_start" => expect![[r#"
         1:22: sum takes no ORDER BY (leave it out) [E0222]
         1:52: percentile_cont takes no ORDER BY (write WITHIN GROUP (ORDER BY …)) [E0222]

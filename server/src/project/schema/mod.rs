@@ -70,6 +70,10 @@ fn duration(default: &str, description: &str) -> Value {
     json!({ "$ref": "#/$defs/duration", "default": default, "description": description })
 }
 
+fn size(default: &str, description: &str) -> Value {
+    json!({ "$ref": "#/$defs/size", "default": default, "description": description })
+}
+
 /// One of the words, or a variable that holds one.
 fn words(words: &[&str], description: &str) -> Value {
     json!({ "description": description, "anyOf": [{ "enum": words }, { "$ref": "#/$defs/variable" }] })
@@ -186,6 +190,8 @@ fn settings() -> Value {
         "provisional": words_or_boolean("Publish open windows too; default true."),
         "retention": duration("7d", "Of final rows, in event time behind the watermark; 0s: no result table."),
         "parallelism": integer(1, MAX_PARALLELISM, "Default: the smaller of cores and partitions."),
+        "group_memory": size("16MiB", "What median, array_agg, DISTINCT and the like keep of one group; a group with more has no row."),
+        "state_memory": value("size", "What groups of open windows may take, past which the pipeline fails; default: its share of a quarter of the memory."),
     })
 }
 
@@ -210,7 +216,7 @@ fn sink() -> Value {
             "from": value("text", "The pipeline."),
             "type": words(&["kafka", "file", "blackhole"], "blackhole counts and drops, for measurements."),
             "emit": words(&["final", "updates"], "final: each window's rows once; updates: by key, provisional ones too."),
-            "outbox": json!({ "$ref": "#/$defs/size", "default": "1GiB", "description": "What may wait for the sink before its sources are slowed down." }),
+            "outbox": size("1GiB", "What may wait for the sink before its sources are slowed down."),
             "path": value("text", "type: file: the folder, relative to this file."),
             "format": words(&["avro", "parquet"], "avro for type: kafka, parquet for type: file; the default."),
             "connection": value("text", "type: kafka: a connection of weir.yaml."),

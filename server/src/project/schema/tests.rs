@@ -19,7 +19,7 @@ connections:
     bootstrap_servers: localhost:9092
     schema_registry: { url: http://localhost:8081, username: weir, password: 7 }
     properties: { security.protocol: plaintext }
-pipelines: { epoch: 250ms, lateness: 0s, provisional: true, retention: 7d, parallelism: 2 }
+pipelines: { epoch: 250ms, lateness: 0s, provisional: true, retention: 7d, parallelism: 2, group_memory: 16MiB, state_memory: 1GiB }
 ",
     ),
     (
@@ -43,6 +43,8 @@ lateness: 0s
 provisional: true
 retention: 7d
 parallelism: 2
+group_memory: 1KiB
+state_memory: 1TiB
 ",
     ),
     (
