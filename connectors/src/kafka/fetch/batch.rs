@@ -155,7 +155,7 @@ impl Batches {
         if start == end {
             return Ok(None);
         }
-        let data = answer.get(start..end).ok_or(Damaged::cut())?;
+        let data = answer.get(start..end).ok_or_else(Damaged::cut)?;
         let (mut length, mut next_offset) = (0, None::<i64>);
         loop {
             let header = match Header::read(&data[length..]) {
@@ -231,7 +231,7 @@ impl Batches {
         let answer = self.answer.clone();
         while columns.len() < n_max && self.position < self.end {
             let data = &answer.as_slice()[self.position..self.end];
-            let header = Header::read(data)?.ok_or(Damaged::cut())?;
+            let header = Header::read(data)?.ok_or_else(Damaged::cut)?;
             let batch = &data[..header.n_bytes];
             let codec = Codec::of(header.attributes).map_err(Damaged::new)?;
             let is_full = decompressed.as_ref().is_some_and(|data| BLOCK_BYTES < data.len());
@@ -264,6 +264,11 @@ impl Batches {
                     (data.as_slice(), header.records(start, end)?)
                 }
             };
+            if columns.len() == 0 {
+                // What there is if the batches behind it are like this one: growing would copy.
+                let n_batches = (self.end - self.position).div_ceil(header.n_bytes);
+                columns.reserve(n_max.min(n_batches.saturating_mul(records.n_left as usize)));
+            }
             records.take(data, from_offset, n_max - columns.len(), columns)?;
             self.position += header.n_bytes;
             if records.n_left > 0 {

@@ -58,22 +58,15 @@ impl Records {
         n_max: usize,
         columns: &mut Columns,
     ) -> Result<(), Damaged> {
-        let data = data.get(..self.end).ok_or(Damaged::cut())?;
+        let data = data.get(..self.end).ok_or_else(Damaged::cut)?;
         let n_end = columns.len() + n_max;
         columns.reserve(n_max.min(self.n_left as usize));
         while self.n_left > 0 && columns.len() < n_end {
-            let (length, at) = varint(data, self.position)?;
-            let end = usize::try_from(length).ok().and_then(|length| at.checked_add(length));
-            let end = end.filter(|end| *end <= data.len()).ok_or(Damaged::cut())?;
-            let record = &data[..end];
-            // The attributes are not used, by nobody.
-            let (timestamp_delta, at) = varint(record, at + 1)?;
-            let (delta, at) = varint(record, at)?;
+            let record = record(data, self.position).ok_or_else(Damaged::cut)?;
+            let Record { end, timestamp_delta, delta, key, value } = record;
             if delta < self.delta_min || self.delta_max < delta {
                 return Err(Damaged::new("the offsets of a batch are not in order"));
             }
-            let (key, at) = span(record, at)?;
-            let (value, _) = span(record, at)?;
             self.position = end;
             self.n_left -= 1;
             self.delta_min = delta + 1;
@@ -101,40 +94,62 @@ impl Records {
     }
 }
 
+/// What is used of a record.
+struct Record {
+    /// Where it ends.
+    end: usize,
+    timestamp_delta: i64,
+    delta: i64,
+    key: Span,
+    value: Span,
+}
+
+/// The record at `at`; `None`: it is cut. An error, made and dropped, would cost more than the rest.
 #[inline]
-fn span(record: &[u8], at: usize) -> Result<(Span, usize), Damaged> {
+fn record(data: &[u8], at: usize) -> Option<Record> {
+    let (length, at) = varint(data, at)?;
+    let end = at.checked_add(usize::try_from(length).ok()?)?;
+    let data = data.get(..end)?;
+    // The attributes are not used, by nobody.
+    let (timestamp_delta, at) = varint(data, at + 1)?;
+    let (delta, at) = varint(data, at)?;
+    let (key, at) = span(data, at)?;
+    let (value, _) = span(data, at)?;
+    Some(Record { end, timestamp_delta, delta, key, value })
+}
+
+#[inline]
+fn span(record: &[u8], at: usize) -> Option<(Span, usize)> {
     let (length, at) = varint(record, at)?;
     if length == -1 {
-        return Ok((Span::NULL, at));
+        return Some((Span::NULL, at));
     }
-    let length = usize::try_from(length).ok().filter(|length| *length <= record.len() - at);
-    let length = length.ok_or(Damaged::cut())?;
-    let short = |n: usize| u32::try_from(n).map_err(|_| Damaged::cut());
-    Ok((Span::new(short(at)?, short(length)?), at + length))
+    let length = usize::try_from(length).ok().filter(|length| *length <= record.len() - at)?;
+    Some((Span::new(u32::try_from(at).ok()?, u32::try_from(length).ok()?), at + length))
 }
 
 /// A zigzag number and where it ends. One and two bytes are almost all there are.
 #[inline]
-fn varint(data: &[u8], at: usize) -> Result<(i64, usize), Damaged> {
+fn varint(data: &[u8], at: usize) -> Option<(i64, usize)> {
     match data.get(at..) {
-        Some([first, ..]) if *first < 0x80 => Ok((zigzag(u64::from(*first)), at + 1)),
+        Some([first, ..]) if *first < 0x80 => Some((zigzag(u64::from(*first)), at + 1)),
         Some([first, second, ..]) if *second < 0x80 => {
-            Ok((zigzag(u64::from(*first & 0x7f) | u64::from(*second) << 7), at + 2))
+            Some((zigzag(u64::from(*first & 0x7f) | u64::from(*second) << 7), at + 2))
         }
         _ => long_varint(data, at),
     }
 }
 
 #[cold]
-fn long_varint(data: &[u8], at: usize) -> Result<(i64, usize), Damaged> {
+fn long_varint(data: &[u8], at: usize) -> Option<(i64, usize)> {
     let mut value = 0u64;
     for (i, byte) in data.iter().skip(at).take(10).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * i);
         if *byte < 0x80 {
-            return Ok((zigzag(value), at + i + 1));
+            return Some((zigzag(value), at + i + 1));
         }
     }
-    Err(Damaged::cut())
+    None
 }
 
 #[inline]
