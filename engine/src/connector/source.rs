@@ -34,6 +34,12 @@ impl Span {
         Self { start, len }
     }
 
+    /// How many bytes it has; null has none.
+    #[must_use]
+    pub fn n_bytes(self) -> usize {
+        if self == Self::NULL { 0 } else { self.len as usize }
+    }
+
     /// The bytes of this span in `data`; `None` if null.
     #[must_use]
     pub fn of(self, data: &[u8]) -> Option<&[u8]> {

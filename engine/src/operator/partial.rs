@@ -8,6 +8,7 @@
 //! a barrier.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, UInt32Array};
@@ -128,17 +129,40 @@ pub fn split_by_pane(
     filters: Vec<Option<BooleanArray>>,
 ) -> Result<Vec<PaneRows>, Error> {
     let (Some(first), Some(last)) = (compute::min(panes), compute::max(panes)) else { return Ok(Vec::new()) };
+    let pane_of = |row: usize| {
+        let side_ms = sides.and_then(|sides| sides.is_valid(row).then(|| sides.value(row)));
+        PaneId { start_ms: panes.value(row), side_ms }
+    };
     let whole = PaneRows { pane: PaneId::whole(first), n_rows: panes.len(), keys, args, filters };
     if first == last && sides.is_none() {
         return Ok(vec![whole]);
     }
-    let mut rows_of: BTreeMap<PaneId, Vec<u32>> = BTreeMap::new();
-    for (row, start_ms) in (0u32..).zip(panes.values()) {
-        let at = row as usize;
-        let side_ms = sides.and_then(|sides| sides.is_valid(at).then(|| sides.value(at)));
-        rows_of.entry(PaneId { start_ms: *start_ms, side_ms }).or_default().push(row);
+    // Neighbours mostly share their pane: where no pane comes twice, its rows need not be copied.
+    let mut rows_of: BTreeMap<PaneId, Vec<Range<usize>>> = BTreeMap::new();
+    let mut from = 0;
+    while from < panes.len() {
+        let pane = pane_of(from);
+        let n_rows = (from..panes.len()).take_while(|row| pane_of(*row) == pane).count();
+        rows_of.entry(pane).or_default().push(from..from + n_rows);
+        from += n_rows;
     }
-    rows_of.into_iter().map(|(pane, rows)| take_rows(&whole, pane, rows)).collect()
+    let part = |(pane, runs): (PaneId, Vec<Range<usize>>)| match runs.as_slice() {
+        [run] => Ok(slice_rows(&whole, pane, run)),
+        _ => take_rows(&whole, pane, runs.into_iter().flatten().map(|row| row as u32).collect()),
+    };
+    rows_of.into_iter().map(part).collect()
+}
+
+fn slice_rows(whole: &PaneRows, pane: PaneId, run: &Range<usize>) -> PaneRows {
+    let (from, n_rows) = (run.start, run.len());
+    let slice = |arrays: &[ArrayRef]| arrays.iter().map(|array| array.slice(from, n_rows)).collect();
+    PaneRows {
+        pane,
+        n_rows,
+        keys: slice(&whole.keys),
+        args: whole.args.iter().map(|args| slice(args)).collect(),
+        filters: whole.filters.iter().map(|filter| filter.as_ref().map(|f| f.slice(from, n_rows))).collect(),
+    }
 }
 
 /// The rows at `indices` of `whole`.

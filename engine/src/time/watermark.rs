@@ -67,6 +67,9 @@ impl PartitionTime {
         record_times: impl Iterator<Item = i64>,
         judged: &mut Judged,
     ) {
+        let n_rows = times.size_hint().0;
+        judged.verdicts.reserve(n_rows);
+        judged.panes.reserve(n_rows);
         let mut watermark = self.watermark_ms.unwrap_or(i64::MIN);
         let floor = self.floor_ms.unwrap_or(i64::MIN);
         // The last row's pane: neighbours mostly share it, and a division costs more than the rest.
@@ -103,6 +106,36 @@ impl PartitionTime {
         if watermark != i64::MIN {
             self.watermark_ms = Some(watermark);
         }
+    }
+
+    /// Whether all of these consecutive rows are on time and, with windows, in one pane. Moves the
+    /// watermark if so; otherwise nothing has happened, and [`Self::judge`] tells more. Much the most
+    /// batches are like this, and this looks at no row twice.
+    pub fn are_on_time(
+        &mut self,
+        rules: &Rules,
+        times: &[i64],
+        record_times: impl Iterator<Item = i64>,
+    ) -> bool {
+        let (Some(first), Some(last)) = (times.iter().min(), times.iter().max()) else { return false };
+        let mut any_ahead = false;
+        for (time, record_time) in times.iter().zip(record_times) {
+            any_ahead |= is_ahead(*time, record_time, rules.max_ahead_ms);
+        }
+        let watermark = self.watermark_ms.unwrap_or(i64::MIN).max(last.saturating_sub(rules.delay_ms));
+        let closed = watermark.saturating_sub(rules.lateness_ms).max(self.floor_ms.unwrap_or(i64::MIN));
+        let is_open = rules.windows.is_none_or(|windows| {
+            let start = windows.pane(*first);
+            // What the last row has not closed, none of the others has.
+            *last < start.saturating_add(windows.slide_ms) && closed < windows.end(windows.first(start))
+        });
+        if any_ahead || !is_open {
+            return false;
+        }
+        if watermark != i64::MIN {
+            self.watermark_ms = Some(watermark);
+        }
+        true
     }
 
     /// Raises the floor to `closed_ms`, up to which windows have been closed without this partition.
@@ -192,6 +225,27 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_batch_that_is_on_time_at_once_is_so_row_by_row(
+            times in prop::collection::vec((0i64..12, prop::sample::select(vec![-1i64, 0, 5])), 1..6),
+            watermark_ms in prop::option::of(-5i64..15),
+            floor_ms in prop::option::of(-5i64..15),
+            max_ahead_ms in 0i64..12,
+            has_windows: bool,
+        ) {
+            let windows = has_windows.then_some(Windows { size_ms: 20, slide_ms: 10, offset_ms: 0 });
+            let rules = Rules { max_ahead_ms, windows, ..RULES };
+            let mut at_once = PartitionTime { watermark_ms, floor_ms };
+            let (mut by_row, mut judged, before) = (at_once, Judged::default(), at_once);
+            let (times, record_times): (Vec<i64>, Vec<i64>) = times.into_iter().unzip();
+            by_row.judge(&rules, times.iter().copied().map(Some), record_times.iter().copied(), &mut judged);
+            let is_on_time = judged.verdicts.iter().all(|verdict| *verdict == Verdict::OnTime);
+            let is_one_pane = !has_windows || judged.panes.iter().all(|pane| *pane == judged.panes[0]);
+            let told = at_once.are_on_time(&rules, &times, record_times.iter().copied());
+            prop_assert_eq!(told, is_on_time && is_one_pane);
+            prop_assert_eq!(at_once, if told { by_row } else { before });
+        }
+
         #[test]
         fn verdicts_do_not_depend_on_batches(
             times in prop::collection::vec(prop::option::weighted(0.95, -50i64..2_000), 1..80),

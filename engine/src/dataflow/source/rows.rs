@@ -23,7 +23,7 @@ impl SourceTask {
     /// Counts the records of a block that were dealt with, and keeps the rejected ones.
     pub(super) fn account(&mut self, block: &RecordBlock, from: usize, decoded: &Decoded) {
         let n_records = (decoded.next - from) as u64;
-        let n_bytes: usize = (from..decoded.next).filter_map(|i| block.value(i)).map(<[u8]>::len).sum();
+        let n_bytes: usize = block.values[from..decoded.next].iter().map(|value| value.n_bytes()).sum();
         self.shared.records_total.fetch_add(n_records, Ordering::Relaxed);
         self.shared.bytes_total.fetch_add(n_bytes as u64, Ordering::Relaxed);
         self.shared.tombstones_total.fetch_add(decoded.tombstones, Ordering::Relaxed);
@@ -42,9 +42,22 @@ impl SourceTask {
         self.partitions.wake(block.partition, self.rules.lateness_ms, block.offsets[*first as usize]);
         let event_times = event_times_ms(&decoded.batch, self.plan.event_time)?;
         let state = self.partitions.get(block.partition).expect("blocks come from assigned partitions");
+        let record_times = || decoded.records.iter().map(|record| block.timestamps_ms[*record as usize]);
+        if event_times.null_count() == 0
+            && state.time.are_on_time(&self.rules, event_times.values(), record_times())
+        {
+            let pane = self.rules.windows.map(|windows| windows.pane(event_times.value(0)));
+            let rows = SourceRows {
+                batch: decoded.batch.clone(),
+                panes: pane.map_or_else(|| event_times.clone(), |pane| vec![pane; event_times.len()].into()),
+                sides: None,
+                times_ms: event_times,
+                records: UInt32Array::from(decoded.records.clone()),
+            };
+            return self.run_rows(block, rows, Vec::new());
+        }
         let mut judged = Judged::default();
-        let record_times = decoded.records.iter().map(|record| block.timestamps_ms[*record as usize]);
-        state.time.judge(&self.rules, event_times.iter(), record_times, &mut judged);
+        state.time.judge(&self.rules, event_times.iter(), record_times(), &mut judged);
 
         let rows = SourceRows {
             batch: decoded.batch.clone(),
