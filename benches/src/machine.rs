@@ -26,6 +26,16 @@ pub(crate) fn process_cpu_s() -> f64 {
     seconds(usage.ru_utime) + seconds(usage.ru_stime)
 }
 
+/// The same of another process.
+pub(crate) fn cpu_s_of(pid: u32) -> Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // Behind the name, which may have blanks; user and system time in hundredths, as everywhere on Linux.
+    let fields = text.rsplit_once(") ").map(|(_, fields)| fields.split(' '));
+    let ticks = fields.into_iter().flatten().skip(11).take(2).map(str::parse::<u64>);
+    let ticks = ticks.collect::<Result<Vec<_>, _>>()?;
+    Ok(ticks.iter().sum::<u64>() as f64 / 100.0)
+}
+
 /// MiB of memory that this process has now, and the most it ever had.
 pub(crate) fn memory_mib() -> Result<(u64, u64)> {
     let text = fs::read_to_string("/proc/self/status")?;

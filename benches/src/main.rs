@@ -10,6 +10,7 @@ mod machine;
 mod process;
 mod random;
 mod recovery;
+mod slow_sink;
 
 use clap::{Parser, Subcommand};
 
@@ -37,8 +38,14 @@ enum Command {
     },
     /// From a real Kafka to committed results, beside a client that only reads.
     EndToEnd(end_to_end::Options),
+    /// What short epochs cost against long ones.
+    Epochs(end_to_end::EpochsOptions),
+    /// Instructions per record, and what they are for; needs valgrind and strip.
+    Instructions(end_to_end::InstructionsOptions),
     /// From a killed process to a snapshot.
     Recovery(recovery::Options),
+    /// Memory while a sink is three times too slow.
+    SlowSink(slow_sink::Options),
 
     /// One run of `end-to-end`, in a process of its own.
     #[command(hide = true)]
@@ -56,7 +63,10 @@ fn main() -> anyhow::Result<()> {
         Command::Aggregate { seconds } => aggregate::run(seconds),
         Command::Decode { seconds } => decode::run(seconds),
         Command::EndToEnd(options) => end_to_end::run(&options),
+        Command::Epochs(options) => end_to_end::run_epochs(&options),
+        Command::Instructions(options) => end_to_end::run_instructions(&options),
         Command::Recovery(options) => recovery::run(&options),
+        Command::SlowSink(options) => slow_sink::run(&options),
         Command::Station(station) => end_to_end::measure(&station),
         Command::Fill(target) => recovery::fill(&target),
         Command::Recover(target) => recovery::recover(&target),

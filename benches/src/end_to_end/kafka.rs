@@ -95,7 +95,8 @@ fn found() -> Result<(PathBuf, PathBuf)> {
     Ok((path("JAVA")?, path("KAFKA_LIB")?))
 }
 
-fn free_ports() -> Result<[u16; 2]> {
+/// Two ports that nobody listened to just now.
+pub(super) fn free_ports() -> Result<[u16; 2]> {
     let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let (first, second) = (bind()?, bind()?);
     Ok([first.local_addr()?.port(), second.local_addr()?.port()])
@@ -130,8 +131,8 @@ pub(super) struct Topic {
 }
 
 impl Topic {
-    pub(super) fn create(bootstrap: &str, n_partitions: i32) -> Result<Self> {
-        let name = format!("weir_benches_bid_{}", std::process::id());
+    pub(super) fn create(bootstrap: &str, suffix: &str, n_partitions: i32) -> Result<Self> {
+        let name = format!("weir_benches_bid_{}{suffix}", std::process::id());
         let admin = ClientConfig::new().set("bootstrap.servers", bootstrap).create()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let topic = Self { name, bootstrap: bootstrap.to_owned(), n_partitions, admin, runtime };

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
+use weir_connectors::blackhole::BlackholeSink;
 use weir_connectors::kafka::{KafkaConnection, KafkaSource, KafkaSourceConfig, ReaderSchemaText};
 use weir_engine::aggregate::GROUP_BYTES_MAX;
-use weir_engine::connector::{ReaderEvent, Source, Start, WatermarkOptions};
-use weir_engine::pipeline::{Pipeline, PipelineOptions, State, start};
+use weir_engine::connector::{Emit, ReaderEvent, Source, Start, WatermarkOptions};
+use weir_engine::pipeline::{Pipeline, PipelineOptions, PipelineSink, State, start};
 use weir_engine::sql::{TableDef, plan};
 use weir_schemas::SchemaRegistry;
 use weir_schemas::registry::MemoryRegistry;
@@ -30,39 +31,92 @@ pub(crate) enum Work {
     ReadByLibrdkafka,
     /// Fetches them with Weir's own reader into blocks, and no more.
     Read,
+    PassThrough,
     Filter,
-    SumByAuction,
     MaxOfAll,
+    SumByAuction,
+    HopByAuction,
+    /// [`Self::SumByAuction`] as a pipeline usually is: with a result table, open windows published.
+    SumToTable,
+    /// 10,000 groups of one window, all of which change all the time.
+    Groups10k,
+    /// A million of them.
+    Groups1m,
 }
 
 impl Work {
-    /// The pipeline; `None` where there is none.
-    fn sql(self) -> Option<&'static str> {
+    /// The query; `None` where there is none. Flink is given the same text.
+    pub(super) fn sql(self) -> Option<&'static str> {
         match self {
             Self::ReadByLibrdkafka | Self::Read => None,
+            Self::PassThrough => Some("SELECT auction, bidder, price, date_time, extra FROM bid"),
             Self::Filter => Some("SELECT auction, bidder, price, date_time FROM bid WHERE auction % 123 = 0"),
-            Self::SumByAuction => Some(
-                "SELECT window_start, window_end, auction, count(*) AS bids, sum(price) AS total, \
-                 max(price) AS highest \
-                 FROM TUMBLE(TABLE bid, DESCRIPTOR(date_time), INTERVAL '10' SECOND) \
-                 GROUP BY window_start, window_end, auction",
-            ),
             Self::MaxOfAll => Some(
                 "SELECT window_start, window_end, max(price) AS highest \
                  FROM TUMBLE(TABLE bid, DESCRIPTOR(date_time), INTERVAL '10' SECOND) \
                  GROUP BY window_start, window_end",
             ),
+            Self::SumByAuction | Self::SumToTable => Some(
+                "SELECT window_start, window_end, auction, count(*) AS bids, sum(price) AS total, \
+                 max(price) AS highest \
+                 FROM TUMBLE(TABLE bid, DESCRIPTOR(date_time), INTERVAL '10' SECOND) \
+                 GROUP BY window_start, window_end, auction",
+            ),
+            Self::Groups10k => Some(
+                "SELECT window_start, window_end, auction % 10000 AS key, count(*) AS bids, \
+                 sum(price) AS total, max(price) AS highest \
+                 FROM TUMBLE(TABLE bid, DESCRIPTOR(date_time), INTERVAL '1' DAY) \
+                 GROUP BY window_start, window_end, auction % 10000",
+            ),
+            Self::Groups1m => Some(
+                "SELECT window_start, window_end, (auction * 7919 + bidder * 31 + price) % 1000000 AS key, \
+                 count(*) AS bids, sum(price) AS total, max(price) AS highest \
+                 FROM TUMBLE(TABLE bid, DESCRIPTOR(date_time), INTERVAL '1' DAY) \
+                 GROUP BY window_start, window_end, (auction * 7919 + bidder * 31 + price) % 1000000",
+            ),
+            Self::HopByAuction => Some(
+                "SELECT window_start, window_end, auction, count(*) AS bids \
+                 FROM HOP(TABLE bid, DESCRIPTOR(date_time), INTERVAL '2' SECOND, INTERVAL '10' SECOND) \
+                 GROUP BY window_start, window_end, auction",
+            ),
         }
+    }
+
+    /// What the query gives, for Flink's sink; `None` for what Flink does not run.
+    pub(super) fn flink_columns(self) -> Option<&'static str> {
+        let columns = match self {
+            Self::ReadByLibrdkafka | Self::Read | Self::SumToTable | Self::Groups10k | Self::Groups1m => {
+                return None;
+            }
+            Self::PassThrough => {
+                "auction BIGINT, bidder BIGINT, price BIGINT, date_time TIMESTAMP(3), extra STRING"
+            }
+            Self::Filter => "auction BIGINT, bidder BIGINT, price BIGINT, date_time TIMESTAMP(3)",
+            Self::MaxOfAll => "window_start TIMESTAMP(3), window_end TIMESTAMP(3), highest BIGINT",
+            Self::SumByAuction => {
+                "window_start TIMESTAMP(3), window_end TIMESTAMP(3), auction BIGINT, \
+                 bids BIGINT, total BIGINT, highest BIGINT"
+            }
+            Self::HopByAuction => {
+                "window_start TIMESTAMP(3), window_end TIMESTAMP(3), auction BIGINT, bids BIGINT"
+            }
+        };
+        Some(columns)
     }
 
     /// For the table of figures.
     pub(super) fn title(self) -> &'static str {
         match self {
-            Self::ReadByLibrdkafka => "(-) librdkafka alone",
-            Self::Read => "(a) the reader alone",
-            Self::Filter => "(b) filter",
-            Self::SumByAuction => "(c) count, sum, max by auction, 10 s",
-            Self::MaxOfAll => "(d) max, no key, 10 s",
+            Self::ReadByLibrdkafka => "librdkafka alone",
+            Self::Read => "Weir's reader alone",
+            Self::PassThrough => "pass-through",
+            Self::Filter => "filter",
+            Self::MaxOfAll => "max, 10 s",
+            Self::SumByAuction => "count, sum, max by auction, 10 s",
+            Self::HopByAuction => "count by auction, 10 s every 2 s",
+            Self::SumToTable => "count, sum, max by auction, 10 s, into a result table",
+            Self::Groups10k => "10,000 groups",
+            Self::Groups1m => "1,000,000 groups",
         }
     }
 
@@ -83,6 +137,8 @@ pub(crate) struct Station {
     topic: String,
     #[arg(long)]
     parallelism: usize,
+    #[arg(long, default_value_t = 250)]
+    epoch_ms: u64,
 }
 
 /// Registers the schema of the bids and returns its id, the same in every process.
@@ -101,7 +157,7 @@ pub(crate) fn measure(station: &Station) -> Result<()> {
     let (started, cpu_s) = (Instant::now(), process_cpu_s());
     let (n_records, n_bytes) = match station.work.sql() {
         None => read(&*source, station.parallelism)?,
-        Some(sql) => run(sql, source, station.parallelism)?,
+        Some(sql) => run(sql, source, station)?,
     };
     let wall_s = started.elapsed().as_secs_f64();
     say(&[n_records as f64, n_bytes as f64, wall_s, process_cpu_s() - cpu_s])
@@ -183,7 +239,8 @@ fn read_partitions(source: &dyn Source, mut unread: BTreeSet<i32>) -> Result<(u6
     Ok((n_records, n_bytes))
 }
 
-fn run(sql: &str, source: Arc<KafkaSource>, parallelism: usize) -> Result<(u64, u64)> {
+fn run(sql: &str, source: Arc<KafkaSource>, station: &Station) -> Result<(u64, u64)> {
+    let has_table = station.work == Work::SumToTable;
     let folder = tempfile::Builder::new().prefix("weir-benches-state").tempdir()?;
     let table = TableDef {
         name: source.name().to_owned(),
@@ -197,19 +254,22 @@ fn run(sql: &str, source: Arc<KafkaSource>, parallelism: usize) -> Result<(u64, 
         project: "p".to_owned(),
         plan: Arc::new(plan),
         source,
-        sinks: Vec::new(),
+        sinks: vec![PipelineSink {
+            sink: Arc::new(BlackholeSink::new("nowhere", Emit::Final)),
+            outbox_bytes_max: u64::MAX,
+        }],
         reader_schema: SCHEMA.to_owned(),
         options: PipelineOptions {
             name: "bench".to_owned(),
-            epoch_ms: 250,
+            epoch_ms: station.epoch_ms,
             lateness_ms: 0,
-            provisional: true,
-            retention_ms: 7 * DAY_MS,
-            parallelism,
-            bounded: true,
             group_bytes_max: GROUP_BYTES_MAX,
             state_bytes_max: usize::MAX,
+            provisional: has_table,
             skip_lost: false,
+            retention_ms: if has_table { 7 * DAY_MS } else { 0 },
+            parallelism: station.parallelism,
+            bounded: true,
         },
         data_dir: folder.path().to_owned(),
         observer: Arc::new(Silent),

@@ -17,7 +17,8 @@ use weir_engine::connector::Source;
 use weir_engine::pipeline::{Committed, Observer, Pipeline, PipelineOptions, start};
 use weir_engine::sql::{TableDef, plan};
 
-use self::source::{N_PARTITIONS, Synthetic};
+use self::source::N_PARTITIONS;
+pub(crate) use self::source::Synthetic;
 use crate::environment::environment;
 use crate::machine::{describe, median, memory_mib, process_cpu_s};
 use crate::process::{Own, say};
@@ -126,7 +127,7 @@ pub(crate) fn recover(target: &Target) -> Result<()> {
 }
 
 fn pipeline(target: &Target, committed: Sender<Arc<Committed>>) -> Result<Pipeline> {
-    let source = Synthetic { n_groups: target.groups };
+    let source = Synthetic::new(target.groups);
     let table = TableDef {
         name: source.name().to_owned(),
         schema: source.schema(),
@@ -146,12 +147,12 @@ fn pipeline(target: &Target, committed: Sender<Arc<Committed>>) -> Result<Pipeli
             epoch_ms: 250,
             lateness_ms: 0,
             provisional: true,
+            skip_lost: false,
             retention_ms: 7 * 24 * 3_600_000,
             parallelism: 2,
             bounded: false,
             group_bytes_max: GROUP_BYTES_MAX,
             state_bytes_max: usize::MAX,
-            skip_lost: false,
         },
         data_dir: target.folder.clone(),
         observer: Arc::new(Told(Mutex::new(committed))),

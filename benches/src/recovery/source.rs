@@ -30,11 +30,16 @@ const RECORD_BYTES: u32 = 24;
 
 /// The topic.
 #[derive(Debug, Clone)]
-pub(super) struct Synthetic {
-    pub(super) n_groups: u64,
+pub(crate) struct Synthetic {
+    n_groups: u64,
 }
 
 impl Synthetic {
+    /// With that many keys.
+    pub(crate) fn new(n_groups: u64) -> Self {
+        Self { n_groups }
+    }
+
     /// Event time in milliseconds, key and amount of a record.
     fn record(&self, partition: i32, offset: i64) -> [i64; 3] {
         let number = (offset * i64::from(N_PARTITIONS) + i64::from(partition)).unsigned_abs();
