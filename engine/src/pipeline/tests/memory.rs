@@ -12,19 +12,20 @@ fn bounded_run(log: &Log, sql: &str, dir: &Path, options: PipelineOptions) -> Pi
 
 #[test]
 fn too_many_groups_fail_the_pipeline_and_with_more_memory_it_goes_on() {
-    // All in windows that stay open until the end.
+    // All in windows that stay open until the end, and too many for either subtask alone: when one has
+    // ended an epoch the other may still be in it.
     let records: Vec<Record> = (0..60_000).map(|i| (i % 9_000, i, 1)).collect();
     let log = Log::new(vec![records.clone(), records.clone()], 1_000);
     let dir = tempfile::tempdir().unwrap();
-    let small = PipelineOptions { state_bytes_max: 4 << 20, ..options(2, true) };
+    let small = PipelineOptions { state_bytes_max: 1 << 20, ..options(2, true) };
     let handle = bounded_run(&log, SUM_BY_KEY, dir.path(), small);
-    let reason = "open windows take more memory than the 4MiB that \"state_memory\" sets aside: raise it, \
+    let reason = "open windows take more memory than the 1MiB that \"state_memory\" sets aside: raise it, \
                   or make fewer groups or smaller windows";
     let (state, error) = handle.state();
     assert_eq!(state, State::Failed);
     assert!(error.as_deref().is_some_and(|error| error.contains(reason)), "{error:?}");
     let rows_in = handle.snapshot().facts().counters.rows_in;
-    assert!(0 < rows_in && rows_in < 120_000, "{rows_in}");
+    assert!(rows_in < 120_000, "{rows_in}");
     drop(handle);
     assert_eq!(run_to_end(&log, SUM_BY_KEY, dir.path(), 2), recompute(&[records.clone(), records]).0);
 }
