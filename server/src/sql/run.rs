@@ -18,7 +18,7 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectNamePart};
 use futures::StreamExt;
 use tokio::sync::mpsc::Sender;
-use weir_engine::sql::{Limit, Protection, bounded};
+use weir_engine::sql::{Limit, Protection, bounded, exact};
 
 use super::answer::{Encoder, Format};
 use super::memory::QueryPool;
@@ -148,7 +148,9 @@ fn session(tables: &Tables, pool: Arc<dyn MemoryPool>, threads: usize) -> Result
         .with_file_formats(Vec::new())
         .with_table_factories(Default::default());
     let scalar = builder.scalar_functions().take().unwrap_or_default();
+    let aggregate = builder.aggregate_functions().take().unwrap_or_default();
     let builder = builder.with_scalar_functions(bounded(scalar, Limit::Query));
+    let builder = builder.with_aggregate_functions(exact(aggregate));
     Ok(builder.with_analyzer_rule(Arc::new(Protection)).build())
 }
 

@@ -82,6 +82,31 @@ fn json_answer_names_types_and_epochs() {
 }
 
 #[test]
+fn sum_that_does_not_fit_fails_and_one_that_comes_back_into_range_does_not() {
+    let sum = |twelve: i64| {
+        format!("sum(CASE orders WHEN 10 THEN 9223372036854775807 WHEN 12 THEN {twelve} ELSE 0 END)")
+    };
+    for sql in [
+        format!("SELECT {} AS s FROM revenue", sum(1)),
+        format!("SELECT country, {} AS s FROM revenue GROUP BY country", sum(1)),
+        format!("SELECT {} OVER (ORDER BY orders) AS s FROM revenue", sum(1)),
+        "SELECT sum(CAST('90000000000000000000000000000000000000' AS DECIMAL(38, 0))) AS s FROM revenue"
+            .to_owned(),
+    ] {
+        let fault = answer(&sql, Format::Json).expect_err(&sql);
+        assert_eq!(fault.problem().status, 422, "{sql}: {fault}");
+    }
+    check(
+        &format!("SELECT {} AS s, sum(DISTINCT orders) AS d FROM revenue WHERE orders < 13", sum(-7)),
+        Format::Csv,
+        &expect![[r#"
+            s,d
+            9223372036854775800,33
+        "#]],
+    );
+}
+
+#[test]
 fn other_formats_hold_the_same_rows() {
     let sql =
         "SELECT country, orders, CASE WHEN _final THEN '' END AS mark FROM revenue ORDER BY orders LIMIT 3";
