@@ -275,6 +275,33 @@ proptest! {
 }
 
 #[test]
+fn a_group_that_can_not_be_computed_has_no_row_until_it_can() {
+    let sql = SUM_BY_KEY.replace("sum(amount)", "10 / (count(*) - 2)");
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::new(vec![vec![(1_000, 1, 0), (1_000, 2, 0)]], 50);
+    let sink = MemorySink::new("s", Emit::Updates);
+    let (clock, observer) = (Arc::new(LookedAtClock::default()), Arc::new(Recorder::default()));
+    let handle =
+        try_run_into(&log, &sql, dir.path(), options(2, false), clock, observer, sink.all()).unwrap();
+    let both_say = |expected: Rows| {
+        until("table and sink say the same", || {
+            rows(&handle.snapshot()) == expected && sink.table() == expected
+        });
+    };
+    let dead_letters = || handle.snapshot().facts().counters.dead_letters;
+    both_say(Rows::from([((0, 1), (1, -10, false)), ((0, 2), (1, -10, false))]));
+    log.append(0, &[(1_001, 1, 0)]);
+    both_say(Rows::from([((0, 2), (1, -10, false))]));
+    assert!(sink.changes().iter().any(|change| matches!(change, Change::Deletes(_))));
+    log.append(0, &[(1_002, 1, 0), (1_003, 2, 0)]);
+    both_say(Rows::from([((0, 1), (3, 10, false))]));
+    assert_eq!(dead_letters(), 0, "it is none before it is final");
+    log.append(0, &[(60_000, 3, 0)]);
+    both_say(Rows::from([((0, 1), (3, 10, true)), ((60_000, 3), (1, -10, false))]));
+    assert_eq!(dead_letters(), 1);
+}
+
+#[test]
 fn a_very_large_epoch_is_delivered_in_parts_and_goes_on_in_its_middle() {
     let dir = tempfile::tempdir().unwrap();
     let log = Log::new(vec![many(120_000)], 120_000);
