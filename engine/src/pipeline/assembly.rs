@@ -24,10 +24,10 @@ use crate::facts::Facts;
 use crate::operator::Operator;
 use crate::operator::emit::layout_of;
 use crate::operator::partial::Partial;
-use crate::operator::stateless::Stateless;
+use crate::operator::stateless::{Stateless, units_per_ms};
 use crate::state::failpoint::{self, Point};
 use crate::state::{Identity, Store};
-use crate::time::watermark::Rules;
+use crate::time::watermark::{Rules, reach_ms};
 
 /// The actors of a pipeline, wired to each other, before the first step of any.
 pub(super) struct Assembly {
@@ -199,6 +199,8 @@ impl Wiring {
     ) -> Result<SourceTask, StartError> {
         let plan = &pipeline.plan;
         let options = pipeline.source.watermark();
+        let windows = plan.window.as_ref().map(Window::windows);
+        let time_type = plan.scan_schema.field(plan.event_time).data_type();
         let partial = plan.aggregate.as_ref().map(|aggregate| {
             let layout = layout_of(aggregate, pipeline.options.group_bytes_max)?;
             Ok::<_, StartError>(Partial::new(&layout))
@@ -214,7 +216,8 @@ impl Wiring {
                 delay_ms: options.delay_ms,
                 max_ahead_ms: options.max_ahead_ms,
                 lateness_ms: pipeline.options.lateness_ms,
-                windows: plan.window.as_ref().map(Window::windows),
+                reach_ms: reach_ms(units_per_ms(time_type).unwrap_or(1), windows.as_ref()),
+                windows,
             },
             reader: pipeline.source.reader()?,
             decoder: pipeline.source.decoder(&plan.scan)?,

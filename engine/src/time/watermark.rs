@@ -22,7 +22,7 @@ pub enum Verdict {
     /// The end of its last window plus `lateness` is not after its partition's watermark, or that
     /// end is not after the floor.
     Late,
-    /// Null, or more than `max_ahead` past the record's Kafka timestamp.
+    /// Null, more than `max_ahead` past the record's Kafka timestamp, or beyond [`Rules::reach_ms`].
     BadEventTime,
 }
 
@@ -32,8 +32,20 @@ pub struct Rules {
     pub delay_ms: i64,
     pub max_ahead_ms: i64,
     pub lateness_ms: i64,
+    /// How far from 1970 an event time may be, see [`reach_ms`].
+    pub reach_ms: u64,
     /// `None`: no row is late.
     pub windows: Option<Windows>,
+}
+
+/// How far from 1970 an event time may be so that the bounds of its windows are times, too, in
+/// milliseconds and in its column's unit, of which there are `per_ms` in one.
+#[must_use]
+pub fn reach_ms(per_ms: i64, windows: Option<&Windows>) -> u64 {
+    // Delay and lateness have the other half of the milliseconds to themselves.
+    let most_ms = (i64::MAX / per_ms).min(i64::MAX / 2);
+    let around_ms = windows.map_or(0, |windows| windows.size_ms.saturating_mul(2));
+    u64::try_from(most_ms.saturating_sub(around_ms)).unwrap_or(0)
 }
 
 /// What became of consecutive rows.
@@ -75,7 +87,10 @@ impl PartitionTime {
         // The last row's pane: neighbours mostly share it, and a division costs more than the rest.
         let (mut start, mut end, mut first_end) = (0, 0, 0);
         for (time, record_time) in times.zip(record_times) {
-            let Some(time) = time.filter(|time| !is_ahead(*time, record_time, rules.max_ahead_ms)) else {
+            let is_usable = |time: &i64| {
+                time.unsigned_abs() <= rules.reach_ms && !is_ahead(*time, record_time, rules.max_ahead_ms)
+            };
+            let Some(time) = time.filter(is_usable) else {
                 judged.verdicts.push(Verdict::BadEventTime);
                 judged.panes.push(0);
                 continue;
@@ -118,9 +133,9 @@ impl PartitionTime {
         record_times: impl Iterator<Item = i64>,
     ) -> bool {
         let (Some(first), Some(last)) = (times.iter().min(), times.iter().max()) else { return false };
-        let mut any_ahead = false;
+        let mut any_bad = rules.reach_ms < first.unsigned_abs().max(last.unsigned_abs());
         for (time, record_time) in times.iter().zip(record_times) {
-            any_ahead |= is_ahead(*time, record_time, rules.max_ahead_ms);
+            any_bad |= is_ahead(*time, record_time, rules.max_ahead_ms);
         }
         let watermark = self.watermark_ms.unwrap_or(i64::MIN).max(last.saturating_sub(rules.delay_ms));
         let closed = watermark.saturating_sub(rules.lateness_ms).max(self.floor_ms.unwrap_or(i64::MIN));
@@ -129,7 +144,7 @@ impl PartitionTime {
             // What the last row has not closed, none of the others has.
             *last < start.saturating_add(windows.slide_ms) && closed < windows.end(windows.first(start))
         });
-        if any_ahead || !is_open {
+        if any_bad || !is_open {
             return false;
         }
         if watermark != i64::MIN {
@@ -183,7 +198,8 @@ mod tests {
     use proptest::prelude::*;
 
     const TUMBLE: Windows = Windows { size_ms: 10, slide_ms: 10, offset_ms: 0 };
-    const RULES: Rules = Rules { delay_ms: 5, max_ahead_ms: 1_000, lateness_ms: 0, windows: Some(TUMBLE) };
+    const RULES: Rules =
+        Rules { delay_ms: 5, max_ahead_ms: 1_000, lateness_ms: 0, reach_ms: 1 << 62, windows: Some(TUMBLE) };
 
     fn judge_into(time: &mut PartitionTime, rules: &Rules, times: &[Option<i64>], judged: &mut Judged) {
         let record_times = std::iter::repeat_n(100, times.len());
@@ -204,6 +220,27 @@ mod tests {
             judge(&mut time, &RULES, &[Some(3), Some(14), Some(9), Some(15), Some(9), None, Some(1_101)]);
         assert_eq!(verdicts, [OnTime, OnTime, OnTime, OnTime, Late, BadEventTime, BadEventTime]);
         assert_eq!(time.watermark_ms, Some(10));
+    }
+
+    #[test]
+    fn an_event_time_whose_windows_would_have_no_bounds_is_bad() {
+        for per_ms in [1, 1_000, 1_000_000] {
+            let windows = Windows { size_ms: 60_000, slide_ms: 20_000, offset_ms: 7 };
+            let reach_ms = reach_ms(per_ms, Some(&windows));
+            let rules = Rules { reach_ms, max_ahead_ms: i64::MAX, windows: Some(windows), ..RULES };
+            let reach = i64::try_from(reach_ms).unwrap();
+            let verdict = |time| judge(&mut PartitionTime::default(), &rules, &[Some(time)])[0];
+            for time in [-reach, reach] {
+                assert_eq!(verdict(time), Verdict::OnTime);
+                let pane = windows.pane(time);
+                assert!(pane <= time && time < pane + windows.slide_ms);
+                let bounds = [windows.first(pane), windows.end(pane)];
+                assert!(bounds.iter().all(|bound| bound.checked_mul(per_ms).is_some()), "{per_ms}");
+            }
+            for time in [i64::MIN, -reach - 1, reach + 1, i64::MAX] {
+                assert_eq!(verdict(time), Verdict::BadEventTime);
+            }
+        }
     }
 
     #[test]
@@ -231,10 +268,11 @@ mod tests {
             watermark_ms in prop::option::of(-5i64..15),
             floor_ms in prop::option::of(-5i64..15),
             max_ahead_ms in 0i64..12,
+            reach_ms in 6u64..40,
             has_windows: bool,
         ) {
             let windows = has_windows.then_some(Windows { size_ms: 20, slide_ms: 10, offset_ms: 0 });
-            let rules = Rules { max_ahead_ms, windows, ..RULES };
+            let rules = Rules { max_ahead_ms, reach_ms, windows, ..RULES };
             let mut at_once = PartitionTime { watermark_ms, floor_ms };
             let (mut by_row, mut judged, before) = (at_once, Judged::default(), at_once);
             let (times, record_times): (Vec<i64>, Vec<i64>) = times.into_iter().unzip();

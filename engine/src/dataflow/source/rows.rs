@@ -111,6 +111,8 @@ impl SourceTask {
             Verdict::BadEventTime => {
                 let detail = if rows.times_ms.is_null(row) {
                     "the event time is null".to_owned()
+                } else if self.rules.reach_ms < rows.times_ms.value(row).unsigned_abs() {
+                    "the event time is so far from 1970 that its windows have no bounds".to_owned()
                 } else {
                     let ahead_ms =
                         rows.times_ms.value(row).saturating_sub(block.timestamps_ms[record as usize]);
