@@ -102,9 +102,13 @@ impl Project {
 
     fn bounded(&self, dies_at: Option<(Point, u64)>) -> ExitStatus {
         let (mut child, log) = self.spawn(&["--listen", "127.0.0.1:0", "--bounded"], dies_at);
-        eventually(&format!("the bounded run ends (see {})", log.display()), PATIENCE, || {
+        let status = eventually(&format!("the bounded run ends (see {})", log.display()), PATIENCE, || {
             child.try_wait().expect("it is our child")
-        })
+        });
+        if dies_at.is_none() && !status.success() {
+            eprintln!("a bounded run failed ({status}):\n{}", fs::read_to_string(&log).unwrap_or_default());
+        }
+        status
     }
 
     /// The answer of a stopped weir to a query, as `weir sql` gives it.
