@@ -50,7 +50,7 @@ impl Page {
         }
     }
 
-    /// The path that [`Page::parse`] reads.
+    /// The path that `Page::parse` reads.
     pub fn path(&self) -> String {
         match self {
             Self::Overview => "/".to_owned(),
