@@ -1,16 +1,14 @@
 //! Making a topic, by the CreateTopics call of librdkafka's admin interface.
 
 use std::ffi::{CStr, CString, c_char};
-use std::ptr::null_mut;
 use std::time::Duration;
 
 use rdkafka_sys as sys;
 
+use super::admin::only_topic;
 use super::client::Client;
-use super::describe::Owned;
-use super::{Failure, millis, text};
-
-const OUT_OF_MEMORY: &str = "librdkafka aborts where memory is out";
+use super::owned::Owned;
+use super::{Failure, text};
 
 /// Copies per partition: as the broker is configured.
 const REPLICATION_OF_BROKER: i32 = -1;
@@ -40,13 +38,8 @@ impl Client {
     ) -> Result<(), Failure> {
         let n_partitions = i32::try_from(n_partitions).unwrap_or(i32::MAX);
         let mut detail: [c_char; 256] = [0; 256];
-        let refused = |detail: &[c_char]| Failure {
-            code: sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__INVALID_ARG as i32,
-            // SAFETY: librdkafka ends what it writes with a zero byte, and it was one before.
-            detail: unsafe { text(detail.as_ptr()) },
-        };
         // SAFETY: the handle is alive and every object made here is given back by its `Owned`; strings
-        // are copied by librdkafka; `detail` is as long as said, the array has one element.
+        // are copied by librdkafka; `detail` is as long as said, and ended with a zero byte; the array has one element.
         unsafe {
             let new = sys::rd_kafka_NewTopic_new(
                 topic.as_ptr(),
@@ -55,45 +48,21 @@ impl Client {
                 detail.as_mut_ptr(),
                 detail.len(),
             );
-            let new = Owned::new(new, sys::rd_kafka_NewTopic_destroy).ok_or_else(|| refused(&detail))?;
+            let new = Owned::new(new, sys::rd_kafka_NewTopic_destroy).ok_or_else(|| Failure {
+                code: sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__INVALID_ARG as i32,
+                detail: text(detail.as_ptr()),
+            })?;
             for (name, value) in settings {
                 let no_zero = "settings are literals without zero bytes";
                 let (name, value) =
                     (CString::new(*name).expect(no_zero), CString::new(*value).expect(no_zero));
                 sys::rd_kafka_NewTopic_set_config(new.as_ptr(), name.as_ptr(), value.as_ptr());
             }
-            let options = Owned::new(
-                sys::rd_kafka_AdminOptions_new(
-                    self.as_ptr(),
-                    sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS,
-                ),
-                sys::rd_kafka_AdminOptions_destroy,
-            )
-            .expect(OUT_OF_MEMORY);
-            let error = sys::rd_kafka_AdminOptions_set_request_timeout(
-                options.as_ptr(),
-                millis(timeout),
-                detail.as_mut_ptr(),
-                detail.len(),
-            );
-            if error != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-                return Err(refused(&detail));
-            }
-            let queue = Owned::new(sys::rd_kafka_queue_new(self.as_ptr()), sys::rd_kafka_queue_destroy)
-                .expect(OUT_OF_MEMORY);
             let mut topics = [new.as_ptr()];
-            sys::rd_kafka_CreateTopics(
-                self.as_ptr(),
-                topics.as_mut_ptr(),
-                topics.len(),
-                options.as_ptr(),
-                queue.as_ptr(),
-            );
-            // librdkafka answers in `timeout` at the latest; the second is for its threads to run.
-            let patience = millis(timeout + Duration::from_secs(1));
-            let event = sys::rd_kafka_queue_poll(queue.as_ptr(), patience);
-            let event = Owned::new(event, sys::rd_kafka_event_destroy)
-                .ok_or_else(|| Failure::of(sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT))?;
+            let operation = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS;
+            let event = self.ask_admin(operation, None, timeout, |options, queue| {
+                sys::rd_kafka_CreateTopics(self.as_ptr(), topics.as_mut_ptr(), topics.len(), options, queue);
+            })?;
             read_answer(&event)
         }
     }
@@ -105,25 +74,13 @@ unsafe fn read_answer(event: &Owned<sys::rd_kafka_event_t>) -> Result<(), Failur
     // SAFETY: the event is alive, and so is all that is read out of it. Codes are read as numbers only
     // after they were compared with "no error".
     unsafe {
-        let error = sys::rd_kafka_event_error(event.as_ptr());
-        if error != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-            let detail = text(sys::rd_kafka_event_error_string(event.as_ptr()));
-            return Err(Failure { code: error as i32, detail });
-        }
         let result = sys::rd_kafka_event_CreateTopics_result(event.as_ptr());
-        let mut n_topics = 0;
-        let topics = match result.is_null() {
-            true => null_mut(),
-            false => sys::rd_kafka_CreateTopics_result_topics(result, &raw mut n_topics),
-        };
-        if topics.is_null() || n_topics == 0 {
-            return Err(Failure::of(sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC));
-        }
-        let error = sys::rd_kafka_topic_result_error(*topics);
+        let topic = only_topic(result, sys::rd_kafka_CreateTopics_result_topics)?;
+        let error = sys::rd_kafka_topic_result_error(topic);
         if error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
             return Ok(());
         }
-        let detail = text(sys::rd_kafka_topic_result_error_string(*topics));
+        let detail = text(sys::rd_kafka_topic_result_error_string(topic));
         Err(if detail.is_empty() { Failure::of(error) } else { Failure { code: error as i32, detail } })
     }
 }

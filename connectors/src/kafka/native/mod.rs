@@ -24,12 +24,14 @@
     reason = "the bulk calls of librdkafka have no safe binding, and its transactions none that can be waited for in slices"
 )]
 
+mod admin;
 mod batch;
 mod client;
 mod conf;
 mod create;
 mod describe;
 mod offsets;
+mod owned;
 mod partition;
 mod topic;
 mod transaction;

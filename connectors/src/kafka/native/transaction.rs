@@ -10,7 +10,7 @@ use std::time::Duration;
 use rdkafka_sys as sys;
 
 use super::client::Client;
-use super::describe::Owned;
+use super::owned::Owned;
 use super::topic::Topic;
 use super::{Failure, millis, text};
 
