@@ -10,14 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use weir_engine::aggregate::GROUP_BYTES_MAX;
-use weir_engine::connector::{
-    Delivery, Emit, Position, Progress, Sink, SinkContext, SinkError, SinkWriter, Source,
-};
-use weir_engine::pipeline::{Pipeline, PipelineOptions, PipelineSink, State, start};
-use weir_engine::sql::{TableDef, plan};
+use weir_engine::connector::{Delivery, Emit, Position, Progress, Sink, SinkContext, SinkError, SinkWriter};
+use weir_engine::pipeline::{Pipeline, PipelineSink, State, start};
 
-use crate::environment::{Silent, environment};
+use crate::environment::{Silent, environment, options, planned};
 use crate::machine::{describe, memory_mib};
 use crate::recovery::Synthetic;
 
@@ -115,32 +111,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 fn pipeline(sink: &SlowSink, folder: &std::path::Path) -> Result<Pipeline> {
     let source = Synthetic::new(10_000);
-    let table = TableDef {
-        name: source.name().to_owned(),
-        schema: source.schema(),
-        event_time: source.event_time(),
-        identity: source.identity(),
-        left_out: Vec::new(),
-    };
-    let plan = plan(SQL, &[table]).map_err(|refusals| anyhow::anyhow!("{refusals:?}"))?;
+    let plan = planned(SQL, &source)?;
     Ok(Pipeline {
         project: "p".to_owned(),
-        plan: Arc::new(plan),
+        plan,
         source: Arc::new(source),
         sinks: vec![PipelineSink { sink: Arc::new(sink.clone()), outbox_bytes_max: OUTBOX_BYTES }],
         reader_schema: String::new(),
-        options: PipelineOptions {
-            name: "bench".to_owned(),
-            epoch_ms: 250,
-            lateness_ms: 0,
-            provisional: true,
-            skip_lost: false,
-            group_bytes_max: GROUP_BYTES_MAX,
-            state_bytes_max: usize::MAX,
-            retention_ms: 0,
-            parallelism: 2,
-            bounded: false,
-        },
+        options: options(),
         data_dir: folder.to_owned(),
         observer: Arc::new(Silent),
     })

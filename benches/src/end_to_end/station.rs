@@ -8,15 +8,13 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use weir_connectors::blackhole::BlackholeSink;
 use weir_connectors::kafka::{KafkaConnection, KafkaSource, KafkaSourceConfig, ReaderSchemaText};
-use weir_engine::aggregate::GROUP_BYTES_MAX;
 use weir_engine::connector::{Emit, ReaderEvent, Source, Start, WatermarkOptions};
 use weir_engine::pipeline::{Pipeline, PipelineOptions, PipelineSink, State, start};
-use weir_engine::sql::{TableDef, plan};
 use weir_schemas::SchemaRegistry;
 use weir_schemas::registry::MemoryRegistry;
 
 use crate::bids::SCHEMA;
-use crate::environment::{Silent, environment};
+use crate::environment::{Silent, environment, options, planned};
 use crate::machine::process_cpu_s;
 use crate::process::say;
 
@@ -242,17 +240,10 @@ fn read_partitions(source: &dyn Source, mut unread: BTreeSet<i32>) -> Result<(u6
 fn run(sql: &str, source: Arc<KafkaSource>, station: &Station) -> Result<(u64, u64)> {
     let has_table = station.work == Work::SumToTable;
     let folder = tempfile::Builder::new().prefix("weir-benches-state").tempdir()?;
-    let table = TableDef {
-        name: source.name().to_owned(),
-        schema: source.schema(),
-        event_time: source.event_time(),
-        identity: source.identity(),
-        left_out: Vec::new(),
-    };
-    let plan = plan(sql, &[table]).map_err(|refusals| anyhow::anyhow!("{refusals:?}"))?;
+    let plan = planned(sql, &*source)?;
     let pipeline = Pipeline {
         project: "p".to_owned(),
-        plan: Arc::new(plan),
+        plan,
         source,
         sinks: vec![PipelineSink {
             sink: Arc::new(BlackholeSink::new("nowhere", Emit::Final)),
@@ -260,16 +251,12 @@ fn run(sql: &str, source: Arc<KafkaSource>, station: &Station) -> Result<(u64, u
         }],
         reader_schema: SCHEMA.to_owned(),
         options: PipelineOptions {
-            name: "bench".to_owned(),
             epoch_ms: station.epoch_ms,
-            lateness_ms: 0,
-            group_bytes_max: GROUP_BYTES_MAX,
-            state_bytes_max: usize::MAX,
             provisional: has_table,
-            skip_lost: false,
             retention_ms: if has_table { 7 * DAY_MS } else { 0 },
             parallelism: station.parallelism,
             bounded: true,
+            ..options()
         },
         data_dir: folder.path().to_owned(),
         observer: Arc::new(Silent),

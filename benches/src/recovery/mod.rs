@@ -12,14 +12,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use weir_engine::aggregate::GROUP_BYTES_MAX;
-use weir_engine::connector::Source;
 use weir_engine::pipeline::{Committed, Observer, Pipeline, PipelineOptions, start};
-use weir_engine::sql::{TableDef, plan};
 
 use self::source::N_PARTITIONS;
 pub(crate) use self::source::Synthetic;
-use crate::environment::environment;
+use crate::environment::{environment, options, planned};
 use crate::machine::{describe, median, memory_mib, process_cpu_s};
 use crate::process::{Own, say};
 
@@ -128,32 +125,14 @@ pub(crate) fn recover(target: &Target) -> Result<()> {
 
 fn pipeline(target: &Target, committed: Sender<Arc<Committed>>) -> Result<Pipeline> {
     let source = Synthetic::new(target.groups);
-    let table = TableDef {
-        name: source.name().to_owned(),
-        schema: source.schema(),
-        event_time: source.event_time(),
-        identity: source.identity(),
-        left_out: Vec::new(),
-    };
-    let plan = plan(SQL, &[table]).map_err(|refusals| anyhow::anyhow!("{refusals:?}"))?;
+    let plan = planned(SQL, &source)?;
     Ok(Pipeline {
         project: "p".to_owned(),
-        plan: Arc::new(plan),
+        plan,
         source: Arc::new(source),
         sinks: Vec::new(),
         reader_schema: String::new(),
-        options: PipelineOptions {
-            name: "bench".to_owned(),
-            epoch_ms: 250,
-            lateness_ms: 0,
-            provisional: true,
-            skip_lost: false,
-            retention_ms: 7 * 24 * 3_600_000,
-            parallelism: 2,
-            bounded: false,
-            group_bytes_max: GROUP_BYTES_MAX,
-            state_bytes_max: usize::MAX,
-        },
+        options: PipelineOptions { retention_ms: 7 * 24 * 3_600_000, ..options() },
         data_dir: target.folder.clone(),
         observer: Arc::new(Told(Mutex::new(committed))),
     })
