@@ -136,11 +136,12 @@ fn short_span(seconds: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::protocol::time;
 
-    fn partition(number: i32, second: Option<i64>, idle: bool) -> Partition {
+    /// `second` of 1970-01-01T00:00:00Z; `None`: no row yet.
+    pub(in crate::view) fn partition(number: i32, second: Option<i64>, idle: bool) -> Partition {
         Partition {
             pipeline: "revenue".into(),
             source: "orders".into(),

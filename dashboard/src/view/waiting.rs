@@ -190,6 +190,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::view::partitions;
 
     const TIMING: Timing = Timing {
         delay_ms: 5_000,
@@ -200,19 +201,8 @@ mod tests {
         window_offset_ms: Some(0),
     };
 
-    /// `second` of 1970-01-01T00:00:00Z; `None`: no row yet.
     fn partition(number: i32, second: Option<i64>, lag_records: u64, idle: bool) -> Partition {
-        Partition {
-            pipeline: "revenue".into(),
-            source: "orders".into(),
-            topic: "shop.orders".into(),
-            partition: number,
-            next_offset: 1_234,
-            end_offset: None,
-            lag_records: Some(lag_records),
-            watermark: second.map(|second| time::instant_text(second * time::SECOND)),
-            idle,
-        }
+        Partition { lag_records: Some(lag_records), ..partitions::tests::partition(number, second, idle) }
     }
 
     fn said(partitions: &[Partition]) -> (String, Option<usize>) {
