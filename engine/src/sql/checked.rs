@@ -241,40 +241,35 @@ fn protect_one(expr: Expr, schema: &DFSchema, limit: Limit) -> Result<Transforme
             if let Some(bounded) = bound(&call.func, limit) {
                 call.func = bounded;
             }
-            match limit {
-                Limit::Row => verbatim::kept(Expr::ScalarFunction(call), schema),
-                Limit::Query => Ok(Transformed::yes(Expr::ScalarFunction(call))),
-            }
+            // Its function may be another one by now.
+            Ok(Transformed::yes(shield(Expr::ScalarFunction(call), schema, limit)?.data))
         }
         // Negating the smallest integer wraps too.
         Expr::Negative(inner) => {
             let data_type = inner.get_type(schema)?;
             if !data_type.is_integer() {
-                let negative = Expr::Negative(inner);
-                return match limit {
-                    Limit::Row => verbatim::kept(negative, schema),
-                    Limit::Query => Ok(Transformed::no(negative)),
-                };
+                return shield(Expr::Negative(inner), schema, limit);
             }
             let zero = Expr::Literal(ScalarValue::new_zero(&data_type)?, None);
             Ok(Transformed::yes(Checked::call(zero, Operator::Minus, *inner)))
         }
-        // `CAST(price AS INT) > 0` would become `price > 0.00`, which is another question.
-        Expr::Cast(cast)
-            if matches!(limit, Limit::Query)
-                && is_lossy(&cast.expr.get_type(schema)?, cast.field.data_type()) =>
-        {
-            Ok(Transformed::yes(projections::opaque(Expr::Cast(cast))))
-        }
-        Expr::TryCast(cast)
-            if matches!(limit, Limit::Query)
-                && is_lossy(&cast.expr.get_type(schema)?, cast.field.data_type()) =>
-        {
-            Ok(Transformed::yes(projections::opaque(Expr::TryCast(cast))))
-        }
-        other if matches!(limit, Limit::Row) => verbatim::kept(other, schema),
-        other => Ok(Transformed::no(other)),
+        other => shield(other, schema, limit),
     }
+}
+
+/// Keeps from the planner's rules what they would get wrong: for a row whatever may fail, see
+/// [`verbatim`]; for a query casts, since `CAST(price AS INT) > 0` would become `price > 0.00`, which is
+/// another question.
+fn shield(expr: Expr, schema: &DFSchema, limit: Limit) -> Result<Transformed<Expr>> {
+    if matches!(limit, Limit::Row) {
+        return verbatim::kept(expr, schema);
+    }
+    let (from, to) = match &expr {
+        Expr::Cast(cast) => (cast.expr.get_type(schema)?, cast.field.data_type()),
+        Expr::TryCast(cast) => (cast.expr.get_type(schema)?, cast.field.data_type()),
+        _ => return Ok(Transformed::no(expr)),
+    };
+    Ok(if is_lossy(&from, to) { Transformed::yes(projections::opaque(expr)) } else { Transformed::no(expr) })
 }
 
 /// The inverse of [`protect`] for one expression; [`fail_on_overflow`] must follow.

@@ -107,8 +107,8 @@ impl Pipeline {
     /// What the engine wants to know. `default` is used where the file says nothing.
     #[must_use]
     pub fn options(&self, name: &str, default: Resources, bounded: bool) -> PipelineOptions {
-        let Settings { epoch_ms, lateness_ms, provisional, retention_ms, parallelism, .. } = self.settings;
-        let Settings { group_bytes_max, state_bytes_max, .. } = self.settings;
+        let Settings { epoch_ms, lateness_ms, provisional, retention_ms, .. } = self.settings;
+        let Settings { parallelism, group_bytes_max, state_bytes_max, .. } = self.settings;
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         PipelineOptions {
             name: name.to_owned(),
