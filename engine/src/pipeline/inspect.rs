@@ -72,20 +72,13 @@ pub fn inspect(data_dir: &Path) -> Result<Inspection, Error> {
         key_spaces: key_spaces(&store, n_keys)?,
         results: sizes(&store, Series::Finals)?,
         dead_letters: sizes(&store, Series::DeadLetters)?,
-        sinks: sinks(&store)?,
+        sinks: kept_sinks(&store)?,
         identity,
     })
 }
 
-/// Looks at the outboxes in a pipeline's folder, which no process may have open.
-///
-/// # Errors
-/// As [`inspect`].
-pub fn kept_sinks(data_dir: &Path) -> Result<Vec<KeptSink>, Error> {
-    sinks(&Store::open_read_only(data_dir)?)
-}
-
-fn sinks(store: &Store) -> Result<Vec<KeptSink>, Error> {
+/// What is kept of each sink.
+pub(super) fn kept_sinks(store: &Store) -> Result<Vec<KeptSink>, Error> {
     let committed = store.recovered().map(|recovered| recovered.facts.epoch).unwrap_or_default();
     let sinks = store.sinks()?.into_iter().map(|(sink, known)| {
         let Size { rows, bytes } = store.outbox_size(&sink)?;

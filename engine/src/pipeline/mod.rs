@@ -20,8 +20,8 @@ pub use crate::dataflow::commit::{Committed, Observer};
 pub use crate::dataflow::live::{Live, OperatorLive, State};
 pub use crate::dataflow::sink::{PipelineSink, SinkLive, SinkState};
 pub use handle::PipelineHandle;
-pub use inspect::{Inspection, KeptSink, KeySpace, inspect, kept_sinks};
-pub use start::{StartError, open_stopped, start};
+pub use inspect::{Inspection, KeptSink, KeySpace, inspect};
+pub use start::{StartError, Stopped, open_stopped, start};
 
 use crate::connector::Source;
 use crate::dataflow::plan::Plan;

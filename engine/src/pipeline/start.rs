@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::assembly::{Assembly, assemble};
+use super::inspect::{KeptSink, kept_sinks};
 use super::recover::restore;
 use super::sinks::SinkThreads;
 use super::{Environment, Pipeline, PipelineHandle, PipelineOptions};
@@ -53,11 +54,18 @@ pub fn start(pipeline: Pipeline, environment: &Environment) -> Result<PipelineHa
     Ok(PipelineHandle::new(name, pipeline.plan, shared, latest, events, thread))
 }
 
-/// Reads the last committed epoch of a pipeline that is not running. Writes nothing.
+/// A pipeline that is not running, as its folder has it.
+pub struct Stopped {
+    /// The last committed epoch.
+    pub snapshot: Arc<Snapshot>,
+    pub sinks: Vec<KeptSink>,
+}
+
+/// Reads what a pipeline that is not running has. Writes nothing.
 ///
 /// # Errors
 /// [`StartError::State`] where the folder holds no pipeline, or one that is running.
-pub fn open_stopped(data_dir: &Path) -> Result<Arc<Snapshot>, StartError> {
+pub fn open_stopped(data_dir: &Path) -> Result<Stopped, StartError> {
     let store = Store::open_read_only(data_dir)?;
     let Some(identity) = store.identity()? else {
         return Err(StartError::Plan("the folder holds no pipeline that was ever started".to_owned()));
@@ -79,7 +87,7 @@ pub fn open_stopped(data_dir: &Path) -> Result<Arc<Snapshot>, StartError> {
     };
     let restored = restore(&store, &Arc::new(plan), &options, recovered)?;
     let mut tables = restored.tables;
-    Ok(tables.publish(restored.facts))
+    Ok(Stopped { snapshot: tables.publish(restored.facts), sinks: kept_sinks(&store)? })
 }
 
 /// The plan of a query that state was made by.

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
 
 use arrow::ipc::reader::StreamReader;
 use arrow::record_batch::RecordBatch;
@@ -11,8 +10,7 @@ use weir_api::Problem;
 use weir_connectors::chain;
 use weir_connectors::kafka::topic_of;
 use weir_engine::connector::Emit;
-use weir_engine::pipeline::{KeptSink, Live, SinkLive, SinkState, State, kept_sinks};
-use weir_engine::result::Snapshot;
+use weir_engine::pipeline::{KeptSink, Live, SinkLive, SinkState, State, Stopped, open_stopped};
 
 use super::Failure;
 use super::args::{DEFAULT_LISTEN, Format as Chosen, SqlArgs};
@@ -43,10 +41,8 @@ fn offline(data_dir: &Path, query: &str, format: Chosen, out: &mut dyn Write) ->
     let mut views = Vec::new();
     for name in data_dir.pipelines().map_err(|error| failed(&error))? {
         let kept = data_dir.kept(&name).map_err(|error| failed(&error))?;
-        let snapshot = weir_engine::pipeline::open_stopped(&data_dir.pipeline(&name));
-        let snapshot = snapshot.map_err(|error| failed(&error))?;
-        let sinks = kept_sinks(&data_dir.pipeline(&name)).map_err(|error| failed(&error))?;
-        views.extend(kept.map(|kept| view(name, &kept, snapshot, &sinks)));
+        let stopped = open_stopped(&data_dir.pipeline(&name)).map_err(|error| failed(&error))?;
+        views.extend(kept.map(|kept| view(name, &kept, stopped)));
     }
     let format = match format {
         Chosen::Table => Format::Table,
@@ -62,7 +58,7 @@ fn offline(data_dir: &Path, query: &str, format: Chosen, out: &mut dyn Write) ->
 }
 
 /// A stopped pipeline at its last committed epoch.
-fn view(name: String, kept: &Kept, snapshot: Arc<Snapshot>, sinks: &[KeptSink]) -> PipelineView {
+fn view(name: String, kept: &Kept, stopped: Stopped) -> PipelineView {
     let identity = &kept.identity;
     PipelineView {
         name,
@@ -74,13 +70,13 @@ fn view(name: String, kept: &Kept, snapshot: Arc<Snapshot>, sinks: &[KeptSink]) 
         retained: kept.settings.is_none_or(|settings| settings.retention_ms != 0),
         waits: None,
         plan: None,
-        snapshot: Some(snapshot),
-        live: Live { sinks: sinks.iter().map(stopped).collect(), ..Live::default() },
+        snapshot: Some(stopped.snapshot),
+        live: Live { sinks: stopped.sinks.iter().map(sink).collect(), ..Live::default() },
     }
 }
 
 /// A sink of a stopped pipeline. Its folder does not know its type: no system table has it.
-fn stopped(kept: &KeptSink) -> SinkLive {
+fn sink(kept: &KeptSink) -> SinkLive {
     SinkLive {
         sink: kept.sink.clone(),
         kind: "",

@@ -76,7 +76,7 @@ proptest! {
         let log = Log::new(partitions.clone(), records_per_poll);
         let (expected, n_late) = recompute(&partitions, &windows_of(shape));
         prop_assert_eq!(run_to_end(&log, &sum_by_key(shape), dir.path(), parallelism), expected);
-        let counters = open_stopped(dir.path()).unwrap().facts().counters;
+        let counters = open_stopped(dir.path()).unwrap().snapshot.facts().counters;
         prop_assert_eq!((counters.late_rows, counters.dead_letters), (n_late, n_late));
     }
 
@@ -110,7 +110,7 @@ proptest! {
             // Without an epoch what is kept is what the last run showed.
             let n_epochs = std::mem::take(&mut *recorder.0.lock().unwrap()).len();
             if 0 < n_epochs {
-                prop_assert_eq!(&rows(&open_stopped(dir.path()).unwrap()), &seen);
+                prop_assert_eq!(&rows(&open_stopped(dir.path()).unwrap().snapshot), &seen);
             }
 
             let shown = |start: i64| {

@@ -419,7 +419,7 @@ proptest! {
         let log = Log::new(partitions.clone(), records_per_poll);
         let (expected, n_late) = recompute(&partitions);
         prop_assert_eq!(run_to_end(&log, SUM_BY_KEY, dir.path(), parallelism), expected);
-        let snapshot = open_stopped(dir.path()).unwrap();
+        let snapshot = open_stopped(dir.path()).unwrap().snapshot;
         let counters = snapshot.facts().counters;
         prop_assert_eq!(counters.late_rows, n_late);
         prop_assert_eq!(counters.dead_letters, n_late);
@@ -452,7 +452,7 @@ proptest! {
             let epochs: Vec<u64> = recorder.0.lock().unwrap().iter().map(|c| c.epoch.0).collect();
             prop_assert!(epochs.is_sorted() && epochs.first().is_none_or(|first| *first == last_epoch + 1));
             last_epoch = epochs.last().copied().unwrap_or(last_epoch);
-            prop_assert_eq!(rows(&open_stopped(dir.path()).unwrap()), seen);
+            prop_assert_eq!(rows(&open_stopped(dir.path()).unwrap().snapshot), seen);
         }
         *log.partitions.lock().unwrap() = partitions.clone();
         prop_assert_eq!(run_to_end(&log, SUM_BY_KEY, dir.path(), 2), recompute(&partitions).0);
@@ -480,7 +480,7 @@ fn after_a_bounded_run_its_windows_stay_closed() {
     let second = run_to_end(&log, SUM_BY_KEY, dir.path(), 1);
     assert_eq!(second.get(&(10_000, 1)), Some(&(1, 1, true)), "a final row never changes");
     assert_eq!(second.get(&(20_000, 1)), Some(&(1, 1, true)));
-    let snapshot = open_stopped(dir.path()).unwrap();
+    let snapshot = open_stopped(dir.path()).unwrap().snapshot;
     assert_eq!(snapshot.facts().counters.late_rows, 1);
     assert_eq!(snapshot.facts().floors.len(), 1);
 }

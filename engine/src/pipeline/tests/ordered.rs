@@ -98,6 +98,6 @@ proptest! {
             handle.join();
             prop_assert_ne!(handle.state().0, State::Failed, "{:?}", handle.state().1);
         }
-        prop_assert_eq!(final_rows(&open_stopped(dir.path()).unwrap()), recompute(&partitions));
+        prop_assert_eq!(final_rows(&open_stopped(dir.path()).unwrap().snapshot), recompute(&partitions));
     }
 }

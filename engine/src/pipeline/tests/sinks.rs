@@ -7,7 +7,7 @@ use super::*;
 use crate::connector::{
     Change, Delivery, Emit, Position, Progress, Sink, SinkContext, SinkError, SinkWriter,
 };
-use crate::pipeline::{SinkState, inspect, kept_sinks};
+use crate::pipeline::{SinkState, inspect};
 use crate::state::{Identity, Store};
 use crate::time::Epoch;
 
@@ -409,7 +409,7 @@ fn sinks_come_and_go_between_starts() {
     };
     assert_eq!(read(100, a.all()), [("a".to_owned(), 100)]);
     let kept = inspect(dir.path()).unwrap().sinks;
-    assert_eq!(kept, kept_sinks(dir.path()).unwrap());
+    assert_eq!(kept, open_stopped(dir.path()).unwrap().sinks);
     assert_eq!((kept.len(), kept[0].sink.as_str(), kept[0].outbox_rows), (1, "a", 100));
     assert_eq!((0 < kept[0].outbox_bytes, kept[0].delivered_epoch), (true, Epoch(0)));
     assert_eq!(read(100, a.all()), [("a".to_owned(), 100)], "they wait");

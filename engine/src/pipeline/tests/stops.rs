@@ -185,7 +185,7 @@ fn a_run_that_finds_nothing_new_makes_no_epoch() {
         handle.join();
         epoch = handle.snapshot().epoch();
         drop(handle);
-        let stopped = rows(&open_stopped(dir.path()).unwrap());
+        let stopped = rows(&open_stopped(dir.path()).unwrap().snapshot);
         assert_eq!(stopped.values().filter(|row| !row.2).count(), n_open);
     }
 
