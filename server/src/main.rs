@@ -1,7 +1,5 @@
 //! `weir`: see [`weir_server::cli`].
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
+fn main() {
     weir_server::cli::main()
 }

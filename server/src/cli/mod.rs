@@ -7,6 +7,7 @@
 
 mod args;
 mod check;
+mod end;
 mod inspect;
 mod log;
 mod reset;
@@ -15,7 +16,6 @@ mod sql;
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::ExitCode;
 
 use clap::Parser;
 
@@ -42,27 +42,31 @@ pub enum Failure {
 }
 
 impl Failure {
-    fn code(&self) -> ExitCode {
+    fn code(&self) -> u8 {
         match self {
-            Self::Project(_) | Self::Usage(_) => ExitCode::from(2),
-            Self::Failed(_) => ExitCode::from(1),
+            Self::Project(_) | Self::Usage(_) => 2,
+            Self::Failed(_) => 1,
         }
     }
 }
 
-/// Does what the process's command line says.
-#[must_use]
-pub fn main() -> ExitCode {
+/// Does what the process's command line says, and ends the process.
+pub fn main() -> ! {
+    end::end(run_command())
+}
+
+/// The process's exit code.
+fn run_command() -> u8 {
     let args = match Args::try_parse() {
         Ok(args) => args,
         // Help goes to stdout with 0, mistakes to stderr with 2.
         Err(error) => {
             let code = u8::try_from(error.exit_code()).unwrap_or(2);
-            return if error.print().is_ok() { ExitCode::from(code) } else { ExitCode::from(1) };
+            return if error.print().is_ok() { code } else { 1 };
         }
     };
     match dispatch(args.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(failure) => {
             talk(&failure.to_string());
             failure.code()

@@ -21,6 +21,7 @@ use weir_engine::state::Memory;
 use weir_schemas::SchemaRegistry;
 
 use super::check::check_panels;
+use super::end::end;
 use super::{Failure, RunArgs, init_log, load};
 use crate::catalog;
 use crate::http::{Access, AppState, serve};
@@ -152,7 +153,7 @@ pub fn run(run: Run) -> Result<(), Failure> {
     if !in_time {
         // Threads that did not end would keep the process; what is committed is safe.
         tracing::warn!("ended before all pipelines had stopped: their last epoch may not be committed");
-        std::process::exit(i32::from(bounded && any_failed));
+        end(u8::from(bounded && any_failed));
     }
     runtime.shutdown_background();
     if bounded && any_failed {

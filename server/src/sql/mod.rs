@@ -71,9 +71,6 @@ impl Default for Limits {
     }
 }
 
-/// How long [`Queries::finish`] waits for threads that read a block.
-const FINISH_MAX: Duration = Duration::from_secs(10);
-
 /// Runs queries on threads of its own.
 pub struct Queries {
     limits: Limits,
@@ -187,16 +184,6 @@ impl Queries {
         // The first bytes too, so that a query that fails at once gets a status that says so.
         answer.first = Some(answer.receive().await?);
         Ok(answer)
-    }
-}
-
-impl Queries {
-    /// Ends the query threads and waits until they have let go of what they read: where the process ends
-    /// next, a database must not be closed by a thread of which it does not know.
-    fn finish(mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(FINISH_MAX);
-        }
     }
 }
 

@@ -35,13 +35,11 @@ pub fn query_offline(
         .enable_time()
         .build()
         .map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
-    let answered = waiting.block_on(async {
+    waiting.block_on(async {
         let mut answer = queries.run(views, sql.to_owned(), timeout, format).await?;
         while let Some(bytes) = answer.next().await? {
             out.write_all(&bytes)?;
         }
         Ok(out.flush()?)
-    });
-    queries.finish();
-    answered
+    })
 }
