@@ -12,6 +12,7 @@
 mod dashboard;
 mod pipeline;
 mod problem;
+mod source;
 mod sql;
 mod stream;
 
@@ -21,7 +22,8 @@ pub use pipeline::{
     Timing,
 };
 pub use problem::{CONTENT_TYPE_PROBLEM, Problem};
-pub use sql::{Column, SqlRequest, SqlResponse};
+pub use source::{Source, WriterSchema};
+pub use sql::{CONTENT_TYPE_ROWS, Column, RowsEnd, RowsHead, SqlRequest, SqlResponse};
 pub use stream::{Delta, Event, PollEvent, PollResponse, Snapshot, Status};
 
 /// One row: the values in the order of the columns that came with it.

@@ -1,10 +1,10 @@
-//! `POST /api/v1/sql`: one query and its whole answer as JSON.
+//! `POST /api/v1/sql`: one query and its answer, whole as JSON or streamed as rows.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Row;
+use crate::{Problem, Row};
 
 /// The body of `POST /api/v1/sql`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,32 @@ pub struct SqlResponse {
     pub elapsed_ms: f64,
 }
 
+/// The media type of an answer that is streamed with its columns: lines of JSON. The first is a [`RowsHead`], the last a
+/// [`RowsEnd`], all between are [`Row`]s. An answer without its last line is a part.
+pub const CONTENT_TYPE_ROWS: &str = "application/vnd.weir.rows+ndjson";
+
+/// The first line of an answer of [`CONTENT_TYPE_ROWS`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RowsHead {
+    pub columns: Vec<Column>,
+    /// As [`SqlResponse::epochs`].
+    pub epochs: BTreeMap<String, u64>,
+}
+
+/// The last line of an answer of [`CONTENT_TYPE_ROWS`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RowsEnd {
+    Whole {
+        row_count: u64,
+        elapsed_ms: f64,
+    },
+    /// The query failed on the way: the rows before are a part.
+    Failed {
+        problem: Problem,
+    },
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +80,18 @@ mod tests {
         );
         assert_eq!(answer.rows[0][0].as_i64(), Some(i64::MAX));
         assert_eq!(answer.epochs["revenue"], 812);
+    }
+
+    #[test]
+    fn streamed_answer_says_whether_it_is_whole() {
+        round_trip::<RowsHead>(
+            r#"{"columns":[{"name":"n","type":"BIGINT","nullable":false}],"epochs":{"revenue":812}}"#,
+        );
+        round_trip::<RowsEnd>(r#"{"row_count":2,"elapsed_ms":3.1}"#);
+        let failed: RowsEnd = round_trip(
+            r#"{"problem":{"type":"urn:weir:error:E0303","title":"the query failed","status":422,"detail":"division by zero"}}"#,
+        );
+        assert!(matches!(failed, RowsEnd::Failed { problem } if problem.status == 422));
     }
 
     #[test]

@@ -24,13 +24,13 @@ use super::check::check_panels;
 use super::end::end;
 use super::{Failure, RunArgs, init_log, load};
 use crate::catalog;
-use crate::http::{Access, AppState, serve};
+use crate::http::{Access, AppState, Origin, Origins, serve};
 use crate::metrics::Metrics;
 use crate::pipeline::{
     Connections, DataDir, Entry, Kept, Outcome, Pipelines, Prepared, Preparer, Shared, SourceSpec, Spec,
     Supervisor, SystemClock, Task, resources,
 };
-use crate::project::{Problems, Project, did_you_mean};
+use crate::project::{Problems, Project, Source, did_you_mean};
 use crate::sql::{Limits, Queries};
 use crate::stream::Hub;
 
@@ -116,6 +116,7 @@ pub fn run(run: Run) -> Result<(), Failure> {
         Some(registry) => Connections::with_registry(&project, &registry),
         None => Connections::new(&project)?,
     };
+    let origins = origins(&project, &connections);
     let preparer = Preparer::new(Arc::clone(&project), connections);
     let data_dir = DataDir::open(&data_dir).map_err(|error| failed(&error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -138,7 +139,7 @@ pub fn run(run: Run) -> Result<(), Failure> {
 
     let entries = preflight.iter().map(|each| each.entry(&preparer, bounded, &skip_lost)).collect();
     let pipelines = Arc::new(Pipelines::new(entries));
-    let app = Arc::new(app(&project, &pipelines, access).map_err(|error| failed(&error))?);
+    let app = Arc::new(app(&project, &pipelines, origins, access).map_err(|error| failed(&error))?);
     let tasks = preflight.into_iter().filter_map(|each| each.task(&pipelines, &app.hub)).collect();
     let environment = Environment {
         clock: Arc::new(SystemClock::start()),
@@ -249,7 +250,23 @@ impl Looked {
     }
 }
 
-fn app(project: &Project, pipelines: &Arc<Pipelines>, access: Access) -> std::io::Result<AppState> {
+/// Where records of each source come from, and who knows their schemas.
+fn origins(project: &Project, connections: &Connections) -> Origins {
+    let origin = |(name, source): (&String, &Source)| {
+        let connection = connections.get(&source.connection)?;
+        let bootstrap_servers = project.redactor.apply(&connection.bootstrap_servers);
+        let registry = Arc::clone(&connection.registry);
+        Some((name.clone(), Origin { topic: source.topic.clone(), bootstrap_servers, registry }))
+    };
+    Origins::new(project.sources.iter().filter_map(origin).collect())
+}
+
+fn app(
+    project: &Project,
+    pipelines: &Arc<Pipelines>,
+    origins: Origins,
+    access: Access,
+) -> std::io::Result<AppState> {
     let metrics = Arc::new(Metrics::default());
     let tables =
         pipelines.iter().map(|entry| (entry.name().to_owned(), entry.spec().options.retention_ms != 0));
@@ -260,6 +277,7 @@ fn app(project: &Project, pipelines: &Arc<Pipelines>, access: Access) -> std::io
         queries: Queries::new(Limits::default())?,
         metrics,
         dashboards: dashboards.map(|(name, each)| (name.clone(), each.dashboard.clone())).collect(),
+        origins,
         access,
     })
 }

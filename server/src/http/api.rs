@@ -61,7 +61,7 @@ pub(super) async fn dashboard(
     }
 }
 
-fn missing<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a str>) -> Fault {
+pub(super) fn missing<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a str>) -> Fault {
     let fault = Fault::new(Code::NotFound, format!("no {what} \"{name}\""));
     match nearest(name, names) {
         Some(meant) => fault.hint(format!("did you mean \"{meant}\"?")),

@@ -19,6 +19,7 @@ mod probes;
 mod respond;
 mod serve;
 mod socket;
+mod sources;
 mod sql;
 mod stream;
 
@@ -30,6 +31,7 @@ use axum::routing::{any, get, post};
 use weir_api::Dashboard;
 
 pub use serve::serve;
+pub use sources::{Origin, Origins};
 
 use crate::catalog::Catalog;
 use crate::metrics::Metrics;
@@ -45,6 +47,7 @@ pub struct AppState {
     pub metrics: Arc<Metrics>,
     /// By name, ascending.
     pub dashboards: Vec<(String, Dashboard)>,
+    pub origins: Origins,
     pub access: Access,
 }
 
@@ -67,6 +70,8 @@ fn router(app: Arc<AppState>) -> Router {
         .route("/api/v1/poll", get(stream::poll))
         .route("/api/v1/dashboards", get(api::dashboards))
         .route("/api/v1/dashboards/{name}", get(api::dashboard))
+        .route("/api/v1/sources/{name}", get(sources::source))
+        .route("/api/v1/sources/{name}/schemas/{id}", get(sources::schema))
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))
         .route("/metrics", get(probes::metrics))

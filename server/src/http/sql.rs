@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::stream::unfold;
 use tokio::time::timeout;
-use weir_api::SqlRequest;
+use weir_api::{CONTENT_TYPE_ROWS, RowsEnd, SqlRequest};
 
 use super::AppState;
 use super::params::{accepted, duration};
@@ -25,9 +25,10 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 /// A body has to arrive within this.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-const FORMATS: [(&str, Format); 4] = [
+const FORMATS: [(&str, Format); 5] = [
     ("application/json", Format::Json),
     ("application/x-ndjson", Format::Ndjson),
+    (CONTENT_TYPE_ROWS, Format::Rows),
     ("text/csv", Format::Csv),
     ("application/vnd.apache.arrow.stream", Format::Arrow),
 ];
@@ -50,7 +51,14 @@ pub(super) async fn query(State(app): State<Arc<AppState>>, request: Request) ->
         let body = whole(answer).await?;
         return Ok(with_type(format.media_type(), Body::from(body)));
     }
-    Ok(with_type(format.media_type(), Body::from_stream(streamed(answer))))
+    let pieces = streamed(answer);
+    if format == Format::Rows {
+        return Ok(with_type(
+            format.media_type(),
+            Body::from_stream(pieces.map(|piece| piece.or_else(ended))),
+        ));
+    }
+    Ok(with_type(format.media_type(), Body::from_stream(pieces)))
 }
 
 /// Reads the body. An object only: for serde, a list of its values in order would do as well.
@@ -129,6 +137,14 @@ async fn whole(mut answer: Answer) -> Result<Bytes, Fault> {
         }
     }
     Ok(body.freeze())
+}
+
+/// The last line of rows whose query failed on the way.
+fn ended(fault: Fault) -> Result<Bytes, Fault> {
+    let problem = fault.problem().clone();
+    let mut line = serde_json::to_vec(&RowsEnd::Failed { problem }).map_err(|_| fault)?;
+    line.push(b'\n');
+    Ok(line.into())
 }
 
 /// The pieces as they are made. A failure on the way breaks the transfer off, so that no client

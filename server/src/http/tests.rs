@@ -7,12 +7,26 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use weir_api::{Chart, Dashboard, Panel, Problem};
+use weir_api::{CONTENT_TYPE_ROWS, Chart, Dashboard, Panel, Problem};
 use weir_engine::pipeline::State as PipelineState;
+use weir_schemas::SchemaRegistry as _;
+use weir_schemas::registry::MemoryRegistry;
 
 use super::*;
 use crate::sql::Limits;
 use crate::testing::{FakeCatalog, RevenueRow, revenue, view};
+
+/// A source whose registry has the one schema 1.
+fn origins() -> Origins {
+    let registry = MemoryRegistry::new();
+    registry.register("orders-value", r#""long""#).expect("a schema");
+    let origin = Origin {
+        topic: "shop.orders".to_owned(),
+        bootstrap_servers: "${KAFKA}".to_owned(),
+        registry: Arc::new(registry),
+    };
+    Origins::new([("orders".to_owned(), origin)].into())
+}
 
 /// A server that runs as long as it is kept.
 struct Server {
@@ -88,6 +102,7 @@ impl Server {
                 "shop".to_owned(),
                 Dashboard { title: "Shop".to_owned(), panels: vec![panel] },
             )],
+            origins: origins(),
             access: Access {
                 hosts: vec!["weir.example.com".to_owned()],
                 origins: vec!["https://charts.example.com".to_owned()],
@@ -215,6 +230,14 @@ async fn api_answers_as_documented() {
         r#"{"dashboards":[{"name":"shop","title":"Shop"}]}"#
     );
     assert_eq!(server.get("/api/v1/dashboards/shop").await.json()["panels"][0]["chart"], "stat");
+    assert_eq!(
+        server.get("/api/v1/sources/orders").await.text(),
+        r#"{"name":"orders","topic":"shop.orders","bootstrap_servers":"${KAFKA}"}"#
+    );
+    assert_eq!(
+        server.get("/api/v1/sources/orders/schemas/1").await.text(),
+        r#"{"schema_id":1,"schema":"\"long\""}"#
+    );
     assert_eq!(server.get("/healthz").await.status, 200);
     assert_eq!(server.get("/readyz").await.status, 200);
     let metrics = server.get("/metrics").await;
@@ -241,6 +264,16 @@ async fn sql_answers_in_the_accepted_format() {
     assert!(csv.header("content-type").is_some_and(|found| found.starts_with("text/csv")));
     let ndjson = server.sql("SELECT orders FROM revenue WHERE orders = 1", "application/x-ndjson").await;
     assert_eq!(ndjson.text(), "{\"orders\":1}\n");
+    let rows = server.sql("SELECT orders FROM revenue ORDER BY orders", CONTENT_TYPE_ROWS).await.text();
+    let lines: Vec<&str> = rows.lines().collect();
+    assert!(lines[0].starts_with(r#"{"columns":[{"name":"orders","type":"BIGINT""#), "{rows}");
+    assert!(lines[0].ends_with(r#""epochs":{"revenue":812}}"#), "{rows}");
+    assert_eq!(lines[1..4], ["[0]", "[1]", "[2]"]);
+    assert!(lines[4].starts_with(r#"{"row_count":3,"elapsed_ms":"#), "{rows}");
+    let torn =
+        server.sql("SELECT 1 / (value - 200000) FROM generate_series(1, 300000)", CONTENT_TYPE_ROWS).await;
+    let last = torn.text().lines().last().unwrap_or_default().to_owned();
+    assert!(torn.status == 422 || last.starts_with(r#"{"problem":{"#), "{last}");
     let arrow = server.sql("SELECT orders FROM revenue", "application/vnd.apache.arrow.stream").await;
     let batches =
         arrow::ipc::reader::StreamReader::try_new(arrow.body.as_slice(), None).expect("an Arrow stream");
@@ -281,6 +314,9 @@ async fn every_refusal_is_a_problem() {
         (404, server.get("/%2e%2e/Cargo.toml").await),
         (404, server.get("/api/v1/pipelines/revenu").await),
         (404, server.get("/api/v1/dashboards/x").await),
+        (404, server.get("/api/v1/sources/x").await),
+        (404, server.get("/api/v1/sources/orders/schemas/2").await),
+        (404, server.get("/api/v1/sources/orders/schemas/-1").await),
         (404, server.get("/api/v1/poll?table=nothing").await),
         (400, server.get("/api/v1/poll?table=revenue&wait=61s").await),
         (400, server.get("/api/v1/stream?table=revenue&wait=1s").await),

@@ -14,6 +14,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
+use weir_api::{CONTENT_TYPE_ROWS, RowsEnd, RowsHead};
 
 use super::text_table;
 use crate::encode::{Rows, Style, cell, columns, csv_field, csv_header};
@@ -31,6 +32,8 @@ pub enum Format {
     Json,
     /// `application/x-ndjson`: an object a row.
     Ndjson,
+    /// `application/vnd.weir.rows+ndjson`: columns and epochs, an array a row, whether it is whole; a line each.
+    Rows,
     /// `text/csv` with a header.
     Csv,
     /// `application/vnd.apache.arrow.stream`.
@@ -46,6 +49,7 @@ impl Format {
         match self {
             Self::Json => "application/json",
             Self::Ndjson => "application/x-ndjson",
+            Self::Rows => CONTENT_TYPE_ROWS,
             Self::Csv => "text/csv; charset=utf-8; header=present",
             Self::Arrow => "application/vnd.apache.arrow.stream",
             Self::Table => "text/plain; charset=utf-8",
@@ -68,6 +72,7 @@ pub(super) struct Encoder {
 enum Form {
     Json,
     Ndjson,
+    Rows,
     Csv { scratch: Vec<u8> },
     Arrow(Box<StreamWriter<Vec<u8>>>),
     Table(Vec<RecordBatch>),
@@ -90,6 +95,12 @@ impl Encoder {
                 Form::Json
             }
             Format::Ndjson => Form::Ndjson,
+            Format::Rows => {
+                let head = RowsHead { columns: columns(&schema), epochs: epochs.clone() };
+                out.append(&mut json(&head)?);
+                out.push(b'\n');
+                Form::Rows
+            }
             Format::Csv => {
                 csv_header(&schema, &mut out);
                 Form::Csv { scratch: Vec::new() }
@@ -132,6 +143,14 @@ impl Encoder {
                     self.out.push(b'\n');
                 }
             }
+            Form::Rows => {
+                let writer = Rows::new(batch);
+                for row in 0..rows {
+                    writer.array(row, &mut self.out);
+                    self.out.push(b'\n');
+                }
+                self.n_rows += rows;
+            }
             Form::Csv { scratch } => {
                 let cells: Vec<_> = batch.columns().iter().map(|column| cell(column, Style::Plain)).collect();
                 for row in 0..rows {
@@ -160,15 +179,15 @@ impl Encoder {
 
     /// What can be sent already: nothing yet for the formats that are not streamed.
     pub(super) fn take(&mut self) -> Option<Bytes> {
-        let streamed = matches!(self.form, Form::Ndjson | Form::Csv { .. } | Form::Arrow(_));
+        let streamed = matches!(self.form, Form::Ndjson | Form::Rows | Form::Csv { .. } | Form::Arrow(_));
         (streamed && !self.out.is_empty()).then(|| std::mem::take(&mut self.out).into())
     }
 
     /// Ends the answer: the bytes that are left.
     pub(super) fn end(mut self) -> Result<Bytes, Fault> {
+        let elapsed_ms = (self.started.elapsed().as_secs_f64() * 1e4).round() / 10.0;
         match self.form {
             Form::Json => {
-                let elapsed_ms = (self.started.elapsed().as_secs_f64() * 1e4).round() / 10.0;
                 let epochs = json(&self.epochs)?;
                 self.out.extend_from_slice(b"],\"row_count\":");
                 self.out.extend_from_slice(self.n_rows.to_string().as_bytes());
@@ -184,6 +203,11 @@ impl Encoder {
                 self.out.push(b'}');
             }
             Form::Ndjson | Form::Csv { .. } => {}
+            Form::Rows => {
+                let row_count = self.n_rows as u64;
+                self.out.append(&mut json(&RowsEnd::Whole { row_count, elapsed_ms })?);
+                self.out.push(b'\n');
+            }
             Form::Arrow(mut writer) => {
                 writer.finish().map_err(failed)?;
                 self.out.append(writer.get_mut());
