@@ -7,6 +7,7 @@
 
 use super::scale::{Scale, nice_domain, ticks, time_ticks};
 use super::series::{ChartData, Point};
+use crate::view::zone::Zone;
 
 /// Fewer windows than this are drawn as if there were so many: a first window is not as wide as the screen.
 const MIN_WINDOWS: i64 = 20;
@@ -29,9 +30,9 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Lays out `data` in a box of CSS pixels; `label_width` is what the labels of the vertical axis need.
-    /// `None` where there is no point.
-    pub fn new(data: &ChartData, width: f64, height: f64, label_width: f64) -> Option<Self> {
+    /// Lays out `data` in a box of CSS pixels; `label_width` is what the labels of the vertical axis need, `zone` says
+    /// what clocks show. `None` where there is no point.
+    pub fn new(data: &ChartData, width: f64, height: f64, label_width: f64, zone: &Zone) -> Option<Self> {
         let points = || data.series.iter().flat_map(|series| &series.points);
         let oldest = points().map(|point| point.start).min()?;
         let newest = points().map(|point| point.end).max()?;
@@ -55,7 +56,7 @@ impl Frame {
             x,
             y,
             y_ticks: ticks(low, high, step),
-            x_ticks: time_ticks(from, to, n_labels),
+            x_ticks: time_ticks(from, to, n_labels, zone),
         })
     }
 
@@ -117,12 +118,14 @@ mod tests {
 
     #[test]
     fn young_table_fills_its_chart_and_an_old_one_scrolls() {
-        let young = Frame::new(&data(&[980, 990], false), 800.0, 300.0, 40.0).expect("points");
+        let young =
+            Frame::new(&data(&[980, 990], false), 800.0, 300.0, 40.0, &Zone::default()).expect("points");
         assert_eq!((young.x.from, young.x.to), (800.0 * 1e6, 1_000.0 * 1e6));
-        let old = Frame::new(&data(&[100, 990, 1_010], false), 800.0, 300.0, 40.0).expect("points");
+        let old = Frame::new(&data(&[100, 990, 1_010], false), 800.0, 300.0, 40.0, &Zone::default())
+            .expect("points");
         assert_eq!((old.x.from, old.x.to), (400.0 * 1e6, 1_020.0 * 1e6));
         assert_eq!(old.y.from, 0.0);
-        assert_eq!(Frame::new(&data(&[], false), 800.0, 300.0, 40.0), None);
+        assert_eq!(Frame::new(&data(&[], false), 800.0, 300.0, 40.0, &Zone::default()), None);
     }
 
     #[test]
@@ -137,7 +140,7 @@ mod tests {
         fn pointer_on_a_window_finds_it(n in 0..60_i64, inside in 0.05..0.95_f64, as_bars in any::<bool>()) {
             let starts: Vec<i64> = (0..60).map(|n| 400 + n * 10).collect();
             let data = data(&starts, as_bars);
-            let frame = Frame::new(&data, 900.0, 300.0, 40.0).expect("points");
+            let frame = Frame::new(&data, 900.0, 300.0, 40.0, &Zone::default()).expect("points");
             let start = starts[usize::try_from(n).expect("small")];
             let offset = if as_bars { inside } else { inside - 0.5 };
             let place = frame.x.place((start * SECOND) as f64 + offset * 10.0 * 1e6);

@@ -3,6 +3,7 @@
 use super::series::{ChartData, Point, Series};
 use crate::view::number::grouped;
 use crate::view::windows::window_text;
+use crate::view::zone::Zone;
 
 /// One series in the legend.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +24,9 @@ pub struct Legend {
     pub note: String,
 }
 
-/// The values in the window that starts at `hovered`, else in the newest one that is final, else in the newest.
-pub fn legend(data: &ChartData, hovered: Option<i64>) -> Legend {
+/// The values in the window that starts at `hovered`, else in the newest one that is final, else in the newest; the
+/// window's bounds on the clock of `zone`.
+pub fn legend(data: &ChartData, hovered: Option<i64>, zone: &Zone) -> Legend {
     let points = || data.series.iter().flat_map(|series| &series.points);
     let newest_final = || points().filter(|point| point.is_final).map(|point| point.start).max();
     let Some(start) = hovered.or_else(newest_final).or_else(|| points().map(|point| point.start).max())
@@ -34,7 +36,7 @@ pub fn legend(data: &ChartData, hovered: Option<i64>) -> Legend {
     let in_window = || points().filter(|point| point.start == start);
     let state = if in_window().all(|point| point.is_final) { "final" } else { "provisional" };
     let window = match in_window().next() {
-        Some(point) => format!("{}, {state}", window_text(point.start, point.end.max(point.start))),
+        Some(point) => format!("{}, {state}", window_text(point.start, point.end.max(point.start), zone)),
         None => String::new(),
     };
     let entries = data.series.iter().map(|series| Entry {
@@ -104,16 +106,20 @@ mod tests {
         }
     }
 
+    fn two_ahead() -> Zone {
+        Zone::new("Europe/Berlin".into(), vec![(i64::MIN, 7_200_000_000)])
+    }
+
     #[test]
     fn values_are_of_the_newest_final_window_or_the_hovered_one() {
-        let at_rest = legend(&data(), None);
+        let at_rest = legend(&data(), None, &Zone::default());
         assert_eq!(at_rest.window, "00:00:00 – 00:00:10, final");
         let values: Vec<&str> = at_rest.entries.iter().map(|entry| &*entry.value).collect();
         assert_eq!(values, ["1,234.5", "2"]);
         assert_eq!(at_rest.note, "The 2 largest of 9 series are drawn.");
-        let hovered = legend(&data(), Some(10_000_000));
-        assert_eq!(hovered.window, "00:00:10 – 00:00:20, provisional");
+        let hovered = legend(&data(), Some(10_000_000), &two_ahead());
+        assert_eq!(hovered.window, "02:00:10 – 02:00:20, provisional");
         assert_eq!(hovered.entries[1].value, "–");
-        assert_eq!(legend(&ChartData::default(), None), Legend::default());
+        assert_eq!(legend(&ChartData::default(), None, &Zone::default()), Legend::default());
     }
 }

@@ -10,8 +10,8 @@ use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, Path2d};
 use super::frame::{Frame, runs};
 use super::legend::{mark_path, point_at};
 use super::series::{ChartData, MAX_SERIES, Point, Series};
-use crate::protocol::time;
 use crate::view::number::si;
+use crate::view::zone::Zone;
 
 /// Marks closer than this would be a caterpillar: only provisional ones are drawn then.
 const MARK_SPACING_MIN: f64 = 11.0;
@@ -44,10 +44,11 @@ struct Painter<'a> {
     data: &'a ChartData,
     frame: &'a Frame,
     isolated: Option<String>,
+    zone: &'a Zone,
 }
 
-/// Paints `data` on a canvas of this many CSS pixels and returns where everything stands; `None` where there is
-/// nothing to paint or no canvas to paint on.
+/// Paints `data` on a canvas of this many CSS pixels, with the clock of `zone`, and returns where everything stands;
+/// `None` where there is nothing to paint or no canvas to paint on.
 pub fn paint(
     canvas: &HtmlCanvasElement,
     data: &ChartData,
@@ -55,6 +56,7 @@ pub fn paint(
     height: f64,
     hovered: Option<i64>,
     isolated: Option<String>,
+    zone: &Zone,
 ) -> Option<Frame> {
     let context: CanvasRenderingContext2d = canvas.get_context("2d").ok()??.dyn_into().ok()?;
     let ratio = web_sys::window().map_or(1.0, |window| window.device_pixel_ratio());
@@ -68,12 +70,12 @@ pub fn paint(
     context.clear_rect(0.0, 0.0, width, height);
     let ink = Ink::read(canvas)?;
     context.set_font(&ink.font);
-    let measured = Frame::new(data, width, height, 40.0)?;
+    let measured = Frame::new(data, width, height, 40.0, zone)?;
     let labels = measured.y_ticks.iter().filter_map(|tick| context.measure_text(&si(*tick)).ok());
     // In steps, so that a digit more does not move the whole chart.
     let label_width = (labels.map(|metrics| metrics.width()).fold(24.0, f64::max) / 8.0).ceil() * 8.0;
-    let frame = Frame::new(data, width, height, label_width)?;
-    let painter = Painter { context, ink, data, frame: &frame, isolated };
+    let frame = Frame::new(data, width, height, label_width, zone)?;
+    let painter = Painter { context, ink, data, frame: &frame, isolated, zone };
     painter.axes();
     for series in painter.back_to_front() {
         painter.series(series);
@@ -232,7 +234,7 @@ impl Painter<'_> {
         context.set_stroke_style_str(&self.ink.accent);
         context.set_line_width(1.0);
         self.line(&[(x, frame.y.end - 6.0), (x, frame.y.start)]);
-        let label = format!("watermark {}", time::clock_text(watermark));
+        let label = format!("watermark {}", self.zone.clock(watermark));
         let width = context.measure_text(&label).map_or(0.0, |metrics| metrics.width());
         let from = (x + 5.0).min(frame.width - width - 2.0);
         let crosses = from < x + 4.0;

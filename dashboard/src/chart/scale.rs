@@ -1,6 +1,7 @@
 //! Axes: where values stand and which of them get a label.
 
 use crate::protocol::time::{self, MILLISECOND, SECOND};
+use crate::view::zone::Zone;
 
 /// Maps `[from, to]` to pixels `[start, end]`, which may run backwards.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -87,10 +88,13 @@ pub fn time_step(span: i64, n_max: usize) -> i64 {
     STEPS.into_iter().find(|step| rough <= *step).unwrap_or(rough)
 }
 
-/// Labels of a time axis: instants that are multiples of the step, with their text.
-pub fn time_ticks(from: i64, to: i64, n_max: usize) -> Vec<(i64, String)> {
+/// Labels of a time axis: instants at which the clock of `zone` shows a multiple of the step, with their text.
+pub fn time_ticks(from: i64, to: i64, n_max: usize, zone: &Zone) -> Vec<(i64, String)> {
     let step = time_step(to.saturating_sub(from), n_max).max(1);
     let mut ticks = Vec::new();
+    // What the zone's clock shows; where that jumps within the axis, a label is left out rather than moved.
+    let offset = zone.offset(from);
+    let (from, to) = (from.saturating_add(offset), to.saturating_add(offset));
     let mut at = from.div_euclid(step) * step;
     if at < from {
         at += step;
@@ -106,7 +110,9 @@ pub fn time_ticks(from: i64, to: i64, n_max: usize) -> Vec<(i64, String)> {
         } else {
             format!("{}.{}", time::clock_text(at), at.rem_euclid(SECOND) / (100 * MILLISECOND))
         };
-        ticks.push((at, text));
+        if zone.offset(at - offset) == offset {
+            ticks.push((at - offset, text));
+        }
         at += step;
     }
     ticks
@@ -117,6 +123,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const HOUR: i64 = 3_600 * SECOND;
 
     #[test]
     fn axes_are_cut_at_round_numbers() {
@@ -129,12 +137,21 @@ mod tests {
     #[test]
     fn clock_labels_are_round() {
         let noon = 43_200 * SECOND;
-        let texts = |span, n_max| -> Vec<String> {
-            time_ticks(noon + 3 * SECOND, noon + span, n_max).into_iter().map(|(_, text)| text).collect()
+        let texts = |span, n_max, zone: &Zone| -> Vec<String> {
+            time_ticks(noon + 3 * SECOND, noon + span, n_max, zone)
+                .into_iter()
+                .map(|(_, text)| text)
+                .collect()
         };
-        assert_eq!(texts(60 * SECOND, 5), ["12:00:15", "12:00:30", "12:00:45", "12:01:00"]);
-        assert_eq!(texts(30 * 60 * SECOND, 4), ["12:10", "12:20", "12:30"]);
-        assert_eq!(texts(86_400 * SECOND, 4), ["18:00", "2 Jan", "06:00", "12:00"]);
+        let utc = Zone::default();
+        assert_eq!(texts(60 * SECOND, 5, &utc), ["12:00:15", "12:00:30", "12:00:45", "12:01:00"]);
+        assert_eq!(texts(30 * 60 * SECOND, 4, &utc), ["12:10", "12:20", "12:30"]);
+        assert_eq!(texts(86_400 * SECOND, 4, &utc), ["18:00", "2 Jan", "06:00", "12:00"]);
+        // India's noon is at 06:30 UTC; round is what its clocks show.
+        let india = Zone::new("Asia/Kolkata".into(), vec![(i64::MIN, 5 * HOUR + HOUR / 2)]);
+        assert_eq!(texts(86_400 * SECOND, 4, &india), ["18:00", "2 Jan", "06:00", "12:00"]);
+        let at_two = Zone::new("Europe/Berlin".into(), vec![(i64::MIN, 2 * HOUR), (noon + 2 * HOUR, HOUR)]);
+        assert_eq!(texts(4 * HOUR, 4, &at_two), ["15:00"], "at 16:00 the clock goes back");
     }
 
     proptest! {
@@ -154,7 +171,7 @@ mod tests {
 
         #[test]
         fn labels_of_a_time_axis_are_few_and_inside(from in 0..2_000_000_000_000_000_i64, span in 1_000..900_000_000_000_i64, n_max in 1..12_usize) {
-            let ticks = time_ticks(from, from + span, n_max);
+            let ticks = time_ticks(from, from + span, n_max, &Zone::default());
             prop_assert!(ticks.len() <= n_max + 1);
             prop_assert!(ticks.iter().all(|(at, _)| (from..=from + span).contains(at)));
         }

@@ -11,7 +11,7 @@ use weir_api::{Graph, GraphNode, Sink};
 use super::number::{bytes, rate};
 
 pub const NODE_WIDTH: f64 = 168.0;
-pub const NODE_HEIGHT: f64 = 92.0;
+pub const NODE_HEIGHT: f64 = 106.0;
 /// Room for an edge with its rate.
 const GAP_X: f64 = 76.0;
 const GAP_Y: f64 = 20.0;
@@ -185,7 +185,7 @@ fn node_view(node: &GraphNode, (x, y): (f64, f64), is_culprit: bool) -> NodeView
         load,
         state: match node.state_bytes {
             None | Some(0) => String::new(),
-            Some(n_bytes) => bytes(n_bytes as f64),
+            Some(n_bytes) => format!("state {}", bytes(n_bytes as f64)),
         },
         is_culprit,
     }
@@ -382,7 +382,7 @@ mod tests {
                 (column(3.0), second_row)
             ]
         );
-        assert_eq!(view.edges[1].path, "M414 48H487");
+        assert_eq!(view.edges[1].path, "M414 55H487");
         assert_eq!(view.nodes[2].short_label, "window of something wit…");
     }
 

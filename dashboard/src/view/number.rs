@@ -3,6 +3,7 @@
 use serde_json::Value;
 use weir_api::Column;
 
+use super::zone::Zone;
 use crate::protocol::time;
 
 /// `1,234,567`. Also of the integer part of a decimal that comes as text; other texts stay as they are.
@@ -116,8 +117,9 @@ pub fn is_numeric(column: &Column) -> bool {
     word.is_some_and(|word| NAMES.contains(&word))
 }
 
-/// A value in a live table: digits grouped, doubles with at most four decimals, instants as clock times.
-pub fn live_cell(column: &Column, value: &Value) -> String {
+/// A value in a live table: digits grouped, doubles with at most four decimals, instants as clock times of `zone`, local
+/// times as they are.
+pub fn live_cell(column: &Column, value: &Value, zone: &Zone) -> String {
     match value {
         Value::Number(number) if number.is_f64() => {
             let value = number.as_f64().unwrap_or_default();
@@ -125,7 +127,10 @@ pub fn live_cell(column: &Column, value: &Value) -> String {
             grouped(rounded.trim_end_matches('0').trim_end_matches('.'))
         }
         Value::String(text) if column.sql_type.starts_with("TIMESTAMP") => {
-            time::parse_instant(text).map_or_else(|| text.clone(), time::short_clock_text)
+            let is_zoned = column.sql_type.ends_with("WITH TIME ZONE");
+            let clock =
+                |instant| if is_zoned { zone.short_clock(instant) } else { time::short_clock_text(instant) };
+            time::parse_instant(text).map_or_else(|| text.clone(), clock)
         }
         Value::String(text) if is_numeric(column) => grouped(text),
         Value::Number(number) => grouped(&number.to_string()),
@@ -166,19 +171,20 @@ mod tests {
 
     #[test]
     fn cells_keep_every_digit() {
+        let berlin = Zone::new("Europe/Berlin".into(), vec![(i64::MIN, 3_600_000_000)]);
+        let cell = |sql_type: &str, value: &Value| live_cell(&column(sql_type), value, &berlin);
+        assert_eq!(cell("BIGINT", &json!(9_223_372_036_854_775_807_i64)), "9,223,372,036,854,775,807");
+        assert_eq!(cell("DECIMAL(18,2)", &json!("-1234567.50")), "-1,234,567.50");
+        assert_eq!(cell("DOUBLE", &json!(1_234.567_89)), "1,234.5679");
+        assert_eq!(cell("DOUBLE", &json!("NaN")), "NaN");
+        assert_eq!(cell("VARCHAR", &json!("12345")), "12345");
+        assert_eq!(cell("TIMESTAMP(3) WITH TIME ZONE", &json!("2026-11-22T12:04:30.000Z")), "13:04:30");
         assert_eq!(
-            live_cell(&column("BIGINT"), &json!(9_223_372_036_854_775_807_i64)),
-            "9,223,372,036,854,775,807"
+            cell("TIMESTAMP(3)", &json!("2026-11-22T12:04:30.000")),
+            "12:04:30",
+            "a local time is nobody's"
         );
-        assert_eq!(live_cell(&column("DECIMAL(18,2)"), &json!("-1234567.50")), "-1,234,567.50");
-        assert_eq!(live_cell(&column("DOUBLE"), &json!(1_234.567_89)), "1,234.5679");
-        assert_eq!(live_cell(&column("DOUBLE"), &json!("NaN")), "NaN");
-        assert_eq!(live_cell(&column("VARCHAR"), &json!("12345")), "12345");
-        assert_eq!(
-            live_cell(&column("TIMESTAMP(3) WITH TIME ZONE"), &json!("2026-11-22T12:04:30.000Z")),
-            "12:04:30"
-        );
-        assert_eq!(live_cell(&column("BIGINT"), &Value::Null), "null");
+        assert_eq!(cell("BIGINT", &Value::Null), "null");
         assert_eq!(exact_cell(&json!([1, "a"])), r#"[1,"a"]"#);
     }
 

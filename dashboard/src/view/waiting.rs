@@ -45,7 +45,7 @@ pub fn waiting(
     // The least end that the watermark has not passed; ends are aligned as starts are, since size is whole slides.
     let passed = watermark.checked_sub(lateness)?.checked_sub(offset)?;
     let end = (passed.div_euclid(slide) + 1).checked_mul(slide)?.checked_add(offset)?;
-    let window = window_text(zone.local(end.checked_sub(size)?), zone.local(end));
+    let window = window_text(end.checked_sub(size)?, end, zone);
     let closes_at = end.checked_add(lateness)?;
     Some(scene.open(&window, closes_at, watermark))
 }

@@ -5,7 +5,7 @@
 use weir_api::Row;
 
 use super::number::{is_numeric, live_cell};
-use crate::protocol::time::{clock_text, short_clock_text};
+use super::zone::Zone;
 use crate::store::table::{Table, instant};
 
 /// Rows shown. More would not be read while they change; the query box shows any others.
@@ -55,7 +55,7 @@ pub fn layout(table: &Table) -> Layout {
 }
 
 /// The newest rows, newest window first, in the key's order within a window.
-pub fn lines(table: &Table, layout: &Layout) -> Vec<Line> {
+pub fn lines(table: &Table, layout: &Layout, zone: &Zone) -> Vec<Line> {
     let newest = if table.key().is_empty() {
         table.rows().rev().take(MAX_LINES).collect()
     } else {
@@ -64,7 +64,7 @@ pub fn lines(table: &Table, layout: &Layout) -> Vec<Line> {
     let mut above = None;
     let lines = newest.into_iter().map(|(time, row)| {
         let opens_window = above.replace(time) != Some(time) && layout.has_window;
-        Line { cells: cells(table, layout, row), is_final: table.is_final(row), opens_window }
+        Line { cells: cells(table, layout, row, zone), is_final: table.is_final(row), opens_window }
     });
     lines.collect()
 }
@@ -85,27 +85,27 @@ fn newest_by_key(table: &Table) -> Vec<(i64, &Row)> {
     newest
 }
 
-fn cells(table: &Table, layout: &Layout, row: &Row) -> Vec<String> {
+fn cells(table: &Table, layout: &Layout, row: &Row, zone: &Zone) -> Vec<String> {
     let mut cells = Vec::with_capacity(layout.heads.len());
     if layout.has_window {
         let places = table.places();
         let bound = |place: Option<usize>| place.and_then(|place| instant(&row[place]));
         cells.push(match (bound(places.window_start), bound(places.window_end)) {
-            (Some(start), Some(end)) => window_text(start, end),
+            (Some(start), Some(end)) => window_text(start, end, zone),
             _ => String::new(),
         });
     }
-    cells.extend(layout.shown.iter().map(|&at| live_cell(&table.columns()[at], &row[at])));
+    cells.extend(layout.shown.iter().map(|&at| live_cell(&table.columns()[at], &row[at], zone)));
     cells
 }
 
-/// `12:04:20 – 12:04:30`; without seconds where neither bound has any.
-pub fn window_text(start: i64, end: i64) -> String {
-    let (short_start, short_end) = (short_clock_text(start), short_clock_text(end));
+/// `12:04:20 – 12:04:30` on the zone's clock; without seconds where neither bound has any.
+pub fn window_text(start: i64, end: i64, zone: &Zone) -> String {
+    let (short_start, short_end) = (zone.short_clock(start), zone.short_clock(end));
     if short_start.len() == short_end.len() {
         format!("{short_start} – {short_end}")
     } else {
-        format!("{} – {}", clock_text(start), clock_text(end))
+        format!("{} – {}", zone.clock(start), zone.clock(end))
     }
 }
 
@@ -156,7 +156,7 @@ mod tests {
         let layout = layout(&table);
         let names: Vec<&str> = layout.heads.iter().map(|head| &*head.name).collect();
         assert_eq!(names, ["window", "country", "orders"]);
-        let lines = lines(&table, &layout);
+        let lines = lines(&table, &layout, &Zone::default());
         let seen: Vec<(String, bool, bool)> =
             lines.iter().map(|line| (line.cells.join(" "), line.is_final, line.opens_window)).collect();
         let window = |text: &str, is_final, opens| (text.to_owned(), is_final, opens);
@@ -175,7 +175,7 @@ mod tests {
     fn lines_are_bounded() {
         let rows = (0..200).map(|n| row(0, &format!("{n:03}"), n, false)).collect();
         let table = Table::new(snapshot(rows), 60_000).expect("a snapshot fits");
-        let lines = lines(&table, &layout(&table));
+        let lines = lines(&table, &layout(&table), &Zone::default());
         assert_eq!(lines.len(), MAX_LINES);
         assert_eq!(lines[0].cells[1], "000");
     }

@@ -10,6 +10,7 @@ use crate::chart::legend::{self, Entry};
 use crate::chart::paint::{self, Emphasis};
 use crate::chart::series::{self, ChartData, Slots};
 use crate::page::shell::{Live, Theme};
+use crate::view::zone::Zone;
 
 /// What the pointer needs to know of the last painting.
 type Painted = StoredValue<Option<Frame>, LocalStorage>;
@@ -18,6 +19,7 @@ type Painted = StoredValue<Option<Frame>, LocalStorage>;
 pub(super) fn Chart(
     live: Live,
     theme: Theme,
+    zone: Memo<Zone>,
     name: Memo<String>,
     measure: Memo<Option<String>>,
 ) -> impl IntoView {
@@ -44,7 +46,8 @@ pub(super) fn Chart(
         let Some(canvas) = canvas.get() else { return };
         let frame = data.with(|data| {
             let data = data.as_ref()?;
-            paint::paint(&canvas, data, width, height, emphasis.hovered.get(), emphasis.isolated.get())
+            let (hovered, isolated) = (emphasis.hovered.get(), emphasis.isolated.get());
+            zone.with(|zone| paint::paint(&canvas, data, width, height, hovered, isolated, zone))
         });
         painted.set_value(frame);
     });
@@ -77,7 +80,7 @@ pub(super) fn Chart(
                 on:pointerdown=hover
                 on:pointerleave=move |_| emphasis.hovered.set(None)
             ></canvas>
-            <Legend data emphasis />
+            <Legend data zone emphasis />
         </figure>
     }
 }
@@ -112,10 +115,11 @@ fn follow_size(canvas: NodeRef<html::Canvas>) -> RwSignal<(f64, f64)> {
 /// Each series with its mark and its value in the window under the pointer, else in the newest complete one. A click
 /// isolates a series.
 #[component]
-fn Legend(data: Memo<Option<ChartData>>, emphasis: Emphasis) -> impl IntoView {
+fn Legend(data: Memo<Option<ChartData>>, zone: Memo<Zone>, emphasis: Emphasis) -> impl IntoView {
     let legend = Memo::new(move |_| {
         let hovered = emphasis.hovered.get();
-        data.with(|data| data.as_ref().map(|data| legend::legend(data, hovered)).unwrap_or_default())
+        let legend = |data: &ChartData| zone.with(|zone| legend::legend(data, hovered, zone));
+        data.with(|data| data.as_ref().map(legend).unwrap_or_default())
     });
     let window = move || legend.with(|legend| legend.window.clone());
     let labels = Memo::new(move |_| {

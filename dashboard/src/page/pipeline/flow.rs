@@ -91,7 +91,7 @@ fn Node(flow: Memo<FlowView>, id: String) -> impl IntoView {
                 <rect class="blocked" x=blocked_from y="53" width=blocked height="6" rx="3" />
             </g>
             <text class="small figure" x="12" y="78">{text(|node| node.load.clone())}</text>
-            <text class="small figure" x=NODE_WIDTH - 12.0 y="78" text-anchor="end">{text(|node| node.state.clone())}</text>
+            <text class="small figure" x="12" y="95">{text(|node| node.state.clone())}</text>
         </g>
     }
 }

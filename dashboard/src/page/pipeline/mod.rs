@@ -69,7 +69,7 @@ pub(super) fn PipelinePage(
         <p class="message" data-testid="detail-message" hidden=Signal::derive(move || sentence.with(String::is_empty))>
             {sentence}
         </p>
-        <ResultTable live route theme name stage />
+        <ResultTable live route theme zone name stage />
         <div class="sections" hidden=Signal::derive(move || !is_known.get())>
             <WaitingFor live zone detail />
             <Flow detail />

@@ -9,12 +9,14 @@ use crate::page::shell::{Live, Route, Theme};
 use crate::protocol::{Wanted, time};
 use crate::view::address::{Address, Range, SPANS};
 use crate::view::detail::{Stage, StageView};
+use crate::view::zone::Zone;
 
 #[component]
 pub(super) fn ResultTable(
     live: Live,
     route: Route,
     theme: Theme,
+    zone: Memo<Zone>,
     name: Memo<String>,
     stage: Memo<StageView>,
 ) -> impl IntoView {
@@ -40,8 +42,8 @@ pub(super) fn ResultTable(
                 <Controls route measures measure last_ms />
             </div>
             <div class="panes" class:no-chart=Signal::derive(move || !shows(Stage::Windows))>
-                <Chart live theme name measure />
-                <Windows live name />
+                <Chart live theme zone name measure />
+                <Windows live zone name />
             </div>
         </section>
     }

@@ -6,16 +6,21 @@
 use leptos::prelude::*;
 
 use crate::page::shell::Live;
+use crate::store::Store;
 use crate::view::windows::{self, Layout, Line, MAX_LINES};
+use crate::view::zone::Zone;
 
 #[component]
-pub(super) fn Windows(live: Live, name: Memo<String>) -> impl IntoView {
+pub(super) fn Windows(live: Live, zone: Memo<Zone>, name: Memo<String>) -> impl IntoView {
     let layout =
         Memo::new(move |_| live.read(|store| name.with(|name| store.table(name).map(windows::layout))));
     let lines = Memo::new(move |_| {
         layout.with(|layout| {
             let layout = layout.as_ref()?;
-            live.read(|store| name.with(|name| Some(windows::lines(store.table(name)?, layout))))
+            let lines = |store: &Store, zone: &Zone| {
+                name.with(|name| Some(windows::lines(store.table(name)?, layout, zone)))
+            };
+            zone.with(|zone| live.read(|store| lines(store, zone)))
         })
     });
     view! {
