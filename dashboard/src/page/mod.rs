@@ -1,9 +1,9 @@
 //! The components: what is on the screen and what a click does.
 //!
 //! ```text
-//! shell ──► overview   all pipelines, all dashboards
-//!       ──► pipeline   one pipeline
-//!       ──► query      SQL and its answer
+//! shell ──► overview           all pipelines, all dashboards
+//!       ──► parts ──► pipeline  one pipeline
+//!                 ──► query     SQL and its answer
 //! ```
 //!
 //! Invariants:
@@ -14,6 +14,7 @@
 #![expect(unreachable_pub, reason = "the component macro writes `pub` for the components of private modules")]
 
 mod overview;
+mod parts;
 mod pipeline;
 mod query;
 mod shell;

@@ -5,11 +5,14 @@
 //!      └─ main ── Page of the address: overview, pipeline, query, …
 //! ```
 //!
-//! Invariant: a page is made anew when the kind of page changes, never for another name or another query of it.
+//! Invariants:
+//! 1. A page is made anew when the kind of page changes, never for another name or another query of it.
+//! 2. All but the overview are parts: their code is loaded when they are first shown.
 
 mod again;
 mod header;
 mod live;
+mod part;
 mod route;
 mod theme;
 mod zone;
@@ -18,10 +21,11 @@ use leptos::prelude::*;
 
 pub(super) use again::{Again, get_again, sql_again};
 pub(super) use live::{ListState, Live};
+pub(super) use part::{NotLoaded, part};
 pub(super) use route::Route;
 pub(super) use theme::Theme;
 
-use super::{overview, pipeline, query};
+use super::{overview, parts};
 use crate::view::address::Page;
 
 #[component]
@@ -38,11 +42,14 @@ pub(super) fn App() -> impl IntoView {
     let kind = Memo::new(move |_| page.with(std::mem::discriminant));
     let name = Memo::new(move |_| page.with(|page| page.name().unwrap_or_default().to_owned()));
     let body = move || {
-        kind.track();
+        // Read, not only tracked: a memo that nobody reads follows nothing.
+        kind.with(|_| ());
         match page.get_untracked() {
             Page::Overview => view! { <overview::Overview live route /> }.into_any(),
-            Page::Pipeline(_) => view! { <pipeline::PipelinePage live route theme zone name /> }.into_any(),
-            Page::Sql => view! { <query::Query live route /> }.into_any(),
+            Page::Pipeline(_) => {
+                part(parts::load_pipeline, move || parts::pipeline(live, route, theme, zone, name))
+            }
+            Page::Sql => part(parts::load_sql, move || parts::sql(live, route)),
             Page::Board(_) | Page::Letters | Page::Missing(_) => view! { <Missing route /> }.into_any(),
         }
     };

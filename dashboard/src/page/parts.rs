@@ -1,0 +1,27 @@
+//! The pages whose code is loaded when they are first shown: each function is a part of the program, and what it alone
+//! reaches is in the part's file.
+//!
+//! Invariant: called by [`shell::part`](super::shell) only, which loads the code first.
+
+use leptos::prelude::*;
+use leptos::wasm_split::wasm_split;
+
+use super::shell::{Live, NotLoaded, Route, Theme};
+use super::{pipeline, query};
+use crate::view::zone::Zone;
+
+#[wasm_split(pipeline, wasm_split_path = leptos::wasm_split, preload(load_pipeline), fallible)]
+pub(super) fn pipeline(
+    live: Live,
+    route: Route,
+    theme: Theme,
+    zone: Memo<Zone>,
+    name: Memo<String>,
+) -> Result<AnyView, NotLoaded> {
+    Ok(view! { <pipeline::PipelinePage live route theme zone name /> }.into_any())
+}
+
+#[wasm_split(sql, wasm_split_path = leptos::wasm_split, preload(load_sql), fallible)]
+pub(super) fn sql(live: Live, route: Route) -> Result<AnyView, NotLoaded> {
+    Ok(view! { <query::Query live route /> }.into_any())
+}
