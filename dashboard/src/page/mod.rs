@@ -4,6 +4,7 @@
 //! shell ──► overview           all pipelines, all dashboards
 //!       ──► parts ──► pipeline  one pipeline
 //!                 ──► query     SQL and its answer
+//!                 ──► palette   finds pages and actions
 //! ```
 //!
 //! Invariants:
@@ -14,6 +15,7 @@
 #![expect(unreachable_pub, reason = "the component macro writes `pub` for the components of private modules")]
 
 mod overview;
+mod palette;
 mod parts;
 mod pipeline;
 mod query;

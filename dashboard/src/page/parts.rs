@@ -1,4 +1,4 @@
-//! The pages whose code is loaded when they are first shown: each function is a part of the program, and what it alone
+//! The pages, and the command palette, whose code is loaded when they are first shown: each function is a part of the program, and what it alone
 //! reaches is in the part's file.
 //!
 //! Invariant: called by [`shell::part`](super::shell) only, which loads the code first.
@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use leptos::wasm_split::wasm_split;
 
 use super::shell::{Live, NotLoaded, Route, Theme};
-use super::{pipeline, query};
+use super::{palette, pipeline, query};
 use crate::view::zone::Zone;
 
 #[wasm_split(pipeline, wasm_split_path = leptos::wasm_split, preload(load_pipeline), fallible)]
@@ -19,6 +19,16 @@ pub(super) fn pipeline(
     name: Memo<String>,
 ) -> Result<AnyView, NotLoaded> {
     Ok(view! { <pipeline::PipelinePage live route theme zone name /> }.into_any())
+}
+
+#[wasm_split(palette, wasm_split_path = leptos::wasm_split, preload(load_palette), fallible)]
+pub(super) fn palette(
+    live: Live,
+    route: Route,
+    theme: Theme,
+    close: Callback<()>,
+) -> Result<AnyView, NotLoaded> {
+    Ok(view! { <palette::Palette live route theme close /> }.into_any())
 }
 
 #[wasm_split(sql, wasm_split_path = leptos::wasm_split, preload(load_sql), fallible)]

@@ -9,6 +9,7 @@ pub mod epochs;
 pub mod health;
 pub mod losses;
 pub mod number;
+pub mod palette;
 pub mod partitions;
 pub mod pipelines;
 pub mod query;

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::command::Command;
 use super::{Live, Route, Theme};
 use crate::view::address::Page;
 use crate::view::zone::{Zone, ZoneName};
@@ -13,6 +14,7 @@ pub(super) fn Header(
     theme: Theme,
     zone: Memo<Zone>,
     page: Memo<Page>,
+    command: Command,
 ) -> impl IntoView {
     let theme_label =
         move || if theme.is_dark() { "Switch to the light theme" } else { "Switch to the dark theme" };
@@ -37,6 +39,21 @@ pub(super) fn Header(
                 <span class="dot" aria-hidden="true"></span>
                 <span>{Signal::derive(move || live.health().text)}</span>
             </p>
+            <button
+                class="plain find"
+                type="button"
+                data-testid="palette-open"
+                aria-keyshortcuts="Control+K"
+                aria-label="Find a pipeline, a dashboard, a page or an action"
+                title="Find a pipeline, a dashboard, a page or an action"
+                on:click=move |_| command.open()
+            >
+                <svg class="icon" viewBox="0 0 20 20" aria-hidden="true">
+                    <circle cx="8.5" cy="8.5" r="5" />
+                    <path d="M12.5 12.5L17 17" />
+                </svg>
+                <kbd aria-hidden="true">"Ctrl K"</kbd>
+            </button>
             <ZoneSwitch route zone />
             <button
                 class="plain"

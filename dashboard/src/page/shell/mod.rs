@@ -10,6 +10,7 @@
 //! 2. All but the overview are parts: their code is loaded when they are first shown.
 
 mod again;
+mod command;
 mod header;
 mod live;
 mod part;
@@ -25,6 +26,8 @@ pub(super) use part::{NotLoaded, part};
 pub(super) use route::Route;
 pub(super) use theme::Theme;
 
+use command::{Command, CommandWindow};
+
 use super::{overview, parts};
 use crate::view::address::Page;
 
@@ -34,6 +37,7 @@ pub(super) fn App() -> impl IntoView {
     let route = Route::start();
     let theme = Theme::start();
     let zone = zone::follow(route);
+    let command = Command::start();
     let page = Memo::new(move |_| route.with(|address| address.page.clone()));
     Effect::new(move |_| {
         let parts = [Some(title(&page.get())), live.project(), Some("Weir".to_owned())];
@@ -56,8 +60,9 @@ pub(super) fn App() -> impl IntoView {
     view! {
         <div class="app" class:stale=Signal::derive(move || live.health().is_stale)>
             <a class="skip" href="#main">"Skip to the content"</a>
-            <header::Header live route theme zone page />
+            <header::Header live route theme zone page command />
             <main id="main" tabindex="-1">{body}</main>
+            <CommandWindow command live route theme />
         </div>
     }
 }

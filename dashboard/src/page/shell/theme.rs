@@ -37,7 +37,7 @@ impl Theme {
     }
 
     /// Switches to the other one.
-    pub(super) fn toggle(self) {
+    pub(in crate::page) fn toggle(self) {
         let is_dark = !self.is_dark.get_untracked();
         let name = if is_dark { "dark" } else { "light" };
         let choice = (is_dark != system_prefers_dark()).then_some(name);
