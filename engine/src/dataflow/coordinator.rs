@@ -24,6 +24,7 @@ use crate::connector::{PartitionInfo, Source, SourceError, Start, Topology};
 use crate::dataflow::actor::{self, Actor, Next, Sent};
 use crate::dataflow::live::{Shared, State};
 use crate::dataflow::message::{Control, Event, Part, Report, SourcesPart};
+use crate::dataflow::sink::SINK_POLL;
 use crate::facts::{Facts, PartitionFact};
 use crate::operator::Barrier;
 use crate::state::Store;
@@ -34,8 +35,6 @@ use crate::time::{Clock, Epoch};
 /// Epochs between a barrier and its durable write. More hides the latency of the disk, and is replayed
 /// after a crash.
 const IN_FLIGHT_MAX: usize = 4;
-/// How often to look whether sinks have caught up, where they must.
-const SINK_POLL: Duration = Duration::from_millis(20);
 /// How often busy and blocked shares are measured.
 const MEASURE_NS: u64 = 1_000_000_000;
 
@@ -266,13 +265,9 @@ impl Coordinator {
         Ok(Next::Step)
     }
 
-    /// Where a sink's outbox is full, no epoch is ended: the sources are soon full too, and stop taking.
+    /// Where a sink's outbox is full, no epoch is ended: it would only add to it.
     fn waits_for_sinks(&self) -> bool {
-        let full = self.shared.sinks.full().filter(|_| !self.state.stop);
-        let trouble = full.map(|full| format!("{full}: nothing is read until it has room"));
-        let waits = trouble.is_some();
-        self.shared.set_trouble("outbox", 0, trouble);
-        waits
+        !self.state.stop && self.shared.sinks.full().is_some()
     }
 
     /// Whether a bounded run has rows that are not delivered; told to stop, it leaves them in the outbox.

@@ -255,6 +255,9 @@ impl Shared {
             .chain(windows.map(|(subtask, meter)| meter.live(self.window_kind, self.window_kind, subtask)))
             .collect();
         let mut trouble: Vec<String> = lock(&self.trouble).values().cloned().collect();
+        if let Some(sink) = self.sinks.full().filter(|_| self.state().0 == State::Running) {
+            trouble.push(format!("the outbox of sink \"{sink}\" is full: nothing is read until it has room"));
+        }
         // Subtasks mostly wait for the same.
         trouble.dedup();
         let load = |value: &AtomicU64| value.load(Ordering::Relaxed);

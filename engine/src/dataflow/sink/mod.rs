@@ -8,8 +8,8 @@
 //! Invariants:
 //! 1. Nothing is delivered before its epoch is committed, and nothing leaves the outbox before it is
 //!    delivered: each row is applied once, whatever ends when.
-//! 2. A sink that is down or slow costs the pipeline nothing until its outbox is full; then no epoch
-//!    is started, so that the sources stop taking. Other sinks go on with what they have.
+//! 2. A sink that is down or slow costs the pipeline nothing until its outbox is full; then sources take
+//!    no record and no epoch is ended. Other sinks go on with what they have.
 //! 3. Memory is bounded: rows wait on disk, and a thread holds one delivery at a time.
 
 mod outbox;
@@ -18,12 +18,16 @@ mod status;
 mod task;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use outbox::{Outbox, Outboxes};
 pub use status::{SinkLive, SinkState, Status};
 pub use task::{SinkFailure, SinkTask, SinkTaskState};
 
 use crate::connector::Sink;
+
+/// How often to look whether sinks have caught up, where they must.
+pub(super) const SINK_POLL: Duration = Duration::from_millis(20);
 
 /// A sink of a pipeline, and how much may wait for it.
 #[derive(Clone)]
@@ -33,16 +37,15 @@ pub struct PipelineSink {
     pub outbox_bytes_max: u64,
 }
 
-/// All sinks of a pipeline, for the coordinator.
+/// All sinks of a pipeline, for those who wait for them.
 #[derive(Debug, Clone, Default)]
 pub struct Sinks(pub Vec<Arc<Status>>);
 
 impl Sinks {
-    /// What is to be waited for before another epoch, for a person.
+    /// The sink whose outbox is to have room before another record is taken.
     #[must_use]
-    pub fn full(&self) -> Option<String> {
-        let full = self.0.iter().find(|status| status.is_full())?;
-        Some(format!("the outbox of sink \"{}\" is full", full.name()))
+    pub fn full(&self) -> Option<&str> {
+        self.0.iter().find(|status| status.is_full()).map(|full| full.name())
     }
 
     /// Whether every row was delivered.

@@ -12,6 +12,7 @@
 //! 2. Between `Close(N)` and `Barrier(N)` no record is taken.
 //! 3. An epoch holds about [`EPOCH_BYTES_MAX`] of appended rows and dead letters: past that no
 //!    record is taken until the next barrier, which is asked for at once.
+//! 4. While a sink's outbox is full no record is taken: windows can't close then, and would grow.
 
 mod rows;
 
@@ -29,6 +30,7 @@ use crate::dataflow::live::{Meter, Shared};
 use crate::dataflow::message::{Control, Event, Report};
 use crate::dataflow::partitions::Partitions;
 use crate::dataflow::plan::Plan;
+use crate::dataflow::sink::SINK_POLL;
 use crate::operator::partial::Partial;
 use crate::operator::stateless::Stateless;
 use crate::operator::{self, Batch};
@@ -176,8 +178,8 @@ impl Actor for SourceTask {
     }
 
     fn wait(&mut self, timeout: Option<Duration>) {
-        // A full epoch can't end while commits or sinks are behind.
-        let is_blocked = self.state.full_said && !self.state.closed;
+        // A full epoch can't end while commits are behind.
+        let is_blocked = !self.state.closed && (self.state.full_said || self.waits_for_sinks());
         if is_blocked {
             self.meter().blocked.begin(self.clock.monotonic_ns());
         }
@@ -201,6 +203,10 @@ impl Actor for SourceTask {
 impl SourceTask {
     fn meter(&self) -> &Meter {
         &self.shared.sources[self.subtask]
+    }
+
+    fn waits_for_sinks(&self) -> bool {
+        self.shared.sinks.full().is_some()
     }
 
     fn obey(&mut self, control: Control) -> Result<Next, Error> {
@@ -268,6 +274,10 @@ impl SourceTask {
             }
             self.state.unsaid = Some(Event::Full);
             return Ok(Next::Step);
+        }
+        if self.waits_for_sinks() {
+            // Where partitions start is asked for all the same.
+            return Ok(if self.assign_next()? { Next::Step } else { Next::Wait(Some(SINK_POLL)) });
         }
         match self.state.queue.pop_front() {
             Some(Work::Block(block, from)) => return self.process(block, from),

@@ -5,6 +5,7 @@ mod faults;
 mod hops;
 mod memory;
 mod ordered;
+mod pressure;
 mod sinks;
 mod stops;
 
@@ -28,6 +29,7 @@ use crate::connector::{
     Decoded, Decoder, PartitionInfo, Reader, ReaderEvent, RecordBlock, Source, SourceError, Span, Start,
     Topology, WatermarkOptions,
 };
+use crate::dataflow::plan::Plan;
 use crate::result::Snapshot;
 use crate::sql::{TableDef, plan};
 use crate::state::Memory;
@@ -62,6 +64,7 @@ struct Faults {
     registry_away: AtomicBool,
     reader_fails: AtomicBool,
     decoder_panics: AtomicBool,
+    decodes_slowly: AtomicBool,
     no_reader: AtomicBool,
     coordinator_panics: AtomicBool,
     /// Taken by the next poll.
@@ -230,6 +233,9 @@ struct LogDecoder {
 impl Decoder for LogDecoder {
     fn decode(&mut self, block: &RecordBlock, from: usize) -> Result<Decoded, SourceError> {
         assert!(!self.faults.decoder_panics.load(Ordering::SeqCst), "the decoder is broken");
+        if self.faults.decodes_slowly.load(Ordering::SeqCst) {
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
         let away = self.faults.registry_away.load(Ordering::SeqCst);
         let blocked = (from..block.len()).find(|i| away && block.offsets[*i] % 2 == 1);
         let next = blocked.unwrap_or(block.len());
@@ -297,6 +303,18 @@ fn options(parallelism: usize, bounded: bool) -> PipelineOptions {
     }
 }
 
+fn plan_of(sql: &str) -> Plan {
+    let log = Log::new(Vec::new(), 0);
+    let table = TableDef {
+        name: "log".into(),
+        schema: log.schema(),
+        event_time: 0,
+        identity: log.identity(),
+        left_out: Vec::new(),
+    };
+    plan(sql, &[table]).unwrap_or_else(|refusals| panic!("{refusals:?}"))
+}
+
 fn try_run(
     log: &Log,
     sql: &str,
@@ -317,17 +335,9 @@ fn try_run_into(
     observer: Arc<dyn Observer>,
     sinks: Vec<PipelineSink>,
 ) -> Result<PipelineHandle, StartError> {
-    let table = TableDef {
-        name: "log".into(),
-        schema: log.schema(),
-        event_time: 0,
-        identity: log.identity(),
-        left_out: Vec::new(),
-    };
-    let plan = plan(sql, &[table]).unwrap_or_else(|refusals| panic!("{refusals:?}"));
     let pipeline = Pipeline {
         project: "p".to_owned(),
-        plan: Arc::new(plan),
+        plan: Arc::new(plan_of(sql)),
         source: Arc::new(log.clone()),
         sinks,
         reader_schema: String::new(),

@@ -42,7 +42,7 @@ struct System {
 }
 
 #[derive(Clone)]
-struct MemorySink {
+pub(super) struct MemorySink {
     name: &'static str,
     emit: Emit,
     only_counts: bool,
@@ -50,7 +50,7 @@ struct MemorySink {
 }
 
 impl MemorySink {
-    fn new(name: &'static str, emit: Emit) -> Self {
+    pub(super) fn new(name: &'static str, emit: Emit) -> Self {
         Self { name, emit, only_counts: false, system: Arc::default() }
     }
 
@@ -59,7 +59,7 @@ impl MemorySink {
         self
     }
 
-    fn at_most(&self, outbox_bytes_max: u64) -> Vec<PipelineSink> {
+    pub(super) fn at_most(&self, outbox_bytes_max: u64) -> Vec<PipelineSink> {
         vec![PipelineSink { sink: Arc::new(self.clone()), outbox_bytes_max }]
     }
 
@@ -67,7 +67,7 @@ impl MemorySink {
         self.at_most(1 << 30)
     }
 
-    fn down(&self, is_down: bool) {
+    pub(super) fn down(&self, is_down: bool) {
         self.system.lock().unwrap().is_down = is_down;
     }
 
@@ -90,7 +90,7 @@ impl MemorySink {
     }
 
     /// Rows by key, as somebody has them who applied every change in order.
-    fn table(&self) -> Rows {
+    pub(super) fn table(&self) -> Rows {
         let mut table = Rows::new();
         for change in self.changes() {
             let batch = change.rows();
@@ -198,7 +198,7 @@ fn to_end(log: &Log, sql: &str, dir: &Path, sinks: Vec<PipelineSink>) {
     assert_eq!(handle.state(), (State::Stopped, None));
 }
 
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     for _ in 0..20_000 {
         if is_so() {
             return;
