@@ -232,7 +232,7 @@ impl Wiring {
             partitions: Partitions::new(closed_ms),
             epoch_bytes_max: EPOCH_BYTES_MAX,
             skip_lost: pipeline.options.skip_lost,
-            state: SourceState::default(),
+            state: SourceState::new(plan),
         })
     }
 

@@ -10,11 +10,13 @@
 //! 1. Every record taken is a row, a tombstone or a dead letter of the epoch in which the partition's
 //!    next offset passed it.
 //! 2. Between `Close(N)` and `Barrier(N)` no record is taken.
-//! 3. An epoch holds about [`EPOCH_BYTES_MAX`] of appended rows and dead letters: past that no
-//!    record is taken until the next barrier, which is asked for at once.
+//! 3. An epoch holds about [`EPOCH_BYTES_MAX`] of appended rows and dead letters, and its rows are in about
+//!    [`EPOCH_WINDOWS_MAX`] windows: past that no record is taken until the next barrier, which is asked
+//!    for at once.
 //! 4. While a sink's outbox is full no record is taken: windows can't close then, and would grow.
 
 mod rows;
+mod touched;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -37,6 +39,7 @@ use crate::operator::{self, Batch};
 use crate::state::failpoint::{self, Point};
 use crate::time::watermark::Rules;
 use crate::time::{Clock, Epoch};
+use touched::Touched;
 
 /// Records per poll: large enough to pay for a batch's fixed costs, small enough that a barrier waits
 /// a few milliseconds at most.
@@ -52,6 +55,10 @@ const ASSIGN_WAIT_NS: u64 = 200_000_000;
 const DEAF_NS: u64 = 1_000_000_000;
 /// Appended rows and dead letters of one subtask in one epoch.
 pub const EPOCH_BYTES_MAX: usize = 32 << 20;
+
+/// Windows that the rows of one subtask in one epoch are in. Each takes some 4 KB and 20 µs until its rows
+/// are written, however few.
+const EPOCH_WINDOWS_MAX: i64 = 16_384;
 
 /// Everything a source subtask is made of.
 pub struct SourceTask {
@@ -91,6 +98,10 @@ pub struct SourceState {
     /// For the coordinator, behind what the exchange has not yet sent.
     unsaid: Option<Event>,
     epoch_bytes: usize,
+    /// `None`: the plan has no window.
+    touched: Option<Touched>,
+    /// Records of a poll: fewer than [`RECORDS_MAX`] where they are in too many windows.
+    records_max: usize,
     /// The coordinator knows that this epoch is full.
     full_said: bool,
     /// To be assigned once their brokers answer.
@@ -101,6 +112,22 @@ pub struct SourceState {
     /// Since when silence of a partition means that there is nothing.
     listening_since_ns: u64,
     ready: Vec<Batch>,
+}
+
+impl SourceState {
+    /// Before the first record. How far apart rows are is found out: a row may be in windows of its own.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        let touched = Touched::of(plan);
+        let n_per_row = touched.as_ref().map_or(1, Touched::n_per_pane);
+        let records_max = RECORDS_MAX / usize::try_from(n_per_row).unwrap_or(RECORDS_MAX);
+        Self { touched, records_max: records_max.max(1), ..Self::default() }
+    }
+
+    /// Whether the epoch's rows are in as many windows as they may.
+    fn has_many_windows(&self) -> bool {
+        self.touched.as_ref().is_some_and(|touched| EPOCH_WINDOWS_MAX < touched.n_windows())
+    }
 }
 
 /// A partition that the reader does not know yet.
@@ -258,6 +285,10 @@ impl SourceTask {
 
     fn report(&mut self, epoch: Epoch) -> Report {
         (self.state.epoch_bytes, self.state.full_said) = (0, false);
+        let records_max = self.state.records_max;
+        let records_max = if self.state.has_many_windows() { records_max / 2 } else { records_max * 2 };
+        self.state.records_max = records_max.clamp(1, RECORDS_MAX);
+        self.state.touched.iter_mut().for_each(Touched::clear);
         let mut report = std::mem::take(&mut self.state.report);
         report.subtask = self.subtask;
         report.epoch = epoch;
@@ -268,7 +299,7 @@ impl SourceTask {
 
     /// Deals with what was taken, or takes more.
     fn work(&mut self) -> Result<Next, Error> {
-        if self.epoch_bytes_max < self.state.epoch_bytes {
+        if self.epoch_bytes_max < self.state.epoch_bytes || self.state.has_many_windows() {
             if std::mem::replace(&mut self.state.full_said, true) {
                 return Ok(Next::Wait(None));
             }
@@ -296,8 +327,8 @@ impl SourceTask {
         }
         let mut taken = Vec::new();
         let asked_ns = self.clock.monotonic_ns();
-        let polled = self.reader.poll(RECORDS_MAX, POLL_WAIT, &mut taken);
-        if RECORDS_MAX / 2 <= n_records(&taken) {
+        let polled = self.reader.poll(self.state.records_max, POLL_WAIT, &mut taken);
+        if (self.state.records_max / 2).max(1) <= n_records(&taken) {
             // So much was there already: it took its time and did not wait.
             self.meter().busy.add(self.clock.monotonic_ns().saturating_sub(asked_ns));
         }

@@ -160,6 +160,7 @@ impl SourceTask {
                     let partial =
                         self.partial.as_mut().expect("a plan with an aggregation has a partial one");
                     for rows in split_by_pane(&panes, sides.as_ref(), keys, args, filters)? {
+                        self.state.touched.iter_mut().for_each(|touched| touched.add(rows.pane.start_ms));
                         partial.add(rows, &mut self.state.ready)?;
                     }
                 }

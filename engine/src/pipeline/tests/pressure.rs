@@ -109,3 +109,37 @@ fn sources_that_decode_slowly_are_busy_and_nobody_is_blocked() {
         are_busy && run.operators("window").iter().all(is_idle)
     });
 }
+
+#[test]
+fn an_epoch_is_in_a_bounded_number_of_windows_however_far_apart_its_rows_are() {
+    let hop = |slide: i64, size: i64| {
+        SUM_BY_KEY.replace(
+            "TUMBLE(TABLE log, DESCRIPTOR(at), INTERVAL '10' SECOND)",
+            &format!("HOP(TABLE log, DESCRIPTOR(at), INTERVAL '{slide}' SECOND, INTERVAL '{size}' SECOND)"),
+        )
+    };
+    // Each row is in windows of its own: one, or a hundred.
+    for (sql, n_records, n_windows) in [(hop(10, 10), 40_000, 1), (hop(1, 100), 400, 100)] {
+        let records: Vec<Record> = (0..n_records).map(|i| (i * 200_000, i % 7, i)).collect();
+        let log = Log::new(vec![records], 100);
+        let dir = tempfile::tempdir().unwrap();
+        let recorder = Arc::new(Recorder::default());
+        let clock = Arc::new(ManualClock::new(1_800_000_000_000));
+        let observer = Arc::clone(&recorder) as Arc<dyn Observer>;
+        let of_run = Arc::clone(&clock) as Arc<dyn Clock>;
+        let options = PipelineOptions { retention_ms: 0, ..options(1, true) };
+        let handle = try_run(&log, &sql, dir.path(), options, of_run, observer).unwrap();
+        // Until then no epoch ends by its interval.
+        until("all is taken", || handle.live().records_total == log.n_records());
+        until("it has ended", || {
+            clock.advance(1);
+            handle.state().0 == State::Stopped
+        });
+        assert_eq!(handle.state(), (State::Stopped, None));
+        let epochs = recorder.0.lock().unwrap();
+        let n_rows = |epoch: &Arc<Committed>| epoch.finals.iter().map(RecordBatch::num_rows).sum::<usize>();
+        assert_eq!(epochs.iter().map(n_rows).sum::<usize>() as i64, n_records * n_windows);
+        let most = epochs.iter().map(n_rows).max().unwrap();
+        assert!((10_000..40_000).contains(&most), "{most} windows in an epoch");
+    }
+}
