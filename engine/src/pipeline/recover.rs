@@ -118,7 +118,11 @@ fn restore_windows(
     Ok(Windows { operators: windows, overlay, any_open })
 }
 
-fn new_operator(
+/// The operator of one window subtask, without rows.
+///
+/// # Errors
+/// Where a call has no accumulator.
+pub(super) fn new_operator(
     plan: &Arc<Plan>,
     options: &PipelineOptions,
     closed_ms: Option<i64>,

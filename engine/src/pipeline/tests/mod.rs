@@ -5,6 +5,7 @@ mod faults;
 mod hops;
 mod memory;
 mod ordered;
+mod panes;
 mod pressure;
 mod sinks;
 mod stops;
