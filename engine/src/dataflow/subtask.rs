@@ -11,7 +11,8 @@
 //!    Otherwise its rows would be in the state of epoch `N` *and* be read again after recovery.
 //! 2. A held input costs no memory here: it is not polled, its channel fills, its sender waits.
 //! 3. State of all subtasks that is larger than `state_bytes_max` ends the pipeline before the machine has
-//!    no memory left; nothing of the epoch is committed.
+//!    no memory left; nothing of the epoch is committed. What counts is the memory now, in whatever epoch
+//!    each subtask is: of the others it is known as it was at most `CHECK_ROWS` rows ago.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -164,11 +165,22 @@ impl WindowTask {
 
     fn check_size(&mut self) -> Result<(), Error> {
         self.state.n_unchecked_rows = 0;
+        let max_bytes = self.state_bytes_max;
+        if max_bytes / 2 < self.measure() {
+            // It is needed for windows that are open, here or in another subtask.
+            self.operator.release_spare();
+            if max_bytes < self.measure() {
+                return Err(Error::StateTooLarge { max_bytes });
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of the state of all subtasks.
+    fn measure(&self) -> usize {
         let meters = &self.shared.windows;
         meters[self.subtask].state_bytes.store(self.operator.state_bytes(), Ordering::Relaxed);
-        let bytes: usize = meters.iter().map(|meter| meter.state_bytes.load(Ordering::Relaxed)).sum();
-        let max_bytes = self.state_bytes_max;
-        if max_bytes < bytes { Err(Error::StateTooLarge { max_bytes }) } else { Ok(()) }
+        meters.iter().map(|meter| meter.state_bytes.load(Ordering::Relaxed)).sum()
     }
 }
 
@@ -179,6 +191,15 @@ mod tests {
     use crate::operator::{Batch, Output, PaneRows};
     use crate::time::{Epoch, ManualClock};
     use crossbeam_channel::{bounded, unbounded};
+
+    fn pane_rows(n_rows: usize) -> Batch {
+        let pane = crate::time::window::PaneId::whole(0);
+        Batch::Rows(PaneRows { pane, n_rows, keys: vec![], args: vec![], filters: vec![] })
+    }
+
+    fn rows(n_rows: usize) -> Message {
+        Message::Batch(pane_rows(n_rows))
+    }
 
     /// Counts the rows of each epoch.
     #[derive(Default)]
@@ -231,13 +252,6 @@ mod tests {
         };
         let clock_of_exchange = Arc::clone(&clock) as Arc<dyn Clock>;
         let mut exchange = Exchange::new(0, 0, vec![sender], Arc::clone(&shared), clock_of_exchange);
-        let rows = || PaneRows {
-            pane: crate::time::window::PaneId::whole(0),
-            n_rows: 1,
-            keys: vec![],
-            args: vec![],
-            filters: vec![],
-        };
         let measure = |elapsed_ms: u64| {
             let meters = shared.sources.iter().chain(&shared.windows);
             meters.for_each(|meter| meter.measure(clock.monotonic_ns(), elapsed_ms * 1_000_000));
@@ -246,8 +260,8 @@ mod tests {
             (ratios(0), ratios(1))
         };
         // Two batches: the channel has room for one, so the source waits while the window works.
-        exchange.put(Batch::Rows(rows())).unwrap();
-        exchange.put(Batch::Rows(rows())).unwrap();
+        exchange.put(pane_rows(1)).unwrap();
+        exchange.put(pane_rows(1)).unwrap();
         assert_eq!(exchange.send().unwrap(), Some(Next::Step));
         let source = std::thread::spawn(move || {
             exchange.wait_for_room();
@@ -285,17 +299,74 @@ mod tests {
         window.join().unwrap();
     }
 
+    /// Each row takes ten bytes until the barrier, and half of them are kept for the next epoch.
+    #[derive(Default)]
+    struct Hoarding {
+        n_rows: usize,
+        n_spare: usize,
+    }
+
+    impl Operator for Hoarding {
+        fn batch(&mut self, batch: Batch) -> Result<(), Error> {
+            self.n_rows += batch.n_rows();
+            Ok(())
+        }
+        fn barrier(&mut self, _barrier: &Barrier) -> Result<Output, Error> {
+            self.n_spare = std::mem::take(&mut self.n_rows) / 2;
+            Ok(Output::default())
+        }
+        fn state_bytes(&self) -> usize {
+            10 * (self.n_rows + self.n_spare)
+        }
+        fn release_spare(&mut self) {
+            self.n_spare = 0;
+        }
+    }
+
+    #[test]
+    fn the_bound_is_of_the_memory_of_all_subtasks_now_whatever_their_epochs() {
+        let state_bytes_max = 100 * CHECK_ROWS;
+        let shared = Arc::new(Shared::new("t", "window", 2));
+        let (committer, _parts) = unbounded();
+        let (senders, mut windows): (Vec<_>, Vec<_>) = (0..2)
+            .map(|subtask| {
+                let (sender, input) = unbounded();
+                let window = WindowTask {
+                    subtask,
+                    operator: Box::new(Hoarding::default()),
+                    inputs: vec![input],
+                    committer: committer.clone(),
+                    state_bytes_max,
+                    shared: Arc::clone(&shared),
+                    clock: Arc::new(ManualClock::new(0)),
+                    state: WindowState::new(1),
+                };
+                (sender, window)
+            })
+            .unzip();
+        let mut take = |subtask: usize, message: Message| {
+            senders[subtask].send(message).unwrap();
+            let window = &mut windows[subtask];
+            let mut step = || window.step().map(|_| ());
+            step().and_then(|()| step())
+        };
+        let bytes = || shared.live().operators.iter().map(|one| one.state_bytes as usize).sum::<usize>();
+        let barrier = |n| Message::Barrier(Barrier { epoch: Epoch(n), watermark_ms: None, close_all: false });
+        take(0, rows(4 * CHECK_ROWS)).unwrap();
+        take(1, rows(4 * CHECK_ROWS)).unwrap();
+        assert_eq!(bytes(), 80 * CHECK_ROWS);
+        // The first one is an epoch ahead: what it no longer has is free for the other, kept memory too.
+        take(0, barrier(1)).unwrap();
+        assert_eq!(bytes(), 40 * CHECK_ROWS, "more than half of the bound is taken: nothing is kept");
+        take(1, rows(6 * CHECK_ROWS)).unwrap();
+        assert_eq!(bytes(), 100 * CHECK_ROWS);
+        // What it takes in its next epoch is memory, too, though the other has not ended the first.
+        take(0, rows(CHECK_ROWS - 1)).unwrap();
+        assert!(matches!(take(0, rows(1)), Err(Error::StateTooLarge { .. })));
+    }
+
     #[test]
     fn rows_behind_a_barrier_wait_for_the_other_input() {
-        let rows = |n_rows| {
-            Message::Batch(Batch::Rows(PaneRows {
-                pane: crate::time::window::PaneId::whole(0),
-                n_rows,
-                keys: vec![],
-                args: vec![],
-                filters: vec![],
-            }))
-        };
         let barrier = |n| Message::Barrier(Barrier { epoch: Epoch(n), watermark_ms: None, close_all: false });
         let (left, left_out) = unbounded();
         let (right, right_out) = unbounded();

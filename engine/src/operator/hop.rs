@@ -280,6 +280,11 @@ impl Operator for HopOperator {
     fn state_bytes(&self) -> usize {
         let panes = self.panes.values().chain(self.sides.values()).map(|pane| pane.groups.memory_bytes());
         let current = self.current.as_ref().map_or(0, Groups::memory_bytes);
-        panes.sum::<usize>() + self.tree.memory_bytes() + current
+        let spare = self.spare.iter().map(Groups::memory_bytes).sum::<usize>();
+        panes.sum::<usize>() + self.tree.memory_bytes() + current + spare
+    }
+
+    fn release_spare(&mut self) {
+        self.spare = Vec::new();
     }
 }

@@ -125,8 +125,11 @@ pub trait Operator: Send {
     /// As [`Self::batch`].
     fn barrier(&mut self, barrier: &Barrier) -> Result<Output, Error>;
 
-    /// Memory held by state.
+    /// Memory held by state, and kept for more.
     fn state_bytes(&self) -> usize;
+
+    /// Gives back memory that is kept for the next windows.
+    fn release_spare(&mut self) {}
 }
 
 /// What configuration says about windows and their groups.

@@ -161,6 +161,11 @@ impl Operator for WindowOperator {
     }
 
     fn state_bytes(&self) -> usize {
-        self.panes.values().map(|pane| pane.groups.memory_bytes()).sum()
+        let panes = self.panes.values().map(|pane| &pane.groups);
+        panes.chain(&self.spare).map(Groups::memory_bytes).sum()
+    }
+
+    fn release_spare(&mut self) {
+        self.spare = Vec::new();
     }
 }
