@@ -29,6 +29,8 @@ pub struct Groups {
     accumulators: Vec<Box<dyn Accumulator>>,
     /// One byte per group.
     flags: Vec<u8>,
+    /// Whether any group may have changed: most panes get no row for many epochs.
+    is_changed: bool,
     /// Scratch: the group of each row of a batch.
     row_groups: Vec<u32>,
 }
@@ -52,6 +54,7 @@ impl Groups {
             interner: layout.interner.fresh(),
             accumulators: layout.accumulators.iter().map(|accumulator| accumulator.fresh()).collect(),
             flags: Vec::new(),
+            is_changed: false,
             row_groups: Vec::new(),
         }
     }
@@ -99,7 +102,7 @@ impl Groups {
             let filter = filter.as_ref().map(true_bits);
             accumulator.update(&Input { groups: &self.row_groups, args, filter: filter.as_ref() })?;
         }
-        mark(&mut self.flags, &self.row_groups);
+        self.mark();
         Ok(())
     }
 
@@ -112,7 +115,7 @@ impl Groups {
         let (keys, columns) = states.columns().split_at(self.layout.keys.len());
         self.intern(states.num_rows(), keys)?;
         self.merge_columns(columns)?;
-        mark(&mut self.flags, &self.row_groups);
+        self.mark();
         Ok(())
     }
 
@@ -167,6 +170,9 @@ impl Groups {
     /// The groups that have changed since [`Self::clear_changed`], ascending.
     #[must_use]
     pub fn changed(&self) -> Vec<u32> {
+        if !self.is_changed {
+            return Vec::new();
+        }
         let changed = (0_u32..).zip(&self.flags).filter(|(_, flag)| **flag & CHANGED != 0);
         changed.map(|(group, _)| group).collect()
     }
@@ -175,6 +181,7 @@ impl Groups {
     /// none for long.
     pub fn clear_changed(&mut self) {
         self.flags.fill(0);
+        self.is_changed = false;
         self.row_groups = Vec::new();
         self.interner.release_scratch();
     }
@@ -262,6 +269,7 @@ impl Groups {
         self.interner.clear();
         self.accumulators.iter_mut().for_each(|accumulator| accumulator.clear());
         self.flags.clear();
+        self.is_changed = false;
         self.row_groups.clear();
     }
 
@@ -281,6 +289,11 @@ impl Groups {
             accumulator.grow(self.flags.len())?;
         }
         Ok(())
+    }
+
+    fn mark(&mut self) {
+        self.is_changed |= !self.row_groups.is_empty();
+        mark(&mut self.flags, &self.row_groups);
     }
 
     fn merge_columns(&mut self, columns: &[ArrayRef]) -> Result<(), Error> {

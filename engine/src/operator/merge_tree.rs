@@ -63,8 +63,9 @@ impl MergeTree {
     /// Adds to all nodes over a pane what is being added to the pane.
     pub(super) fn add(&mut self, pane_ms: i64, added: &mut Groups) -> Result<(), Error> {
         let index = self.index(pane_ms);
-        for ((level, place), node) in &mut self.nodes {
-            if index >> level == *place {
+        let top = self.nodes.keys().next_back().map_or(0, |(level, _)| *level);
+        for level in 1..=top {
+            if let Some(node) = self.nodes.get_mut(&(level, index >> level)) {
                 merge_into(node, added)?;
             }
         }
