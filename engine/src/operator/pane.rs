@@ -1,7 +1,7 @@
 //! The groups of one pane, and what of them is on disk.
 //!
 //! Invariant: what is on disk of a pane is at most twice its groups and `BLOCKS_MAX` blocks: then the
-//! pane is written whole and older blocks go.
+//! pane is written whole and older blocks go. So it is where that is hardly more than what changed.
 
 use arrow::array::RecordBatch;
 
@@ -14,6 +14,9 @@ use crate::time::window::PaneId;
 pub(super) const CHUNK_GROUPS: usize = 65_536;
 /// State blocks of a pane after which it is written whole.
 const BLOCKS_MAX: usize = 1_024;
+/// Groups of a pane that is written whole where at least seven of eight have changed. A small pane is not
+/// worth the deletion of its blocks.
+const MOSTLY_CHANGED_MIN: usize = 4_096;
 /// Closed panes kept, cleared, for the next windows.
 pub(super) const SPARE_MAX: usize = 4;
 
@@ -50,8 +53,10 @@ impl Pane {
             return Ok(());
         }
         let on_disk = self.n_groups_on_disk + changed.len();
-        let outgrown = 2 * self.groups.len() + BLOCKS_MAX < on_disk || BLOCKS_MAX <= self.n_blocks;
-        let whole = rewrite || outgrown;
+        let n_groups = self.groups.len();
+        let outgrown = 2 * n_groups + BLOCKS_MAX < on_disk || BLOCKS_MAX <= self.n_blocks;
+        let mostly_changed = MOSTLY_CHANGED_MIN <= n_groups && n_groups - changed.len() <= n_groups / 8;
+        let whole = rewrite || outgrown || mostly_changed;
         let which = if whole { self.groups.all() } else { changed };
         let runs = self.groups.runs(&which, CHUNK_GROUPS).into_iter();
         let chunks = runs.map(|run| self.groups.state(run)).collect::<Result<Vec<_>, _>>()?;
