@@ -1,6 +1,11 @@
 //! From a data folder to operators and tables as they were at the last committed epoch.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread::{Builder, ScopedJoinHandle};
+
+use arrow::array::RecordBatch;
+use crossbeam_channel::{Receiver, bounded};
 
 use super::{PipelineOptions, StartError};
 use crate::dataflow::exchange::split_states;
@@ -13,6 +18,11 @@ use crate::operator::window::WindowOperator;
 use crate::operator::{self, Operator, WindowOptions, WindowState};
 use crate::result::{TableSpec, Tables, TimedRows};
 use crate::state::{Recovered, Settings, Store};
+use crate::time::window::PaneId;
+
+/// Blocks that wait for the thread of a subtask while the next ones are read: enough that neither waits for the
+/// other, of up to a few MB each.
+const BLOCKS_AHEAD: usize = 4;
 
 /// A pipeline as it was at its last committed epoch.
 pub(super) struct Restored {
@@ -92,30 +102,60 @@ fn restore_windows(
     let mut windows = (0..options.parallelism)
         .map(|_| new_operator(plan, options, closed_ms))
         .collect::<Result<Vec<_>, _>>()?;
-    let (mut failure, mut any_open) = (None, false);
-    store.load_panes(&mut |block| {
-        any_open = true;
-        let parts = split_states(&block.states, n_keys, options.parallelism);
-        let restored = parts.and_then(|parts| {
-            let mut targets = windows.iter_mut().zip(parts).filter(|(_, part)| 0 < part.num_rows());
-            targets.try_for_each(|(window, part)| window.restore(block.pane, &part))
+    let mut any_open = false;
+    let overlay = std::thread::scope(|scope| {
+        let (mut senders, mut threads) = (Vec::new(), Vec::new());
+        for (subtask, window) in windows.iter_mut().enumerate() {
+            let (sender, blocks) = bounded(BLOCKS_AHEAD);
+            let work = move || restore_window(window.as_mut(), &blocks, replace_blocks);
+            threads.push(Builder::new().name(format!("restore {subtask}")).spawn_scoped(scope, work)?);
+            senders.push(sender);
+        }
+        // Where nobody takes a block, restoring has failed: the thread says why.
+        let send = |subtask: usize, pane, states| drop(senders[subtask].send((pane, states)));
+        let mut split = Ok(());
+        let loaded = store.load_panes(&mut |block| {
+            any_open = true;
+            let subtask = usize::from(block.subtask);
+            if !replace_blocks && subtask < senders.len() {
+                send(subtask, block.pane, block.states);
+                return Ok(());
+            }
+            match split_states(&block.states, n_keys, senders.len()) {
+                Ok(parts) => {
+                    let parts = parts.into_iter().enumerate().filter(|(_, part)| 0 < part.num_rows());
+                    parts.for_each(|(subtask, part)| send(subtask, block.pane, part));
+                }
+                Err(error) => split = Err(error),
+            }
+            Ok(())
         });
-        if let Err(error) = restored {
-            failure.get_or_insert(error);
+        drop(senders);
+        let restored: Vec<_> = threads.into_iter().map(ScopedJoinHandle::join).collect();
+        loaded?;
+        split?;
+        let mut overlay = Vec::new();
+        for rows in restored {
+            overlay.extend(rows.unwrap_or_else(|panic| resume_unwind(panic))?);
         }
-        Ok(())
+        Ok::<_, StartError>(overlay)
     })?;
-    if let Some(error) = failure {
-        return Err(error.into());
-    }
-    let mut overlay = Vec::new();
-    for window in &mut windows {
-        overlay.extend(window.provisional_rows()?);
-        if replace_blocks {
-            window.rewrite_all();
-        }
-    }
     Ok(Windows { operators: windows, overlay, any_open })
+}
+
+/// Puts back the blocks of one subtask. Returns what readers saw of open windows.
+fn restore_window(
+    window: &mut dyn WindowState,
+    blocks: &Receiver<(PaneId, RecordBatch)>,
+    replace_blocks: bool,
+) -> Result<Vec<TimedRows>, operator::Error> {
+    for (pane, states) in blocks {
+        window.restore(pane, &states)?;
+    }
+    if replace_blocks {
+        window.rewrite_all();
+    }
+    window.provisional_rows()
 }
 
 /// The operator of one window subtask, without rows.
