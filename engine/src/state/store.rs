@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use arrow::array::RecordBatch;
@@ -45,6 +46,8 @@ struct Inner {
     db: DB,
     /// What the last commit wrote: the next one writes the difference.
     last: Mutex<Option<Recovered>>,
+    /// Size of the last commit: the next one is given as much room at once.
+    last_bytes: AtomicUsize,
 }
 
 /// The groups of one pane that changed in one epoch, or all of them.
@@ -103,7 +106,9 @@ impl Store {
             }
             Err(source) => return Err(Error::Storage { action: "open", path, source }),
         };
-        let store = Self { inner: Arc::new(Inner { path, db, last: Mutex::new(None) }) };
+        let store = Self {
+            inner: Arc::new(Inner { path, db, last: Mutex::new(None), last_bytes: AtomicUsize::new(0) }),
+        };
         let recovered = store.read_recovered()?;
         *store.last() = recovered;
         Ok(store)
@@ -316,7 +321,12 @@ impl Store {
         self.inner.db.cf_handle(name).expect("every database is opened with all its families")
     }
 
+    pub(super) fn new_batch(&self) -> rocksdb::WriteBatch {
+        rocksdb::WriteBatch::with_capacity_bytes(self.inner.last_bytes.load(Ordering::Relaxed))
+    }
+
     pub(super) fn write(&self, batch: rocksdb::WriteBatch) -> Result<(), Error> {
+        self.inner.last_bytes.store(batch.size_in_bytes(), Ordering::Relaxed);
         self.inner.db.write_opt(batch, &synced()).map_err(self.storage("commit an epoch to"))
     }
 

@@ -30,7 +30,7 @@ pub struct Transaction {
 
 impl Transaction {
     pub(super) fn new(store: Store, epoch: Epoch) -> Self {
-        Self { store, epoch, batch: WriteBatch::default(), facts: None }
+        Self { batch: store.new_batch(), store, epoch, facts: None }
     }
 
     /// The epoch that is written.
