@@ -330,6 +330,14 @@ impl Store {
         self.inner.db.write_opt(batch, &synced()).map_err(self.storage("commit an epoch to"))
     }
 
+    /// Opens a copy of it, made in another folder.
+    #[cfg(test)]
+    pub(crate) fn copied_to(&self, dir: &Path, memory: &Memory) -> Result<Self, Error> {
+        let copy = rocksdb::checkpoint::Checkpoint::new(&self.inner.db);
+        copy.and_then(|copy| copy.create_checkpoint(dir)).map_err(self.storage("copy"))?;
+        Self::open(dir, memory)
+    }
+
     /// Writes what is not part of an epoch.
     pub(super) fn write_noting(&self, batch: rocksdb::WriteBatch, sync: bool) -> Result<(), Error> {
         let mut options = WriteOptions::default();

@@ -10,8 +10,10 @@
 //!    for as long as the seed says, while the others go on.
 //! 2. Whoever waits for a message or for room is looked at again whenever another has done something.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::case::{Case, End, Life};
@@ -20,6 +22,7 @@ use super::world::SimClock;
 use crate::dataflow::actor::{Actor, Next};
 use crate::dataflow::live::lock;
 use crate::dataflow::message::Event;
+use crate::dataflow::sink::SinkTask;
 use crate::dataflow::threads::chain;
 use crate::pipeline::assembly::Assembly;
 use crate::state::failpoint::simulated::Died;
@@ -75,6 +78,15 @@ impl<A: Actor<Error: std::error::Error>> Step for A {
     }
 }
 
+/// The thread of a sink, which may go on when its process is taken for dead.
+pub(super) type Sink = Rc<RefCell<SinkTask>>;
+
+impl Step for Sink {
+    fn step(&mut self) -> Result<Next, String> {
+        Step::step(&mut *self.borrow_mut())
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Source,
@@ -83,6 +95,8 @@ enum Role {
     Coordinator,
     Discovery,
     Sink,
+    /// A sink's thread of a process that was taken for dead.
+    LateSink,
 }
 
 struct Slot {
@@ -108,6 +122,7 @@ pub(super) struct Driver<'a> {
 
     now_ns: u64,
     slots: Vec<Slot>,
+    sinks: Vec<Sink>,
     /// Steps that changed something for others.
     n_done: u64,
 }
@@ -121,11 +136,24 @@ impl<'a> Driver<'a> {
         now_ns: u64,
     ) -> Self {
         let clock = Arc::clone(&case.world.clock);
-        Self { case, life, random, trace, clock, now_ns, slots: Vec::new(), n_done: 0 }
+        Self { case, life, random, trace, clock, now_ns, slots: Vec::new(), sinks: Vec::new(), n_done: 0 }
     }
 
-    /// Runs the actors until the process ends, as its life says. Returns how, and when.
-    pub(super) fn run(mut self, assembly: Assembly, read_all: &[i64]) -> (Ended, u64) {
+    /// Sinks of an earlier process that go on beside this one.
+    pub(super) fn beside(mut self, late: &[Sink]) -> Self {
+        for (i, sink) in late.iter().enumerate() {
+            self.add(Role::LateSink, i, Box::new(Rc::clone(sink)));
+        }
+        self
+    }
+
+    /// Runs the actors until the process ends, as its life says. Returns how, when, and its sinks.
+    pub(super) fn run(mut self, assembly: Assembly, read_all: &[i64]) -> (Ended, u64, Vec<Sink>) {
+        let (how, now_ns) = self.run_actors(assembly, read_all);
+        (how, now_ns, self.sinks)
+    }
+
+    fn run_actors(&mut self, assembly: Assembly, read_all: &[i64]) -> (Ended, u64) {
         let Assembly { coordinator, discovery, sources, windows, committer, .. } = assembly;
         let Assembly { sinks, stopping, stop_sinks: _open_sinks, .. } = assembly;
         let Assembly { stop_discovery: _open, latest, events, .. } = assembly;
@@ -140,6 +168,8 @@ impl<'a> Driver<'a> {
         self.add(Role::Coordinator, 0, Box::new(coordinator));
         self.add(Role::Discovery, 0, Box::new(discovery));
         for (i, sink) in sinks.into_iter().enumerate() {
+            let sink = Rc::new(RefCell::new(sink));
+            self.sinks.push(Rc::clone(&sink));
             self.add(Role::Sink, i, Box::new(sink));
         }
         let ms = |ms: i64| u64::try_from(ms).unwrap_or(0) * 1_000_000;
@@ -185,7 +215,10 @@ impl<'a> Driver<'a> {
                     self.await_sinks();
                     return (Ended::Stopped, self.now_ns);
                 }
-                Some(next) => assert_ne!(next, Next::End, "only the coordinator ends by itself"),
+                Some(next) => {
+                    let may_end = next != Next::End || self.slots[slot].role == Role::LateSink;
+                    assert!(may_end, "only the coordinator ends by itself");
+                }
             }
         }
         panic!("it runs in circles: {:?}", lock(&latest).facts());
@@ -236,8 +269,14 @@ impl<'a> Driver<'a> {
         let n_done = self.n_done;
         let slot = &mut self.slots[index];
         let next = match catch_unwind(AssertUnwindSafe(|| slot.actor.step())) {
+            Ok(Err(reason)) if slot.role == Role::LateSink => {
+                self.trace
+                    .note(format!("{} us a process taken for dead failed: {reason}", self.now_ns / 1_000));
+                Next::End
+            }
             Ok(next) => next.unwrap_or_else(|reason| panic!("the pipeline failed: {reason}")),
             Err(panic) => match panic.downcast::<Died>() {
+                Ok(_) if slot.role == Role::LateSink => Next::End,
                 Ok(died) => {
                     self.trace.note(format!("{} us died at {}", self.now_ns / 1_000, died.0.name()));
                     return None;
@@ -253,10 +292,10 @@ impl<'a> Driver<'a> {
             Role::Source => self.case.slowness[0],
             Role::Window => self.case.slowness[1],
             Role::Committer => self.case.slowness[2],
-            Role::Coordinator | Role::Discovery | Role::Sink => 200,
+            Role::Coordinator | Role::Discovery | Role::Sink | Role::LateSink => 200,
         };
         let busy_us = match role {
-            Role::Sink => self.case.systems[subtask].take_busy_us() as i64,
+            Role::Sink | Role::LateSink => self.case.systems[subtask].take_busy_us() as i64,
             _ if next == Next::Step => self.random.below(busy_us),
             _ => 0,
         };

@@ -32,8 +32,8 @@ use crate::dataflow::plan::Plan;
 use crate::pipeline::Committed;
 use crate::result::Snapshot;
 use crate::sql::{TableDef, plan};
-use crate::state::Memory;
 use crate::state::failpoint::{Point, simulated};
+use crate::state::{Memory, Store};
 use crate::time::Clock;
 use case::{Case, End, Life};
 use driver::{Driver, Ended, Trace};
@@ -66,7 +66,17 @@ struct Simulation {
     seen: Arc<Mutex<Seen>>,
     /// What the last process left that ended by itself.
     last: Option<Arc<Snapshot>>,
+    /// What goes on of the last process, which was taken for dead.
+    late: Late,
+    n_processes: u64,
     now_ns: u64,
+}
+
+/// The sinks of a process that was taken for dead, and the folder as it had it.
+#[derive(Default)]
+struct Late {
+    sinks: Vec<driver::Sink>,
+    _store: Option<Store>,
 }
 
 struct Recorder(Arc<Mutex<Seen>>);
@@ -101,6 +111,8 @@ impl Simulation {
             trace: Trace::default(),
             seen: Arc::new(Mutex::new(Seen::new(&case))),
             last: None,
+            late: Late::default(),
+            n_processes: 0,
             now_ns: 0,
             case,
         }
@@ -132,11 +144,13 @@ impl Simulation {
     fn live(&mut self, life: &Life, reached: &Reached) -> Ended {
         // Snapshots hold the folder.
         self.last = None;
+        let late = std::mem::take(&mut self.late);
+        self.n_processes += 1;
         let clock = Arc::clone(&self.case.world.clock);
         let environment = Environment { clock: clock as Arc<dyn Clock>, memory: self.memory.clone() };
         let pipeline = Pipeline {
             project: "simulation".into(),
-            sinks: sinks::sinks(&self.case.systems),
+            sinks: sinks::sinks(&self.case.systems, self.n_processes),
             plan: Arc::clone(&self.plan),
             source: Arc::new(Topic(Arc::clone(&self.case.world))),
             reader_schema: String::new(),
@@ -171,10 +185,15 @@ impl Simulation {
         let latest = Arc::clone(&assembly.latest);
         let read_all: Vec<i64> =
             self.case.world.partitions.iter().map(|log| log.entries.len() as i64).collect();
+        let store = assembly.committer.store.clone();
         let driver = Driver::new(&self.case, life, &mut self.random, &mut self.trace, self.now_ns);
-        let (how, now_ns) = driver.run(assembly, &read_all);
+        let (how, now_ns, sinks) = driver.beside(&late.sinks).run(assembly, &read_all);
         simulated::arm(None);
         self.now_ns = now_ns;
+        if how == Ended::Killed && matches!(life.end, End::Killed(_)) && self.random.chance(50) {
+            self.late = self.late(&store, sinks);
+        }
+        drop(store);
         let mut seen = lock(&self.seen);
         match (how, point) {
             (Ended::Killed, Some((point, _))) => {
@@ -190,6 +209,16 @@ impl Simulation {
         }
         self.trace.note(format!("{:?}", seen.facts));
         how
+    }
+}
+
+impl Simulation {
+    /// The sinks go on over a copy of the folder: they find nothing in it that comes later.
+    fn late(&self, store: &Store, sinks: Vec<driver::Sink>) -> Late {
+        let dir = self.dir.with_file_name(format!("weir-simulation-late-{}", self.n_processes));
+        let copy = store.copied_to(&dir, &self.memory).expect("a copy of the folder");
+        sinks.iter().for_each(|sink| sink.borrow_mut().store = copy.downgrade());
+        Late { sinks, _store: Some(copy) }
     }
 }
 

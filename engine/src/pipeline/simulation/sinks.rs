@@ -5,12 +5,13 @@
 //! open: fences, ends what an earlier writer left (decided: applies it; undecided: as the seed says), progress
 //! ```
 //!
-//! It keeps every row that it was given, and fails where a real system would only get wrong rows: a
-//! writer that was fenced goes on, a position comes again or goes back.
+//! A process that was taken for dead and goes on is refused once another one has opened the system, and may not
+//! open it again. It keeps every row that it was given, and fails where a real system would only get wrong rows:
+//! a writer goes on that its own process has fenced, a position comes again or goes back.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -51,12 +52,15 @@ pub(super) struct System {
     state: Mutex<State>,
     /// How long the calls since it was last asked took.
     busy_us: AtomicU64,
+    /// The process that is not taken for dead.
+    process: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Of the writer that may write.
+    /// Of the writer that may write, and the process that it is of.
     generation: u64,
+    owner: u64,
     applied: Vec<Change>,
     progress: Option<Progress>,
     /// What a writer began and did not end.
@@ -91,6 +95,9 @@ pub(super) struct SinkReached {
     /// Transactions that an opening applied, and those that it dropped.
     pub(super) applied_late: u64,
     pub(super) dropped: u64,
+    /// Deliveries of processes that were taken for dead, and that they were kept from.
+    pub(super) late_deliveries: u64,
+    pub(super) fenced: u64,
 }
 
 impl std::ops::AddAssign for SinkReached {
@@ -102,6 +109,8 @@ impl std::ops::AddAssign for SinkReached {
         self.answers_lost += other.answers_lost;
         self.applied_late += other.applied_late;
         self.dropped += other.dropped;
+        self.late_deliveries += other.late_deliveries;
+        self.fenced += other.fenced;
     }
 }
 
@@ -140,6 +149,7 @@ impl System {
             random: Mutex::new(random.fork()),
             state: Mutex::default(),
             busy_us: AtomicU64::new(0),
+            process: AtomicU64::new(0),
         }
     }
 
@@ -217,12 +227,21 @@ impl State {
 pub(super) struct SimSink {
     name: String,
     system: Arc<System>,
+    process: u64,
+    /// This process has opened the system.
+    has_opened: AtomicBool,
 }
 
-/// The sinks of a pipeline that writes to `systems`.
-pub(super) fn sinks(systems: &[Arc<System>]) -> Vec<PipelineSink> {
+/// The sinks of a process of a pipeline that writes to `systems`.
+pub(super) fn sinks(systems: &[Arc<System>], process: u64) -> Vec<PipelineSink> {
+    systems.iter().for_each(|system| system.process.store(process, Ordering::Relaxed));
     let sink = |(i, system): (usize, &Arc<System>)| PipelineSink {
-        sink: Arc::new(SimSink { name: format!("sink{i}"), system: Arc::clone(system) }),
+        sink: Arc::new(SimSink {
+            name: format!("sink{i}"),
+            system: Arc::clone(system),
+            process,
+            has_opened: AtomicBool::new(false),
+        }),
         outbox_bytes_max: system.nature.outbox_bytes_max,
     };
     systems.iter().enumerate().map(sink).collect()
@@ -250,7 +269,16 @@ impl Sink for SimSink {
             state.reached.refused += 1;
             return Err(SinkError::Retry("not now".to_owned()));
         }
-        state.generation += 1;
+        let is_late = system.process.load(Ordering::Relaxed) != self.process;
+        let has_opened = self.has_opened.swap(true, Ordering::Relaxed);
+        // A process that is taken for dead and opens a system for the first time would take it over, and the
+        // other one would fail; here it does not.
+        let is_refused = if has_opened { state.owner != self.process } else { is_late };
+        if is_refused {
+            state.reached.fenced += 1;
+            return Err(SinkError::Fatal("another process has opened it since".to_owned()));
+        }
+        (state.generation, state.owner) = (state.generation + 1, self.process);
         state.reached.opened += 1;
         if let Some(Pending { changes, progress, fate }) = state.pending.take() {
             let applies = fate == Fate::Decided || fate == Fate::Undecided && random.chance(50);
@@ -263,8 +291,12 @@ impl Sink for SimSink {
         if random.chance(system.nature.trouble_percent) {
             return Err(SinkError::Reopen("fenced, and then the connection broke".to_owned()));
         }
-        let writer =
-            SimWriter { system: Arc::clone(system), generation: state.generation, context: context.clone() };
+        let writer = SimWriter {
+            system: Arc::clone(system),
+            generation: state.generation,
+            process: self.process,
+            context: context.clone(),
+        };
         Ok((Box::new(writer), state.progress))
     }
 }
@@ -272,6 +304,7 @@ impl Sink for SimSink {
 struct SimWriter {
     system: Arc<System>,
     generation: u64,
+    process: u64,
     context: SinkContext,
 }
 
@@ -320,10 +353,16 @@ impl SinkWriter for SimWriter {
         let changes = &rows.changes;
         {
             let mut state = lock(&self.system.state);
-            assert_eq!(state.generation, self.generation, "a writer that was fenced goes on");
+            if state.owner != self.process {
+                state.reached.fenced += 1;
+                return Err(SinkError::Reopen("fenced".to_owned()));
+            }
+            assert_eq!(state.generation, self.generation, "a writer that its own process has fenced goes on");
             assert!(state.progress.is_none_or(|before| before.position < upto), "{upto:?} comes again");
             assert!(state.pending.is_none() && 0 < rows.n_rows());
             state.reached.deliveries += 1;
+            state.reached.late_deliveries +=
+                u64::from(self.system.process.load(Ordering::Relaxed) != self.process);
         }
         self.trouble(changes, progress)?;
         lock(&self.system.state).pending =
