@@ -30,7 +30,7 @@ use datafusion::physical_expr::expressions::{BinaryExpr as PhysicalBinaryExpr, C
 
 use super::bounded::{Limit, bound, unbounded};
 use super::projections;
-use super::verbatim::{self, is_lossy};
+use super::verbatim;
 
 /// Makes what a query computes checked and bounded. Comes behind type coercion.
 #[derive(Debug)]
@@ -257,19 +257,12 @@ fn protect_one(expr: Expr, schema: &DFSchema, limit: Limit) -> Result<Transforme
     }
 }
 
-/// Keeps from the planner's rules what they would get wrong: for a row whatever may fail, see
-/// [`verbatim`]; for a query casts, since `CAST(price AS INT) > 0` would become `price > 0.00`, which is
-/// another question.
+/// Keeps from the planner's rules what they would get wrong: for a row whatever may fail, for a query casts.
 fn shield(expr: Expr, schema: &DFSchema, limit: Limit) -> Result<Transformed<Expr>> {
-    if matches!(limit, Limit::Row) {
-        return verbatim::kept(expr, schema);
+    match limit {
+        Limit::Row => verbatim::kept(expr, schema),
+        Limit::Query => verbatim::kept_cast(expr, schema),
     }
-    let (from, to) = match &expr {
-        Expr::Cast(cast) => (cast.expr.get_type(schema)?, cast.field.data_type()),
-        Expr::TryCast(cast) => (cast.expr.get_type(schema)?, cast.field.data_type()),
-        _ => return Ok(Transformed::no(expr)),
-    };
-    Ok(if is_lossy(&from, to) { Transformed::yes(projections::opaque(expr)) } else { Transformed::no(expr) })
 }
 
 /// The inverse of [`protect`] for one expression; [`fail_on_overflow`] must follow.

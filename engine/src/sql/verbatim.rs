@@ -13,7 +13,9 @@
 
 use std::sync::Arc;
 
+use arrow::compute::CastOptions;
 use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::format::DEFAULT_CAST_OPTIONS;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -30,16 +32,36 @@ pub(super) fn kept(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     if !is_operator(&expr) || !fails_itself(&expr, schema)? && !has_failing_operand(&expr)? {
         return Ok(Transformed::no(expr));
     }
+    Ok(Transformed::yes(verbatim(expr, schema, Volatility::Volatile)?))
+}
+
+/// A cast that changes values, as a call that the rules of a query's planner leave alone: for them
+/// `CAST(price AS INT) > 0` is `price > 0.00`, which is another question. Unlike the others, the call may be
+/// evaluated.
+pub(super) fn kept_cast(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let (from, to) = match &expr {
+        Expr::Cast(cast) => (cast.expr.get_type(schema)?, cast.field.data_type()),
+        Expr::TryCast(cast) => (cast.expr.get_type(schema)?, cast.field.data_type()),
+        _ => return Ok(Transformed::no(expr)),
+    };
+    if !is_lossy(&from, to) {
+        return Ok(Transformed::no(expr));
+    }
+    Ok(Transformed::yes(verbatim(expr, schema, Volatility::Immutable)?))
+}
+
+/// The operator `expr` as a call.
+fn verbatim(expr: Expr, schema: &DFSchema, volatility: Volatility) -> Result<Expr> {
     let (_, field) = expr.to_field(schema)?;
     let mut operands = Vec::new();
     let operator = expr.map_children(|operand| {
         operands.push(operand);
         Ok(Transformed::yes(Expr::Literal(ScalarValue::Null, None)))
     })?;
-    let signature = Signature::any(operands.len(), Volatility::Volatile);
+    let signature = Signature::any(operands.len(), volatility);
     let verbatim = Verbatim { operator: operator.data, field, signature };
     let udf = Arc::new(ScalarUDF::new_from_impl(verbatim));
-    Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(udf, operands))))
+    Ok(Expr::ScalarFunction(ScalarFunction::new_udf(udf, operands)))
 }
 
 /// The operator that `call` stands for, or else the call.
@@ -153,7 +175,7 @@ fn is_total(from: &DataType, to: &DataType) -> bool {
 }
 
 /// Whether a cast between numbers or times changes values or fails on some.
-pub(super) fn is_lossy(from: &DataType, to: &DataType) -> bool {
+fn is_lossy(from: &DataType, to: &DataType) -> bool {
     use DataType::{Boolean, Date32, Date64, Decimal128, Timestamp};
     /// Decimal digits in front of the point.
     fn digits(data_type: &DataType) -> i32 {
@@ -184,7 +206,7 @@ pub(super) fn is_lossy(from: &DataType, to: &DataType) -> bool {
     }
 }
 
-/// An operator whose operands are the call's arguments. It is never evaluated as such.
+/// An operator whose operands are the call's arguments. Only a cast is ever evaluated as such.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Verbatim {
     /// With NULL for each operand.
@@ -195,7 +217,11 @@ struct Verbatim {
 
 impl ScalarUDFImpl for Verbatim {
     fn name(&self) -> &str {
-        "verbatim"
+        match self.operator {
+            Expr::Cast(_) => "cast",
+            Expr::TryCast(_) => "try_cast",
+            _ => "verbatim",
+        }
     }
 
     fn signature(&self) -> &Signature {
@@ -211,7 +237,12 @@ impl ScalarUDFImpl for Verbatim {
         Ok(Arc::new(field))
     }
 
-    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        internal_err!("{} is no expression by itself", self.operator)
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let options = |safe| CastOptions { safe, ..DEFAULT_CAST_OPTIONS };
+        match (&self.operator, args.args.as_slice()) {
+            (Expr::Cast(cast), [value]) => value.cast_to(cast.field.data_type(), Some(&options(false))),
+            (Expr::TryCast(cast), [value]) => value.cast_to(cast.field.data_type(), Some(&options(true))),
+            _ => internal_err!("{} is no expression by itself", self.operator),
+        }
     }
 }

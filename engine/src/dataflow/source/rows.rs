@@ -43,29 +43,22 @@ impl SourceTask {
         let event_times = event_times_ms(&decoded.batch, self.plan.event_time)?;
         let state = self.partitions.get(block.partition).expect("blocks come from assigned partitions");
         let record_times = || decoded.records.iter().map(|record| block.timestamps_ms[*record as usize]);
-        if event_times.null_count() == 0
-            && state.time.are_on_time(&self.rules, event_times.values(), record_times())
-        {
+        let is_on_time = event_times.null_count() == 0
+            && state.time.are_on_time(&self.rules, event_times.values(), record_times());
+        let mut judged = Judged::default();
+        let (panes, sides) = if is_on_time {
             let pane = self.rules.windows.map(|windows| windows.pane(event_times.value(0)));
-            let rows = SourceRows {
-                batch: decoded.batch.clone(),
-                panes: pane.map_or_else(|| event_times.clone(), |pane| vec![pane; event_times.len()].into()),
-                sides: None,
-                times_ms: event_times,
-                records: UInt32Array::from(decoded.records.clone()),
-            };
+            (pane.map_or_else(|| event_times.clone(), |pane| vec![pane; event_times.len()].into()), None)
+        } else {
+            state.time.judge(&self.rules, event_times.iter(), record_times(), &mut judged);
+            let sides = sides(&judged.sides, judged.verdicts.len());
+            (Int64Array::from(std::mem::take(&mut judged.panes)), sides)
+        };
+        let records = UInt32Array::from(decoded.records.clone());
+        let rows = SourceRows { batch: decoded.batch.clone(), panes, sides, times_ms: event_times, records };
+        if is_on_time {
             return self.run_rows(block, rows, Vec::new());
         }
-        let mut judged = Judged::default();
-        state.time.judge(&self.rules, event_times.iter(), record_times(), &mut judged);
-
-        let rows = SourceRows {
-            batch: decoded.batch.clone(),
-            panes: Int64Array::from(judged.panes),
-            sides: sides(&judged.sides, judged.verdicts.len()),
-            times_ms: event_times,
-            records: UInt32Array::from(decoded.records.clone()),
-        };
         let counts = |verdict: &Verdict| matches!(verdict, Verdict::OnTime | Verdict::PartlyLate);
         let keep: BooleanArray = judged.verdicts.iter().map(|verdict| Some(counts(verdict))).collect();
         if judged.verdicts.iter().any(|verdict| *verdict != Verdict::OnTime) {
