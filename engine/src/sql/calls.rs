@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use super::casts;
 use super::check::Checker;
 use super::error::{AGGREGATE, NOT_IMMUTABLE, UNSUPPORTED, WINDOW_FUNCTION};
 use super::tvf::{self, normalised};
@@ -75,7 +76,7 @@ impl Checker<'_> {
         if matches!(function.args, FunctionArguments::Subquery(_)) {
             self.refuse_subquery(at);
         }
-        if windowed::is_bound(&name) {
+        if windowed::is_bound(&name) || name == casts::NAME {
             // The ones that replaced a window table function have no place in the text.
             if function.name.span() != Span::empty() {
                 let message = format!("there is no function \"{name}\"");

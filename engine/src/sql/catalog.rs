@@ -15,6 +15,7 @@ use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSou
 
 use super::TableDef;
 use super::bounded::{Limit, bounded};
+use super::casts;
 use super::retyped::retyped;
 use super::tvf::{WINDOW_COLUMNS, WindowCall, WindowInput};
 use super::windowed;
@@ -140,7 +141,9 @@ impl ContextProvider for Catalog<'_> {
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         let built_in = self.functions.scalar.get(name).cloned();
-        built_in.or_else(|| windowed::function(name, self.windows.len()))
+        built_in
+            .or_else(|| windowed::function(name, self.windows.len()))
+            .or_else(|| (name == casts::NAME).then(casts::named_cast))
     }
 
     fn get_higher_order_meta(&self, _name: &str) -> Option<Arc<HigherOrderUDF>> {

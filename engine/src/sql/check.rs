@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::TableDef;
+use super::casts;
 use super::catalog::{Functions, window_table_name};
 use super::error::{
     DISTINCT, GROUPING_SETS, JOIN, NO_SOURCE, NOT_ONE_SELECT, ORDERED, OVER, Refusal, SECOND_AGGREGATION,
@@ -104,6 +105,7 @@ impl VisitorMut for Checker<'_> {
         }
         self.checked.aggregation = Some(at);
         self.checked.group_by = keys;
+        casts::name_in_select(select);
         ControlFlow::Continue(())
     }
 

@@ -16,6 +16,7 @@
 mod aggregates;
 mod bounded;
 mod calls;
+mod casts;
 mod catalog;
 mod chain;
 mod check;
@@ -61,6 +62,7 @@ use error::{INTERNAL, Sites, from_datafusion};
 use lower::Context;
 
 pub use bounded::{Limit, bounded};
+pub use casts::{name_casts, named_cast};
 pub use checked::Protection;
 pub use error::{CODES, Refusal};
 pub use exact_sum::exact;
@@ -121,8 +123,9 @@ pub fn plan(sql: &str, tables: &[TableDef]) -> Result<Plan, Vec<Refusal>> {
 fn plan_here(sql: &str, tables: &[TableDef]) -> Result<Plan, Vec<Refusal>> {
     let functions = &*FUNCTIONS;
     let (tokens, mut query) = parse::parse(sql).map_err(|refusal| vec![refusal])?;
-    let checked = check::check(&mut query, &tokens, tables, functions);
+    // First: the other check rewrites what it sees.
     let outputs = outputs::check(&query, &tokens);
+    let checked = check::check(&mut query, &tokens, tables, functions);
     let (checked, outputs) = match (checked, outputs) {
         (Ok(checked), Ok(outputs)) => (checked, outputs),
         (checked, outputs) => {

@@ -12,9 +12,11 @@ use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, Filter, LogicalPlan, Projection, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility,
+    Cast, ColumnarValue, Expr, Filter, LogicalPlan, Projection, ReturnFieldArgs, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, Signature, TryCast, Volatility,
 };
+
+use super::type_name;
 
 /// Tells the projection below `node` apart from it; `n_told_apart` counts them.
 pub(super) fn tell_apart(node: LogicalPlan, n_told_apart: &mut usize) -> Result<LogicalPlan> {
@@ -25,10 +27,10 @@ pub(super) fn tell_apart(node: LogicalPlan, n_told_apart: &mut usize) -> Result<
     Ok(LogicalPlan::Projection(outer))
 }
 
-/// An expression that the planner's rules take for an opaque call.
-pub(super) fn opaque(expr: Expr) -> Expr {
-    let apart = Apart { number: 0, signature: Signature::any(1, Volatility::Immutable) };
-    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(ScalarUDF::new_from_impl(apart)), vec![expr]))
+/// A function that changes nothing; those of different names or numbers are different.
+pub(super) fn apart(name: &'static str, number: usize) -> Arc<ScalarUDF> {
+    let apart = Apart { name, number, signature: Signature::any(1, Volatility::Immutable) };
+    Arc::new(ScalarUDF::new_from_impl(apart))
 }
 
 /// Whether a call is one of those that change nothing.
@@ -49,9 +51,7 @@ fn marked(node: LogicalPlan, names: &[String], n_told_apart: &mut usize) -> Resu
             let number = *n_told_apart;
             let exprs = inner.expr.into_iter().map(|expr| match expr {
                 Expr::Alias(mut alias) if !matches!(*alias.expr, Expr::Column(_) | Expr::Literal(..)) => {
-                    let apart = Apart { number, signature: Signature::any(1, Volatility::Immutable) };
-                    let udf = Arc::new(ScalarUDF::new_from_impl(apart));
-                    let call = ScalarFunction::new_udf(udf, vec![*alias.expr]);
+                    let call = ScalarFunction::new_udf(apart("computed", number), vec![*alias.expr]);
                     alias.expr = Box::new(Expr::ScalarFunction(call));
                     Expr::Alias(alias)
                 }
@@ -70,13 +70,19 @@ fn marked(node: LogicalPlan, names: &[String], n_told_apart: &mut usize) -> Resu
 /// Gives back its argument.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Apart {
+    name: &'static str,
     number: usize,
     signature: Signature,
 }
 
 impl ScalarUDFImpl for Apart {
     fn name(&self) -> &str {
-        "computed"
+        self.name
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        let [arg] = args else { return internal_err!("{} takes one argument", self.name()) };
+        Ok(cast_name(arg).unwrap_or_else(|| format!("{}({})", self.name(), arg.schema_name())))
     }
 
     fn signature(&self) -> &Signature {
@@ -99,4 +105,14 @@ impl ScalarUDFImpl for Apart {
             Err(_) => internal_err!("{} takes one argument", self.name()),
         }
     }
+}
+
+/// The name of a cast, with its type; `None` for other expressions.
+fn cast_name(expr: &Expr) -> Option<String> {
+    let (function, inner, field) = match expr {
+        Expr::Cast(Cast { expr, field }) => ("CAST", expr, field),
+        Expr::TryCast(TryCast { expr, field }) => ("TRY_CAST", expr, field),
+        _ => return None,
+    };
+    Some(format!("{function}({} AS {})", inner.schema_name(), type_name(field.data_type())))
 }
