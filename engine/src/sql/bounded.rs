@@ -23,6 +23,8 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::strict::strict;
+
 /// Most bytes that one call may make of one batch. Far above what a chart or a report needs, and
 /// below a query's share of memory.
 const CALL_BYTES_MAX: u128 = 64 << 20;
@@ -72,7 +74,8 @@ fn growth(name: &str) -> Option<Growth> {
 /// Puts the limit around the functions that need one.
 #[must_use]
 pub fn bounded(functions: Vec<Arc<ScalarUDF>>, limit: Limit) -> Vec<Arc<ScalarUDF>> {
-    functions.into_iter().map(|function| bound(&function, limit).unwrap_or(function)).collect()
+    let functions = functions.into_iter().map(strict);
+    functions.map(|function| bound(&function, limit).unwrap_or(function)).collect()
 }
 
 /// The function with its limit; `None` where it needs none or has it.

@@ -30,6 +30,7 @@ use datafusion::physical_expr::expressions::{BinaryExpr as PhysicalBinaryExpr, C
 
 use super::bounded::{Limit, bound, unbounded};
 use super::projections;
+use super::time_of_day;
 use super::verbatim;
 
 /// Makes what a query computes checked and bounded. Comes behind type coercion.
@@ -125,9 +126,14 @@ pub(super) fn evaluate(
     // A constant stays one.
     let is_constant = columns.is_empty();
     let n_rows = if is_constant { 1 } else { n_rows };
-    let options = RecordBatchOptions::new().with_row_count(Some(n_rows));
-    let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?;
-    let result = binary.evaluate(&batch)?;
+    let array_of = |value: &ColumnarValue| value.clone().into_array(n_rows);
+    let result = if time_of_day::has(&left.data_type(), op, &right.data_type()) {
+        ColumnarValue::Array(time_of_day::shift(&array_of(left)?, op, &array_of(right)?)?)
+    } else {
+        let options = RecordBatchOptions::new().with_row_count(Some(n_rows));
+        let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?;
+        binary.evaluate(&batch)?
+    };
     let array = match &result {
         ColumnarValue::Array(array) => Arc::clone(array),
         ColumnarValue::Scalar(value) => value.to_array()?,

@@ -1,5 +1,5 @@
 //! Binary expressions of a pipeline whose results must be looked at: decimals beyond their precision, lost
-//! bits, texts that grow.
+//! bits, times of another day, texts that grow.
 //!
 //! Invariant: they compute what [`super::checked`] computes when it folds constants. Arithmetic on integers
 //! and floats needs no guard: DataFusion's own fails on overflow.
@@ -33,7 +33,10 @@ fn needs_guard(binary: &BinaryExpr, input: &Schema) -> Result<bool> {
     let op = *binary.op();
     Ok(op == Operator::StringConcat
         || is_shift(op)
-        || matches!(binary.data_type(input)?, DataType::Decimal128(..)))
+        || matches!(
+            binary.data_type(input)?,
+            DataType::Decimal128(..) | DataType::Time32(_) | DataType::Time64(_)
+        ))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -35,9 +35,11 @@ mod parse;
 mod physical;
 mod projections;
 mod retyped;
+mod strict;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod time_of_day;
 mod tvf;
 mod type_name;
 mod verbatim;

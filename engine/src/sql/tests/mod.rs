@@ -2,6 +2,7 @@
 
 mod evaluate;
 mod explained;
+mod extremes;
 mod fingerprints;
 mod garbage;
 mod refused;

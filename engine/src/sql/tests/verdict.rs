@@ -689,6 +689,11 @@ fn constant_that_fails_takes_the_rows_that_reach_it() {
     check("SELECT 1 / 0 AS x, id FROM t WHERE false", &rows, &[None, None, None]);
 }
 
+/// How many cases a property is tried on, unless `WEIR_CASES` says more.
+pub(super) fn cases(default: u32) -> u32 {
+    std::env::var("WEIR_CASES").map_or(default, |text| text.parse().expect("WEIR_CASES is a number"))
+}
+
 fn rows() -> impl Strategy<Value = Vec<Vec<Value>>> {
     let row = prop::collection::vec(0usize..9, TYPES.len())
         .prop_map(|which| TYPES.iter().zip(which).map(|(ty, which)| value(*ty, which)).collect());
@@ -696,7 +701,7 @@ fn rows() -> impl Strategy<Value = Vec<Vec<Value>>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(200), ..ProptestConfig::default() })]
 
     #[test]
     fn projection_says_of_a_row_what_the_reference_says(

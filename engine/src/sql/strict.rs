@@ -1,0 +1,67 @@
+//! Functions that make NULL of what does not fit their type: here it is an error, as everywhere.
+
+use std::sync::Arc;
+
+use arrow::array::Array;
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{DataFusionError, Result};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+};
+
+/// The function, failing where it would make NULL of an overflow.
+pub(super) fn strict(function: Arc<ScalarUDF>) -> Arc<ScalarUDF> {
+    match function.name() {
+        "date_bin" => Arc::new(ScalarUDF::new_from_impl(Strict { inner: function })),
+        _ => function,
+    }
+}
+
+/// NULL only where an argument is.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Strict {
+    inner: Arc<ScalarUDF>,
+}
+
+impl ScalarUDFImpl for Strict {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(arg_types)
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        self.inner.return_field_from_args(args)
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        self.inner.coerce_types(arg_types)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let (given, n_rows) = (args.args.clone(), args.number_rows);
+        let result = self.inner.invoke_with_args(args)?;
+        let array = result.to_array(n_rows)?;
+        if array.null_count() == 0 {
+            return Ok(result);
+        }
+        let given = given.iter().map(|arg| arg.to_array(n_rows)).collect::<Result<Vec<_>>>()?;
+        let is_lost = |row: &usize| array.is_null(*row) && given.iter().all(|arg| arg.is_valid(*row));
+        match (0..n_rows).find(is_lost) {
+            None => Ok(result),
+            Some(_) => {
+                Err(DataFusionError::Execution(format!("the result of {}(…) does not fit", self.name())))
+            }
+        }
+    }
+}
