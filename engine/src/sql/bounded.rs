@@ -71,7 +71,7 @@ fn growth(name: &str) -> Option<Growth> {
     })
 }
 
-/// Puts the limit around the functions that need one.
+/// Puts the limit around the functions that need one, and makes those fail that would not say that they do.
 #[must_use]
 pub fn bounded(functions: Vec<Arc<ScalarUDF>>, limit: Limit) -> Vec<Arc<ScalarUDF>> {
     let functions = functions.into_iter().map(strict);
@@ -94,7 +94,7 @@ pub(super) fn bound(function: &Arc<ScalarUDF>, limit: Limit) -> Option<Arc<Scala
 }
 
 /// Whether a function has a limit.
-pub(super) fn is_bounded(function: &ScalarUDF) -> bool {
+fn is_bounded(function: &ScalarUDF) -> bool {
     function.inner().is::<Bounded>()
 }
 

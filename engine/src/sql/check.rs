@@ -6,9 +6,11 @@
 
 use std::ops::ControlFlow;
 
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast::{
-    Distinct, Expr, GroupByExpr, Ident, LimitClause, ObjectName, Query, Select, SelectFlavor, SetExpr,
-    Spanned, TableAlias, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
+    self, Distinct, Expr, GroupByExpr, Ident, LimitClause, ObjectName, Query, Select, SelectFlavor, SetExpr,
+    Spanned, TableAlias, TableFactor, TableWithJoins, TypedString, Value, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::Span;
@@ -17,8 +19,8 @@ use super::TableDef;
 use super::casts;
 use super::catalog::{Functions, window_table_name};
 use super::error::{
-    DISTINCT, GROUPING_SETS, JOIN, NO_SOURCE, NOT_ONE_SELECT, ORDERED, OVER, Refusal, SECOND_AGGREGATION,
-    SET_OPERATION, SUBQUERY, UNSUPPORTED, WINDOW_FUNCTION,
+    BAD_EXPRESSION, DISTINCT, GROUPING_SETS, JOIN, NO_SOURCE, NOT_ONE_SELECT, ORDERED, OVER, Refusal,
+    SECOND_AGGREGATION, SET_OPERATION, SUBQUERY, UNSUPPORTED, WINDOW_FUNCTION,
 };
 use super::parse::Tokens;
 use super::tvf::{self, WindowCall, WindowInput, normalised};
@@ -459,6 +461,7 @@ impl Checker<'_> {
                     "TABLE t is the first argument of TUMBLE or HOP in FROM",
                 );
             }
+            Expr::TypedString(literal) => self.check_literal(literal),
             Expr::Value(value) if matches!(value.value, Value::Placeholder(_)) => {
                 self.refuse(
                     UNSUPPORTED,
@@ -468,6 +471,23 @@ impl Checker<'_> {
                 );
             }
             _ => {}
+        }
+    }
+
+    /// A literal that is no value of its type is a mistake, whether a row gets there or not.
+    fn check_literal(&mut self, literal: &TypedString) {
+        let (data_type, example) = match &literal.data_type {
+            ast::DataType::Date => (DataType::Date32, "DATE '2026-01-31'"),
+            ast::DataType::Time(..) => (DataType::Time64(TimeUnit::Nanosecond), "TIME '12:34:56'"),
+            ast::DataType::Timestamp(..) => {
+                (DataType::Timestamp(TimeUnit::Nanosecond, None), "TIMESTAMP '2026-01-31T12:34:56Z'")
+            }
+            _ => return,
+        };
+        let Value::SingleQuotedString(text) = &literal.value.value else { return };
+        if ScalarValue::from(text.as_str()).cast_to(&data_type).is_err() {
+            let message = format!("{literal} is none");
+            self.refuse(BAD_EXPRESSION, literal.value.span, message, format!("write it as in {example}"));
         }
     }
 

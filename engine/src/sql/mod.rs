@@ -156,6 +156,7 @@ fn optimise(query: Query, catalog: &Catalog<'_>) -> DfResult<LogicalPlan> {
     let plan = SqlToRel::new_with_options(catalog, options)
         .sql_statement_to_plan(Statement::Query(Box::new(query)))?;
     let plan = windowed::push_down(plan, catalog)?;
+    let plan = verbatim::keep_failing_constants(plan)?;
     let plan = Analyzer::with_rules(vec![Arc::new(TypeCoercion::new())]).execute_and_check(
         plan,
         config,

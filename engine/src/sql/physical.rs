@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::datatypes::Schema;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, Result, plan_err};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::Expr;
@@ -13,7 +11,6 @@ use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
-use super::bounded::is_bounded;
 use super::{checked, guarded, logic};
 
 /// How deep an expression may be once WITH queries and subqueries are merged into it. Operators
@@ -42,7 +39,6 @@ impl Physical {
 
     /// Lowers `expr` for batches of `schema`.
     pub(super) fn lower(&self, expr: &Expr, schema: &DFSchema) -> Result<Lowered> {
-        self.refuse_too_large(expr)?;
         let expr = checked::restore(expr.clone().unalias_nested().data)?;
         let physical = create_physical_expr(&expr, schema, &self.props, &self.planning)?;
         if !is_at_most(&physical, DEPTH_MAX) {
@@ -54,24 +50,6 @@ impl Physical {
         let expr =
             logic::decide_by_row(guarded::guard(checked::fail_on_overflow(physical)?, schema.as_arrow())?)?;
         Ok(Lowered { expr, canonical })
-    }
-
-    /// A constant call that folding left alone since its result is too large would fail on every row.
-    fn refuse_too_large(&self, expr: &Expr) -> Result<()> {
-        let nothing = Schema::empty();
-        expr.apply(|e| {
-            if let Expr::ScalarFunction(call) = e
-                && is_bounded(&call.func)
-                && call.args.iter().all(|arg| matches!(arg, Expr::Literal(..)))
-            {
-                let schema = DFSchema::try_from(nothing.clone())?;
-                let options = RecordBatchOptions::new().with_row_count(Some(1));
-                let row = RecordBatch::try_new_with_options(Arc::new(nothing.clone()), Vec::new(), &options)?;
-                create_physical_expr(e, &schema, &self.props, &self.planning)?.evaluate(&row)?;
-            }
-            Ok(TreeNodeRecursion::Continue)
-        })?;
-        Ok(())
     }
 }
 
@@ -104,6 +82,8 @@ pub(super) fn pruned<'a>(
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::{RecordBatch, RecordBatchOptions};
+    use arrow::datatypes::Schema;
     use datafusion::logical_expr::lit;
 
     use super::*;

@@ -18,10 +18,11 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::format::DEFAULT_CAST_OPTIONS;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue, internal_err};
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr::{Cast, ScalarFunction};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility, when,
+    ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, Signature, Volatility, when,
 };
 
 use super::logic::is_comparison;
@@ -62,6 +63,30 @@ fn verbatim(expr: Expr, schema: &DFSchema, volatility: Volatility) -> Result<Exp
     let verbatim = Verbatim { operator: operator.data, field, signature };
     let udf = Arc::new(ScalarUDF::new_from_impl(verbatim));
     Ok(Expr::ScalarFunction(ScalarFunction::new_udf(udf, operands)))
+}
+
+/// Keeps casts of constants that fail, which the planner's rules would refuse: perhaps no row gets there. Comes
+/// in front of type coercion: a constant that is no value of the type it is compared with is a mistake.
+pub(super) fn keep_failing_constants(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let nothing = DFSchema::empty();
+    let is_failing = |expr: &Expr| match expr {
+        Expr::Cast(Cast { expr, field }) => {
+            matches!(&**expr, Expr::Literal(value, _) if value.cast_to(field.data_type()).is_err())
+        }
+        _ => false,
+    };
+    let transformed = plan.transform_up(|node| {
+        let names = NamePreserver::new(&node);
+        node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let expr = expr.transform_up(|e| match is_failing(&e) {
+                true => Ok(Transformed::yes(verbatim(e, &nothing, Volatility::Volatile)?)),
+                false => Ok(Transformed::no(e)),
+            })?;
+            Ok(expr.update_data(|e| name.restore(e)))
+        })
+    })?;
+    Ok(transformed.data)
 }
 
 /// The operator that `call` stands for, or else the call.
@@ -130,7 +155,7 @@ fn fails_itself(expr: &Expr, schema: &DFSchema) -> Result<bool> {
             !(is_total || binary.op.is_logic_operator() || is_comparison(binary.op))
         }
         Expr::Negative(inner) => !inner.get_type(schema)?.is_floating(),
-        // A constant that can't be cast is refused, with its position.
+        // Those that fail are kept already, see [`keep_failing_constants`].
         Expr::Cast(cast) if !matches!(&*cast.expr, Expr::Literal(..)) => {
             !is_total(&cast.expr.get_type(schema)?, cast.field.data_type())
         }

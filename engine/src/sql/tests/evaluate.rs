@@ -220,6 +220,7 @@ fn results_of_a_row_are_bounded() {
     for (plan, of) in [
         (doubled(20), "||"),
         (planned("SELECT repeat(country, id * 1000000000) AS x FROM orders"), "repeat"),
+        (planned("SELECT repeat('x', 2000000000) AS x FROM orders"), "repeat"),
         (planned("SELECT lpad(country, 65537) AS x FROM orders"), "lpad"),
         (planned("SELECT range(id * 100000000) AS x FROM orders"), "range"),
         (
