@@ -10,7 +10,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, PrimitiveArray, RecordBatch,
     RecordBatchOptions,
 };
-use arrow::compute::cast;
+use arrow::compute::{cast, prep_null_mask_filter};
 use arrow::datatypes::{
     ArrowTimestampType, DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
     TimestampMillisecondType, TimestampNanosecondType, UInt32Type,
@@ -248,12 +248,28 @@ fn grouped(
             .filter
             .as_ref()
             .map(|expr| Ok::<_, DataFusionError>(as_boolean_array(&evaluate(expr)?)?.clone()));
-        filters.push(filter.transpose()?);
-        let mut call_args = call.args.iter().map(evaluate).collect::<Result<Vec<_>, _>>()?;
+        let filter = filter.transpose()?;
+        let argument = |expr| argument(expr, batch, filter.as_ref());
+        let mut call_args = call.args.iter().map(argument).collect::<Result<Vec<_>, _>>()?;
         if call.function.by_arrival() {
             call_args.extend(arrival.iter().cloned());
         }
         args.push(call_args);
+        filters.push(filter);
     }
     Ok(Prepared::Grouped { panes, sides, keys, args, filters })
+}
+
+/// An argument of a call. Rows that its FILTER keeps from it don't fail: for them it is null.
+fn argument(
+    expr: &Arc<dyn PhysicalExpr>,
+    batch: &RecordBatch,
+    filter: Option<&BooleanArray>,
+) -> Result<ArrayRef, DataFusionError> {
+    let value = match (expr.evaluate(batch), filter) {
+        (Err(_), Some(filter)) if filter.null_count() == 0 => expr.evaluate_selection(batch, filter)?,
+        (Err(_), Some(filter)) => expr.evaluate_selection(batch, &prep_null_mask_filter(filter))?,
+        (value, _) => value?,
+    };
+    spread(value, batch.num_rows())
 }
