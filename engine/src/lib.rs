@@ -14,6 +14,7 @@ pub mod connector;
 pub mod dataflow;
 pub mod facts;
 pub mod operator;
+mod panics;
 pub mod pipeline;
 pub mod result;
 pub mod sql;

@@ -15,6 +15,7 @@ use crate::connector::{Source, SourceError};
 use crate::dataflow::actor::{self, Actor, Next, Sent};
 use crate::dataflow::live::Shared;
 use crate::dataflow::message::Event;
+use crate::panics::panic_text;
 
 /// Starts a thread that tells the coordinator if it fails.
 ///
@@ -49,16 +50,6 @@ pub fn chain(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
-}
-
-/// What a thread said when it panicked.
-#[must_use]
-pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message")
 }
 
 /// How often the broker is asked for new partitions; they are found within 30 s.

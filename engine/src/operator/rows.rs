@@ -5,6 +5,7 @@
 //! 2. A row on which an expression fails takes no other row with it: the batch is halved until the
 //!    row stands alone, so that the verdict is that of the row, whatever its batch.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
@@ -14,6 +15,7 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::ColumnarValue;
 
 use crate::dataflow::plan::Step;
+use crate::panics::panic_text;
 
 /// Most bytes of copies of a constant that are made at once.
 const COPIES_BYTES_MAX: usize = 64 << 20;
@@ -117,6 +119,9 @@ pub struct Halved<T> {
 
 /// Applies `apply` to the rows; where it fails, to their halves, down to single rows.
 ///
+/// A panic is a failure too: DataFusion's functions have some, and a record that makes one would end the
+/// pipeline at each start anew.
+///
 /// Costs one call where nothing fails, and about `2 log2(n)` calls per failing row.
 pub fn halve<T>(rows: Rows, apply: &impl Fn(Rows) -> Result<T, DataFusionError>) -> Halved<T> {
     let mut halved = Halved { results: Vec::new(), failed: Vec::new() };
@@ -125,7 +130,7 @@ pub fn halve<T>(rows: Rows, apply: &impl Fn(Rows) -> Result<T, DataFusionError>)
         if rows.is_empty() {
             continue;
         }
-        match apply(rows.clone()) {
+        match caught(|| apply(rows.clone())) {
             Ok(result) => halved.results.push(result),
             Err(error) if rows.len() == 1 => halved.failed.push((rows, plain_text(&error))),
             Err(_) => {
@@ -136,6 +141,13 @@ pub fn halve<T>(rows: Rows, apply: &impl Fn(Rows) -> Result<T, DataFusionError>)
         }
     }
     halved
+}
+
+fn caught<T>(apply: impl FnOnce() -> Result<T, DataFusionError>) -> Result<T, DataFusionError> {
+    // What is read is not changed, and what was made is dropped.
+    catch_unwind(AssertUnwindSafe(apply)).unwrap_or_else(|panic| {
+        Err(DataFusionError::Execution(format!("a function panicked: {}", panic_text(&*panic))))
+    })
 }
 
 /// The error's own words, without the prefix of its kind and without a back trace.
@@ -177,6 +189,19 @@ mod tests {
         let failed: Vec<i64> =
             halved.failed.iter().map(|(row, _)| row.tags[0].as_primitive::<Int64Type>().value(0)).collect();
         assert_eq!(failed, [2]);
+    }
+
+    #[test]
+    fn a_panic_is_the_failure_of_its_row() {
+        let (_, rows) = divide(vec![1, 2, 3]);
+        let halved = halve(rows, &|rows| {
+            let values = rows.batch.column(0).as_primitive::<Int64Type>().values().to_vec();
+            assert!(!values.contains(&2), "two is too much");
+            Ok(values)
+        });
+        assert_eq!(halved.results, [[1], [3]]);
+        let failed: Vec<&str> = halved.failed.iter().map(|(_, detail)| detail.as_str()).collect();
+        assert_eq!(failed, ["Execution error: a function panicked: two is too much"]);
     }
 
     proptest! {

@@ -15,8 +15,9 @@ use crate::dataflow::actor::run;
 use crate::dataflow::live::State;
 use crate::dataflow::plan::Plan;
 use crate::dataflow::source;
-use crate::dataflow::threads::{chain, panic_text, spawn};
+use crate::dataflow::threads::{chain, spawn};
 use crate::operator;
+use crate::panics::panic_text;
 use crate::result::Snapshot;
 use crate::state::{Identity, Store};
 
