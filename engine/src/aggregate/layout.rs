@@ -255,6 +255,7 @@ impl Layout {
     /// | var, stddev | `count`, and `mean`, `m2` in two `Float64` each |
     /// | first_value, last_value | the row: ORDER BY keys, `event_time`, `partition`, `offset`, `value_0` |
     /// | those that keep rows, DISTINCT | `rows`: a list of them, null if they were too large |
+    /// | corr, covar_*, regr_* | `count`, and `x`, `y`, `xx`, `yy`, `xy`: lists of floats, whose exact sum it is |
     /// | others | what DataFusion's accumulator says |
     #[must_use]
     pub fn state_schema(&self) -> SchemaRef {

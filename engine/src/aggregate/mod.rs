@@ -25,10 +25,12 @@
 
 mod accumulator;
 mod column;
+mod exact;
 mod groups;
 mod hash;
 mod interner;
 mod layout;
+mod pairs;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +40,7 @@ use datafusion::error::DataFusionError;
 pub use groups::{Evaluated, Groups};
 pub use hash::hash_keys;
 pub use layout::{ARRIVAL, Argument, CallSpec, Function, GROUP_BYTES_MAX, Layout, Order};
+pub use pairs::exact_pairs;
 
 /// What is wrong with an aggregation or its input. Nothing here is worth a retry.
 #[derive(Debug, thiserror::Error)]

@@ -19,6 +19,7 @@ use super::casts;
 use super::retyped::retyped;
 use super::tvf::{WINDOW_COLUMNS, WindowCall, WindowInput};
 use super::windowed;
+use crate::aggregate::exact_pairs;
 
 /// A source as a table: its columns, and the window columns where a window table function is
 /// around it.
@@ -65,7 +66,8 @@ impl Functions {
                 functions.scalar.insert(name, Arc::clone(&udf));
             }
         }
-        for udf in SessionStateDefaults::default_aggregate_functions().into_iter().map(retyped) {
+        let aggregates = SessionStateDefaults::default_aggregate_functions().into_iter();
+        for udf in aggregates.map(retyped).map(exact_pairs) {
             for name in names(udf.name(), udf.aliases()) {
                 functions.aggregate.insert(name, Arc::clone(&udf));
             }
