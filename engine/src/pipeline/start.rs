@@ -10,6 +10,7 @@ use super::inspect::{KeptSink, kept_sinks};
 use super::recover::restore;
 use super::sinks::SinkThreads;
 use super::{Environment, Pipeline, PipelineHandle, PipelineOptions};
+use crate::aggregate;
 use crate::connector::SourceError;
 use crate::dataflow::actor::run;
 use crate::dataflow::live::State;
@@ -32,7 +33,13 @@ pub enum StartError {
     #[error("could not open the state")]
     State(#[from] crate::state::Error),
     #[error("could not restore the operators")]
-    Operator(#[from] operator::Error),
+    Operator(#[source] operator::Error),
+    /// Another version of Weir wrote the state of the same query. Run that version, or start over with
+    /// `weir reset`.
+    #[error(
+        "the state of its aggregates has another form, that of another version of weir: {detail}; start over with \"weir reset\""
+    )]
+    OtherForm { detail: String },
     #[error("could not open the source")]
     Source(#[from] SourceError),
     #[error("could not start a thread")]
@@ -40,6 +47,18 @@ pub enum StartError {
     /// The kept query can't be planned by this version.
     #[error("the kept query can't be planned: {0}")]
     Plan(String),
+}
+
+impl From<operator::Error> for StartError {
+    fn from(error: operator::Error) -> Self {
+        match error {
+            // Of the same query: only the accumulators can be others.
+            operator::Error::Aggregate(mismatch @ aggregate::Error::Mismatch { .. }) => {
+                Self::OtherForm { detail: mismatch.to_string() }
+            }
+            other => Self::Operator(other),
+        }
+    }
 }
 
 /// Opens the state of a pipeline, checks that it fits, and runs it.

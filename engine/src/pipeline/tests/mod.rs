@@ -336,9 +336,21 @@ fn try_run_into(
     observer: Arc<dyn Observer>,
     sinks: Vec<PipelineSink>,
 ) -> Result<PipelineHandle, StartError> {
+    try_run_plan(log, plan_of(sql), dir, options, clock, observer, sinks)
+}
+
+fn try_run_plan(
+    log: &Log,
+    plan: Plan,
+    dir: &Path,
+    options: PipelineOptions,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+    sinks: Vec<PipelineSink>,
+) -> Result<PipelineHandle, StartError> {
     let pipeline = Pipeline {
         project: "p".to_owned(),
-        plan: Arc::new(plan_of(sql)),
+        plan: Arc::new(plan),
         source: Arc::new(log.clone()),
         sinks,
         reader_schema: String::new(),
@@ -479,6 +491,33 @@ fn state_of_another_query_is_refused() {
     let (clock, observer) = (Arc::new(LookedAtClock::default()), Arc::new(Recorder::default()));
     let refused = try_run(&log, &other, dir.path(), options(1, true), clock, observer);
     assert!(matches!(refused, Err(StartError::PlanChanged { .. })));
+}
+
+/// An earlier version kept `count(DISTINCT …)` in other columns. Here they are those of a sum.
+#[test]
+fn state_in_another_form_is_refused_and_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::new(vec![vec![(1, 1, 1), (2, 1, 2)]], 10);
+    let start = |plan: Plan| {
+        let (clock, observer) = (Arc::new(LookedAtClock::default()), Arc::new(Recorder::default()));
+        try_run_plan(&log, plan, dir.path(), options(1, false), clock, observer, Vec::new())
+    };
+    let counts = || plan_of(&SUM_BY_KEY.replace("sum(amount)", "count(DISTINCT amount)"));
+    let before = || Plan { fingerprint: counts().fingerprint, ..plan_of(SUM_BY_KEY) };
+    for _ in 0..2 {
+        let handle = start(before()).unwrap();
+        while handle.snapshot().facts().counters.rows_in < log.n_records() {
+            std::thread::park_timeout(Duration::from_millis(1));
+            assert_ne!(handle.state().0, State::Failed, "{:?}", handle.state().1);
+        }
+        handle.stop();
+        handle.join();
+        drop(handle);
+        let Err(refused @ StartError::OtherForm { .. }) = start(counts()) else {
+            panic!("the state is of another form");
+        };
+        assert!(refused.to_string().ends_with("start over with \"weir reset\""), "{refused}");
+    }
 }
 
 #[test]
