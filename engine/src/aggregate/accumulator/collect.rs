@@ -192,7 +192,7 @@ impl Collected {
     fn lost(&self) -> String {
         let what = if self.limit.distinct { "its different values" } else { "its rows" };
         format!(
-            "{what} in this group are more than {}: add a column to GROUP BY, make the windows smaller, or raise \"group_memory\"",
+            "{what} in this group were more than \"group_memory\", now {}: add a column to GROUP BY, make the windows smaller, or raise it for groups to come",
             size_text(self.limit.bytes_max)
         )
     }

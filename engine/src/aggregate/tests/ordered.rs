@@ -270,8 +270,8 @@ fn a_group_with_too_many_rows_has_no_result_however_it_got_them() {
     add(&mut other, &rows(&[2, 2, 2, 2, 2, 2, 2, 2, 3]), &tested);
     assert_eq!(groups.evaluate(&[0, 1]).unwrap().failed, []);
     groups.merge(&other.state(&other.all()).unwrap()).unwrap();
-    let detail = "\"x\": its rows in this group are more than 16MiB: \
-                  add a column to GROUP BY, make the windows smaller, or raise \"group_memory\"";
+    let detail = "\"x\": its rows in this group were more than \"group_memory\", now 16MiB: \
+                  add a column to GROUP BY, make the windows smaller, or raise it for groups to come";
     assert_eq!(groups.evaluate(&[0, 1, 2]).unwrap().failed, [(1, detail.to_owned())]);
     assert!(groups.memory_bytes() < 8 << 20, "{}", groups.memory_bytes());
 

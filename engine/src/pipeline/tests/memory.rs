@@ -67,8 +67,8 @@ fn a_group_with_too_many_rows_is_a_dead_letter_and_others_are_not() {
         for detail in column("detail") {
             assert_eq!(
                 detail,
-                "\"sum(DISTINCT log.amount)\": its different values in this group are more than 4KiB: add a column to GROUP BY, \
-                 make the windows smaller, or raise \"group_memory\""
+                "\"sum(DISTINCT log.amount)\": its different values in this group were more than \"group_memory\", now 4KiB: add a column to GROUP BY, \
+                 make the windows smaller, or raise it for groups to come"
             );
         }
     }
