@@ -30,7 +30,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::memory::{MemorySource, Run, run_bounded, text};
+use crate::memory::{MemorySource, Run, run_bounded, same_float, text};
 use queries::{Query, Windows, random_query};
 
 const CASES: u64 = 100;
@@ -247,9 +247,7 @@ impl Value {
 
     fn equals(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Float(a), Self::Float(b)) => {
-                a.total_cmp(b).is_eq() || (a - b).abs() <= 1e-12 * a.abs().max(b.abs()).max(1.0)
-            }
+            (Self::Float(a), Self::Float(b)) => same_float(*a, *b),
             (Self::Exact(a), Self::Exact(b)) => a == b,
             _ => false,
         }

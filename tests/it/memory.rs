@@ -301,6 +301,12 @@ impl Clock for TestClock {
     }
 }
 
+/// Whether two floats are the same but for the order in which they were added: to 1e-12 of the sum of absolute
+/// values, of which only the result is known here.
+pub(crate) fn same_float(a: f64, b: f64) -> bool {
+    a.total_cmp(&b).is_eq() || (a - b).abs() <= 1e-12 * a.abs().max(b.abs()).max(1.0)
+}
+
 /// A value as text: as HTTP's JSON has it, without quotes; null is `NULL`, an empty string `(empty)`.
 pub(crate) fn text(array: &dyn Array, row: usize) -> String {
     if array.is_null(row) {

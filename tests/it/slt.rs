@@ -8,25 +8,26 @@
 //!   (of a group's row only: other payloads are the test's own bytes);
 //! - `DESCRIBE`: the result table's columns: name, type, nullable, position in the key.
 //!
-//! Column types: `I` integers, `R` floats to 12 digits, `D` decimals, `T` text, `B` booleans, `P` points in time.
+//! Column types: `I` integers, `R` floats, to 1e-12, `D` decimals, `T` text, `B` booleans, `P` points in time.
 //! `UPDATE_EXPECT=1` rewrites what is expected: read the difference before you believe it.
 
 mod tables;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::DataType;
 use sqllogictest::{
-    ColumnType, DB, DBOutput, ExpectedError, QueryExpect, Record, Runner, StatementExpect,
-    default_normalizer, default_validator, parse_file, strict_column_validator,
+    ColumnType, DB, DBOutput, ExpectedError, Normalizer, QueryExpect, Record, Runner, StatementExpect,
+    default_normalizer, parse_file, strict_column_validator,
 };
 
 use weir_engine::sql::{CODES, Refusal, type_name};
 
-use crate::memory::{Outcome, Run, run_bounded, text};
+use crate::memory::{Outcome, Run, run_bounded, same_float, text};
 
 /// Two ways to run, as different as they can be.
 const RUNS: [(usize, Run); 2] = [
@@ -91,12 +92,12 @@ fn check(name: &str) {
     let path = folder().join(name).with_extension("slt");
     let mut runner = Runner::new(|| async { Ok(Pipelines) });
     runner.with_column_validator(strict_column_validator);
+    runner.with_validator(same_rows);
     if std::env::var_os("UPDATE_EXPECT").is_none_or(|value| value != "1") {
         return runner.run_file(path).unwrap_or_else(|error| panic!("{error}"));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let update =
-        runner.update_test_file(&path, " ", default_validator, default_normalizer, strict_column_validator);
+    let update = runner.update_test_file(&path, " ", same_rows, default_normalizer, strict_column_validator);
     runtime.block_on(update).unwrap_or_else(|error| panic!("{error}"));
 }
 
@@ -124,11 +125,39 @@ impl DB for Pipelines {
         }
         let second = answers.pop().expect("two runs");
         let first = answers.pop().expect("two runs");
-        if first != second {
+        if !first.is_like(&second) {
             return Err(Failure::Unlike(format!("{first:?}"), format!("{second:?}")));
         }
+        LAST_TYPES.with_borrow_mut(|types| types.clone_from(&first.types));
         Ok(DBOutput::Rows { types: first.types, rows: first.rows })
     }
+}
+
+thread_local! {
+    /// The types of the rows that are to be compared next: who compares them sees texts.
+    static LAST_TYPES: RefCell<Vec<Kind>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Whether rows are those that a file expects, a line each.
+fn same_rows(normalizer: Normalizer, actual: &[Vec<String>], expected: &[String]) -> bool {
+    let same_line = |(cells, line): (&Vec<String>, &String)| {
+        let line = normalizer(line);
+        let mut rest = line.as_str();
+        LAST_TYPES.with_borrow(|types| {
+            cells.iter().zip(types).all(|(cell, kind)| {
+                let cell = normalizer(cell);
+                let end = match kind {
+                    Kind::Float => rest.find(' ').unwrap_or(rest.len()),
+                    // A text may have spaces of its own.
+                    _ => cell.len(),
+                };
+                let same = rest.get(..end).is_some_and(|written| kind.same(written, &cell));
+                rest = rest.get(end..).unwrap_or_default().trim_start_matches(' ');
+                same
+            })
+        }) && rest.is_empty()
+    };
+    actual.len() == expected.len() && actual.iter().zip(expected).all(same_line)
 }
 
 #[derive(Debug)]
@@ -154,34 +183,30 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Answer {
     types: Vec<Kind>,
     rows: Vec<Vec<String>>,
 }
 
+impl Answer {
+    fn is_like(&self, other: &Self) -> bool {
+        let same_row = |(a, b): (&Vec<String>, &Vec<String>)| {
+            self.types.iter().zip(a.iter().zip(b)).all(|(kind, (a, b))| kind.same(a, b))
+        };
+        self.types == other.types
+            && self.rows.len() == other.rows.len()
+            && self.rows.iter().zip(&other.rows).all(same_row)
+    }
+}
+
 /// Sorted as text: groups have no order.
 fn rows_of(batch: &RecordBatch) -> Answer {
     let types: Vec<Kind> = batch.columns().iter().map(|column| Kind::of(column.data_type())).collect();
-    let value = |(column, kind): (&ArrayRef, &Kind), row| match (text(column, row), kind) {
-        (value, Kind::Float) => rounded(value),
-        (value, _) => value,
-    };
-    let row = |row| batch.columns().iter().zip(&types).map(|column| value(column, row)).collect();
+    let row = |row| batch.columns().iter().map(|column| text(column, row)).collect();
     let mut rows: Vec<Vec<String>> = (0..batch.num_rows()).map(row).collect();
     rows.sort();
     Answer { types, rows }
-}
-
-/// A floating-point number to 12 digits: in which order partial sums are added is not the query's.
-fn rounded(value: String) -> String {
-    match value.parse::<f64>() {
-        Ok(number) if number.is_finite() => {
-            let number: f64 = format!("{number:.11e}").parse().expect("a number just written");
-            format!("{number:?}")
-        }
-        _ => value,
-    }
 }
 
 fn dead_letters(outcome: &Outcome) -> Answer {
@@ -236,6 +261,14 @@ impl Kind {
         ('P', Self::Time),
         ('?', Self::Other),
     ];
+
+    /// Whether two texts of this type mean the same.
+    fn same(self, a: &str, b: &str) -> bool {
+        match (self, a.parse(), b.parse()) {
+            (Self::Float, Ok(a), Ok(b)) => same_float(a, b),
+            _ => a == b,
+        }
+    }
 
     fn of(data_type: &DataType) -> Self {
         match data_type {
