@@ -13,7 +13,7 @@ use weir_schemas::registry::{Registered, SubjectVersion};
 use weir_schemas::{RegistryError, SchemaId, SchemaRegistry, SchemaText};
 
 use super::{Failure, environment, load, talk};
-use crate::pipeline::{Connections, Outcome, Preparer, cores};
+use crate::pipeline::{Connections, Outcome, Preparer, cores, left_out};
 use crate::project::{Code, Problems, Project, did_you_mean};
 
 /// Of a pipeline's SQL that names a table which the project does not have.
@@ -41,9 +41,7 @@ pub(super) fn check(dir: &Path, offline: bool) -> Result<(), Failure> {
     let (mut unchecked, mut notes) = (Vec::new(), Vec::new());
     for name in project.sources.keys() {
         match preparer.check_source(name) {
-            Outcome::Ready(left_out) => notes.extend(left_out.iter().map(|LeftOut { column, reason }| {
-                format!("sources/{name}.yaml: column \"{column}\" is left out: {reason}\n")
-            })),
+            Outcome::Ready(columns) => notes.extend(told(name, &columns)),
             Outcome::Waiting(why) => unchecked.push(format!("sources/{name}.yaml: unchecked: {why}\n")),
             Outcome::Wrong(wrong) => problems.extend(wrong),
         }
@@ -78,6 +76,13 @@ pub(super) fn check(dir: &Path, offline: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What to say of a source's columns that no query can read.
+fn told<'a>(source: &'a str, columns: &'a [LeftOut]) -> impl Iterator<Item = String> + 'a {
+    columns.iter().map(move |LeftOut { column, reason }| {
+        format!("sources/{source}.yaml: column \"{column}\" is left out: {reason}\n")
+    })
+}
+
 /// Panels whose columns their pipelines do not have. `plans`: of the pipelines that could be planned.
 pub(super) fn check_panels(project: &Project, plans: &BTreeMap<&str, Arc<Plan>>) -> Problems {
     let mut problems = Problems::default();
@@ -107,7 +112,11 @@ pub(super) fn explain(dir: &Path, name: &str) -> Result<(), Failure> {
     };
     let preparer = Preparer::new(Arc::clone(&project), Connections::new(&project)?);
     let (plan, sinks) = match preparer.prepare(name, None) {
-        Outcome::Ready(prepared) => (prepared.plan, prepared.sinks),
+        Outcome::Ready(prepared) => {
+            let notes: String = told(&prepared.plan.source, &left_out(&prepared.source)).collect();
+            talk(&project.redactor.apply(&notes));
+            (prepared.plan, prepared.sinks)
+        }
         Outcome::Waiting(why) => return Err(Failure::Failed(why)),
         Outcome::Wrong(problems) => return Err(problems.into()),
     };

@@ -29,7 +29,7 @@ pub use clock::SystemClock;
 pub use connections::Connections;
 pub use data_dir::{DataDir, DataDirError, Kept};
 pub use machine::{cores, resources};
-pub use prepare::{Outcome, Prepared, Preparer};
+pub use prepare::{Outcome, Prepared, Preparer, left_out};
 pub use supervise::{Shared, Stopper, Supervisor, Task};
 
 use crate::project::Redactor;

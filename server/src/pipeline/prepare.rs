@@ -106,7 +106,7 @@ impl Preparer {
     /// Checks a source by itself: its schema, its event time. What no query can read of it, with the reason.
     pub fn check_source(&self, name: &str) -> Outcome<Vec<LeftOut>> {
         match self.source(name, "check", None) {
-            Outcome::Ready(source) => Outcome::Ready(table(&source).left_out),
+            Outcome::Ready(source) => Outcome::Ready(left_out(&source)),
             Outcome::Waiting(why) => Outcome::Waiting(why),
             Outcome::Wrong(problems) => Outcome::Wrong(problems),
         }
@@ -316,12 +316,18 @@ fn table(source: &KafkaSource) -> TableDef {
         schema: source.schema(),
         event_time: source.event_time(),
         identity: source.identity(),
-        left_out: source
-            .left_out()
-            .iter()
-            .map(|left_out| LeftOut { column: left_out.field.clone(), reason: left_out.reason.clone() })
-            .collect(),
+        left_out: left_out(source),
     }
+}
+
+/// What no query can read of a source, with the reason.
+#[must_use]
+pub fn left_out(source: &KafkaSource) -> Vec<LeftOut> {
+    let column = |left_out: &weir_schemas::LeftOut| LeftOut {
+        column: left_out.field.clone(),
+        reason: left_out.reason.clone(),
+    };
+    source.left_out().iter().map(column).collect()
 }
 
 fn wrong<T>(source: &str, at: Pos, code: Code, message: String) -> Outcome<T> {

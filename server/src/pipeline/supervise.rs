@@ -15,10 +15,11 @@ use weir_connectors::chain;
 use weir_connectors::kafka::KafkaSource;
 use weir_engine::connector::{Source as _, SourceError, Topology};
 use weir_engine::pipeline::{Environment, Observer, Pipeline, StartError, State, start};
+use weir_engine::sql::LeftOut;
 
 use super::data_dir::{DataDir, Kept};
 use super::machine::cores;
-use super::prepare::{Outcome, Prepared, Preparer};
+use super::prepare::{Outcome, Prepared, Preparer, left_out};
 use super::{Entry, Pipelines};
 
 /// First and longest wait between two tries. Shorter: a broker that is away is asked all the time;
@@ -232,6 +233,10 @@ fn try_start(
     let handle = start(pipeline, &shared.environment)?;
     entry.started(Arc::new(handle));
     tracing::info!(pipeline = entry.name(), parallelism, "pipeline started");
+    for LeftOut { column, reason } in left_out(&prepared.source) {
+        let source = prepared.source.name();
+        tracing::info!(pipeline = entry.name(), source, column, reason, "column left out");
+    }
     Ok(())
 }
 

@@ -194,6 +194,19 @@ fn explain_prints_the_dataflow_to_stdout() {
 }
 
 #[test]
+fn columns_that_no_query_can_read_are_named() {
+    let union =
+        SCHEMA.1.replace("\"fields\":[", "\"fields\":[{\"name\":\"extra\",\"type\":[\"int\",\"string\"]},");
+    assert_ne!(union, SCHEMA.1);
+    let dir = project(&[(SCHEMA.0, &union)]);
+    for args in [vec!["check", text(dir.path())], vec!["explain", text(dir.path()), "revenue"]] {
+        let (code, _, stderr) = outcome(&weir(&args));
+        assert_eq!(code, 0, "{stderr}");
+        assert!(stderr.starts_with("sources/orders.yaml: column \"extra\" is left out: "), "{stderr}");
+    }
+}
+
+#[test]
 fn what_is_not_there_yet_or_not_safe_is_refused() {
     let dir = project(&[]);
     let dir = text(dir.path());
