@@ -4,12 +4,13 @@
 //! 1. A sum that does not fit its type fails the query; what comes back into range on the way fits.
 //! 2. Partial sums travel in the wide type.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray};
+use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{Result, ScalarValue, not_impl_err};
+use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
@@ -75,12 +76,15 @@ impl AggregateUDFImpl for ExactSum {
         let Some((field, result)) = Self::types(&args) else {
             return self.inner.create_sliding_accumulator(args);
         };
-        if args.is_distinct {
-            return not_impl_err!("sum(DISTINCT …) over a frame that moves");
-        }
         let wide = field.data_type().clone();
-        let inner = self.inner.create_sliding_accumulator(AccumulatorArgs { return_field: field, ..args })?;
-        Ok(Box::new(Widened { inner, wide, result }))
+        let of_all = AccumulatorArgs { return_field: field, is_distinct: false, ..args };
+        let inner = self.inner.create_sliding_accumulator(of_all)?;
+        let inner = Widened { inner, wide, result };
+        Ok(if args.is_distinct {
+            Box::new(Distinct { inner, counts: HashMap::new() })
+        } else {
+            Box::new(inner)
+        })
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
@@ -157,6 +161,72 @@ impl Accumulator for Widened<Box<dyn Accumulator>> {
 
     fn supports_retract_batch(&self) -> bool {
         self.inner.supports_retract_batch()
+    }
+}
+
+/// A sum over a frame that moves, in which equal values count once.
+#[derive(Debug)]
+struct Distinct {
+    inner: Widened<Box<dyn Accumulator>>,
+    /// How often each value is in the frame.
+    counts: HashMap<ScalarValue, usize>,
+}
+
+impl Distinct {
+    /// Values that are not null.
+    fn values(columns: &[ArrayRef]) -> impl Iterator<Item = Result<(usize, ScalarValue)>> {
+        let column = &columns[0];
+        let is_there = |row: &usize| column.is_valid(*row);
+        (0..column.len()).filter(is_there).map(|row| Ok((row, ScalarValue::try_from_array(column, row)?)))
+    }
+}
+
+impl Accumulator for Distinct {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        for value in Self::values(values) {
+            let (row, value) = value?;
+            let count = self.counts.entry(value).or_default();
+            *count += 1;
+            if *count == 1 {
+                self.inner.update_batch(&[values[0].slice(row, 1)])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        for value in Self::values(values) {
+            let (row, value) = value?;
+            let Some(count) = self.counts.get_mut(&value) else {
+                return internal_err!("{value} was never in the frame");
+            };
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&value);
+                self.inner.retract_batch(&[values[0].slice(row, 1)])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        self.inner.evaluate()
+    }
+
+    fn size(&self) -> usize {
+        self.inner.size() + self.counts.capacity() * size_of::<(ScalarValue, usize)>()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        internal_err!("a frame is not computed in parts")
+    }
+
+    fn merge_batch(&mut self, _: &[ArrayRef]) -> Result<()> {
+        internal_err!("a frame is not computed in parts")
     }
 }
 

@@ -12,13 +12,14 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectNamePart};
 use futures::StreamExt;
 use tokio::sync::mpsc::Sender;
-use weir_engine::sql::{Limit, Protection, bounded, exact};
+use weir_engine::sql::{Limit, Protection, bounded, exact, name_casts, named_cast};
 
 use super::answer::{Encoder, Format};
 use super::memory::QueryPool;
@@ -147,7 +148,8 @@ fn session(tables: &Tables, pool: Arc<dyn MemoryPool>, threads: usize) -> Result
         .with_default_features()
         .with_file_formats(Vec::new())
         .with_table_factories(Default::default());
-    let scalar = builder.scalar_functions().take().unwrap_or_default();
+    let mut scalar = builder.scalar_functions().take().unwrap_or_default();
+    scalar.push(named_cast());
     let aggregate = builder.aggregate_functions().take().unwrap_or_default();
     let builder = builder.with_scalar_functions(bounded(scalar, Limit::Query));
     let builder = builder.with_aggregate_functions(exact(aggregate));
@@ -165,12 +167,28 @@ async fn plan(
     for reference in state.resolve_table_references(&statement).map_err(|e| fault(e, tables))? {
         tables.provide(&reference)?;
     }
-    let logical = state.statement_to_plan(statement).await.map_err(|e| fault(e, tables))?;
+    let logical = logical(statement, state).await.map_err(|e| fault(e, tables))?;
     let read_only =
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     read_only.verify_plan(&logical).map_err(|_| statement::refused("this form of query"))?;
     unnamed_duplicates(logical.schema())?;
     state.create_physical_plan(&logical).await.map_err(|e| fault(e, tables))
+}
+
+/// The logical plan. Where there is none, perhaps two casts of one column have the same name: they get others.
+async fn logical(mut statement: Statement, state: &SessionState) -> Result<LogicalPlan> {
+    let error = match state.statement_to_plan(statement.clone()).await {
+        Ok(plan) => return Ok(plan),
+        Err(error) => error,
+    };
+    let has_casts = match &mut statement {
+        Statement::Statement(sql) => name_casts(sql.as_mut()),
+        _ => false,
+    };
+    if !has_casts {
+        return Err(error);
+    }
+    state.statement_to_plan(statement).await.map_err(|_| error)
 }
 
 /// `SELECT a.x, b.x` has two columns of one name, which an object a row can't hold.

@@ -190,7 +190,7 @@ fn settings() -> Value {
         "provisional": words_or_boolean("Publish open windows too; default true."),
         "retention": duration("7d", "Of final rows, in event time behind the watermark; 0s: no result table."),
         "parallelism": integer(1, MAX_PARALLELISM, "Default: the smaller of cores and partitions."),
-        "group_memory": size("16MiB", "What median, array_agg, DISTINCT and the like keep of one group; a group with more has no row."),
+        "group_memory": size("16MiB", "What median, array_agg, DISTINCT and the like keep of one group; a group with more has no row, even if this is raised before its window closes."),
         "state_memory": value("size", "What groups of open windows may take, past which the pipeline fails; default: its share of a quarter of the memory."),
     })
 }
