@@ -11,7 +11,8 @@
 //! 1. Within [`STALE_AFTER_MS`] of the last byte the health is no longer [`Health::Live`]: no frozen number looks alive.
 //! 2. At most one attempt is under way, and attempts are spaced by a back-off that grows until data has come: a server
 //!    that accepts and then breaks every connection is not hammered.
-//! 3. The clock is an argument, in milliseconds of any origin, and never goes back.
+//! 3. Where streams are opened and bring nothing, as behind a proxy that holds them back, the same events are polled.
+//! 4. The clock is an argument, in milliseconds of any origin, and never goes back.
 
 /// The server says how pipelines are about once a second; silence for twice that is trouble.
 pub const STALE_AFTER_MS: f64 = 2_000.0;
@@ -20,6 +21,13 @@ pub const STALE_AFTER_MS: f64 = 2_000.0;
 pub const GIVE_UP_AFTER_MS: f64 = 5_000.0;
 /// Silence that is fine where there is no pipeline, hence no status: comments come every 15 s.
 const QUIET_GIVE_UP_AFTER_MS: f64 = 40_000.0;
+/// A stream that was opened and has brought nothing for so long, not even a comment, is held back by somebody.
+const MUTE_GIVE_UP_AFTER_MS: f64 = 3_000.0;
+/// So many mute streams one after the other, and events are polled.
+const N_MUTE_MAX: u32 = 2;
+/// For so long; then a connection that has to be made anew is a stream again. Lower: a network that cuts streams is
+/// dark for some seconds more often; higher: one that does no more is polled for longer.
+const POLL_FOR_MS: f64 = 600_000.0;
 /// An attempt that got no answer in this time is given up.
 const CONNECT_TIMEOUT_MS: f64 = 10_000.0;
 const FIRST_DELAY_MS: f64 = 250.0;
@@ -41,6 +49,13 @@ pub enum Health {
         age_ms: Option<f64>,
         reason: String,
     },
+}
+
+/// How events come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Stream,
+    Poll,
 }
 
 /// What to do now.
@@ -70,6 +85,12 @@ pub struct Connection {
     reason: String,
     /// Whether the server has any pipeline whose status to expect each second.
     expects_status: bool,
+    way: Way,
+    /// Nothing has come since it was opened.
+    is_mute: bool,
+    /// Streams that were opened and brought nothing, one after the other.
+    n_mute: u32,
+    poll_until_ms: f64,
 }
 
 impl Default for Connection {
@@ -81,6 +102,10 @@ impl Default for Connection {
             opened_ms: 0.0,
             reason: String::new(),
             expects_status: false,
+            way: Way::Stream,
+            is_mute: false,
+            n_mute: 0,
+            poll_until_ms: f64::NEG_INFINITY,
         }
     }
 }
@@ -91,6 +116,7 @@ impl Connection {
         match self.phase {
             Phase::Waiting { until_ms } if until_ms <= now_ms => {
                 self.phase = Phase::Connecting { since_ms: now_ms };
+                self.way = if now_ms < self.poll_until_ms { Way::Poll } else { Way::Stream };
                 Action::Connect
             }
             Phase::Connecting { since_ms } if since_ms + CONNECT_TIMEOUT_MS <= now_ms => {
@@ -105,15 +131,38 @@ impl Connection {
         }
     }
 
-    /// The server has accepted the stream.
+    /// Whether anything has ever come.
+    pub fn has_heard(&self) -> bool {
+        self.heard_ms.is_some()
+    }
+
+    /// Why there is no connection; empty where nothing is wrong.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// How events are to come, or come.
+    pub fn way(&self) -> Way {
+        self.way
+    }
+
+    /// Whether the server has accepted the stream, or answered a poll.
+    pub fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// The server has accepted the stream, or answered a poll.
     pub fn opened(&mut self, now_ms: f64) {
         self.phase = Phase::Open;
         self.opened_ms = now_ms;
+        self.is_mute = true;
     }
 
     /// Bytes have come, comments included.
     pub fn heard(&mut self, now_ms: f64) {
         self.heard_ms = Some(now_ms);
+        self.is_mute = false;
+        self.n_mute = 0;
         self.n_failures = 0;
         self.reason.clear();
     }
@@ -125,6 +174,13 @@ impl Connection {
 
     /// The connection broke, was refused, or said something that can't be read.
     pub fn failed(&mut self, now_ms: f64, jitter: f64, reason: String) {
+        if self.is_open() && self.is_mute && self.way == Way::Stream {
+            self.n_mute += 1;
+            if N_MUTE_MAX <= self.n_mute {
+                self.n_mute = 0;
+                self.poll_until_ms = now_ms + POLL_FOR_MS;
+            }
+        }
         let doubled = FIRST_DELAY_MS * f64::from(1_u32 << self.n_failures.min(10));
         let delay_ms = doubled.min(MAX_DELAY_MS) * (0.5 + 0.5 * jitter);
         self.phase = Phase::Waiting { until_ms: now_ms + delay_ms };
@@ -140,9 +196,9 @@ impl Connection {
         }
     }
 
-    /// The page wants another stream: the present one, which the caller cuts, is not a failure.
-    pub fn restart(&mut self) {
-        self.phase = Phase::Waiting { until_ms: f64::NEG_INFINITY };
+    /// Another stream is wanted, from `at_ms` on: the present one, which the caller cuts, is not a failure.
+    pub fn restart(&mut self, at_ms: f64) {
+        self.phase = Phase::Waiting { until_ms: at_ms };
     }
 
     /// What the page may claim at `now_ms`.
@@ -168,7 +224,11 @@ impl Connection {
     }
 
     fn give_up_after_ms(&self) -> f64 {
-        if self.expects_status { GIVE_UP_AFTER_MS } else { QUIET_GIVE_UP_AFTER_MS }
+        match (self.expects_status, self.is_mute) {
+            (false, _) => QUIET_GIVE_UP_AFTER_MS,
+            (true, true) => MUTE_GIVE_UP_AFTER_MS,
+            (true, false) => GIVE_UP_AFTER_MS,
+        }
     }
 }
 
@@ -222,13 +282,52 @@ mod tests {
     #[test]
     fn switch_to_another_table_is_not_trouble() {
         let mut connection = live_at(0.0);
-        connection.restart();
+        connection.restart(50.0);
         assert_eq!(connection.health(50.0), Health::Live);
         assert_eq!(connection.step(50.0, 0.0), Action::Connect);
         assert_eq!(
             connection.health(2_050.0),
             Health::Reconnecting { age_ms: Some(2_050.0), reason: String::new() }
         );
+    }
+
+    #[test]
+    fn streams_that_are_held_back_are_polled() {
+        let mut connection = Connection::default();
+        connection.expect_status(true);
+        let mut now_ms = 0.0;
+        let mut ways = Vec::new();
+        while now_ms < 30_000.0 {
+            if connection.step(now_ms, 0.5) == Action::Connect {
+                ways.push((now_ms, connection.way()));
+                connection.opened(now_ms);
+            }
+            if connection.way() == Way::Poll {
+                connection.heard(now_ms);
+            }
+            now_ms += 250.0;
+        }
+        assert_eq!(
+            ways.iter().map(|(_, way)| *way).collect::<Vec<_>>(),
+            [Way::Stream, Way::Stream, Way::Poll]
+        );
+        assert!(ways[2].0 < 8_000.0, "it is dark for {ways:?}");
+        connection.failed(now_ms, 0.5, "cut".into());
+        assert_eq!(connection.step(now_ms + 10_000.0, 0.5), Action::Connect);
+        assert_eq!(connection.way(), Way::Poll, "it would be held back again");
+        connection.failed(now_ms, 0.5, "cut".into());
+        assert_eq!(connection.step(now_ms + POLL_FOR_MS, 0.5), Action::Connect);
+        assert_eq!(connection.way(), Way::Stream);
+    }
+
+    #[test]
+    fn server_that_is_away_is_not_taken_for_one_that_is_held_back() {
+        let mut connection = live_at(0.0);
+        for second in 1..60 {
+            connection.failed(f64::from(second) * 1_000.0, 1.0, "connection refused".into());
+            assert_ne!(connection.step(f64::from(second) * 1_000.0 + 4_000.0, 1.0), Action::Nothing);
+            assert_eq!(connection.way(), Way::Stream);
+        }
     }
 
     #[test]

@@ -110,7 +110,13 @@ async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Failure> {
     serde_json::from_str(&text(&response).await?).map_err(|error| Failure::Unreadable(error.to_string()))
 }
 
-async fn text(response: &Response) -> Result<String, Failure> {
+/// The server's clock, in milliseconds since 1970, where it says it.
+pub(super) fn date_ms(response: &Response) -> Option<f64> {
+    let date = response.headers().get("date").ok().flatten();
+    date.map(|date| js_sys::Date::parse(&date)).filter(|ms| ms.is_finite())
+}
+
+pub(super) async fn text(response: &Response) -> Result<String, Failure> {
     let promise = response.text().map_err(|_| Failure::Unreachable)?;
     let text = JsFuture::from(promise).await.map_err(|_| Failure::Unreachable)?;
     text.as_string().ok_or_else(|| Failure::Unreadable("it is not text".into()))

@@ -1,19 +1,23 @@
 //! From bytes to events, and the life of the one connection that carries them.
 //!
 //! ```text
-//! fetch ──► chunks ──► sse::Parser ──► frames ──► Event ──► store
-//!   ▲                                     │
-//!   └── connection::Connection ◄──────────┘   when to connect, what the header may claim
+//! stream: fetch ──► chunks ──► sse::Parser ─┬─► frames ──► Event ──► store
+//! poll:   fetch, again and again ───────────┘     │  ▲
+//!   ▲                                             ▼  │
+//!   └── connection::Connection ◄─────────────   tabs::Message   frames of another tab's connection
+//!       when to connect, and how
 //! ```
 //!
-//! Everything but `stream` and `http` is plain Rust that gets its clock and its randomness as arguments.
+//! Everything but `stream`, `http` and the asking of `poll` is plain Rust that gets its clock and its randomness as arguments.
 
 pub mod connection;
 #[cfg(target_arch = "wasm32")]
 pub mod http;
+pub mod poll;
 pub mod sse;
 #[cfg(target_arch = "wasm32")]
 pub mod stream;
+pub mod tabs;
 pub mod time;
 
 /// What the page wants to see: it decides the address of the stream.
@@ -28,8 +32,16 @@ pub struct Wanted {
 impl Wanted {
     /// The path and query of the stream; `after` is the id of the last event that was folded.
     pub fn path(&self, after: Option<&str>) -> String {
-        let mut path = String::from("/api/v1/stream");
-        let mut separator = '?';
+        self.path_of("/api/v1/stream", '?', after)
+    }
+
+    /// The path and query of a poll, which waits some seconds for something new.
+    pub fn poll_path(&self, after: Option<&str>) -> String {
+        self.path_of("/api/v1/poll?wait=10s", '&', after)
+    }
+
+    fn path_of(&self, start: &str, mut separator: char, after: Option<&str>) -> String {
+        let mut path = String::from(start);
         let mut pair = |name: &str, value: &str| {
             path.push(separator);
             separator = '&';
@@ -75,6 +87,7 @@ mod tests {
         let mut wanted = Wanted::default();
         assert_eq!(wanted.path(None), "/api/v1/stream");
         assert_eq!(wanted.path(Some("a&b")), "/api/v1/stream?after=a%26b");
+        assert_eq!(wanted.poll_path(Some("a")), "/api/v1/poll?wait=10s&after=a");
         wanted.tables = vec!["revenue".into(), "clicks".into()];
         wanted.last_ms = 30 * 60_000;
         assert_eq!(wanted.path(Some("é")), "/api/v1/stream?table=revenue&table=clicks&last=30m&after=%C3%A9");

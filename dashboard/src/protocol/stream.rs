@@ -27,8 +27,7 @@ pub async fn read(
     init.set_signal(Some(signal));
     init.set_headers(&http::headers("text/event-stream", None)?);
     let response = http::send(path, &init).await?;
-    let date = response.headers().get("date").ok().flatten();
-    on_open(date.map(|date| js_sys::Date::parse(&date)).filter(|ms| ms.is_finite()));
+    on_open(http::date_ms(&response));
     let body = response.body().ok_or_else(|| Failure::Unreadable("it has no body".into()))?;
     let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
     loop {

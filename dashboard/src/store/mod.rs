@@ -7,6 +7,7 @@
 //! 3. Bounded: only wanted tables, [`table::MAX_ROWS`] rows each, [`pulse::HISTORY`] rates a pipeline.
 
 pub mod pulse;
+pub mod share;
 pub mod table;
 
 use std::collections::BTreeMap;

@@ -102,6 +102,19 @@ impl Table {
         Ok(())
     }
 
+    /// The table as a server would send it whole.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            table: self.name.clone(),
+            epoch: self.epoch,
+            watermark: self.watermark.map(time::instant_text),
+            columns: self.columns.clone(),
+            key: self.key.iter().map(|&at| self.columns[at].name.clone()).collect(),
+            rows: self.rows.values().cloned().collect(),
+            truncated: self.truncated,
+        }
+    }
+
     pub fn columns(&self) -> &[Column] {
         &self.columns
     }

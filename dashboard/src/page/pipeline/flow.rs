@@ -40,7 +40,7 @@ pub(super) fn Flow(detail: Again<PipelineDetail>) -> impl IntoView {
             <p class="answer figure" class:held-up=Signal::derive(move || flow.with(|flow| flow.is_held_up)) data-testid="back-pressure">
                 {sentence}
             </p>
-            <div class="scroll" tabindex="0" role="region" aria-label="Dataflow">
+            <div class="scroll" tabindex="0" role="region" aria-label="Drawing of the dataflow">
                 <svg
                     class="dataflow"
                     data-testid="dataflow"

@@ -44,7 +44,7 @@ pub(super) fn Header(
                 type="button"
                 data-testid="palette-open"
                 aria-keyshortcuts="Control+K"
-                aria-label="Find a pipeline, a dashboard, a page or an action"
+                aria-label="Find, Ctrl K"
                 title="Find a pipeline, a dashboard, a page or an action"
                 on:click=move |_| command.open()
             >

@@ -12,9 +12,11 @@
 mod again;
 mod command;
 mod header;
+mod link;
 mod live;
 mod part;
 mod route;
+mod tabs;
 mod theme;
 mod zone;
 
