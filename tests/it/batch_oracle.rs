@@ -12,17 +12,18 @@
 //!
 //! A failure names its seed: `WEIR_SEED=n WEIR_CASES=1` repeats it, more `WEIR_CASES` look further.
 
+mod expressions;
 mod queries;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array,
-    RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array,
+    Int64Array, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array,
 };
 use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::{Field, Float64Type, Schema, SchemaRef, TimestampMillisecondType};
+use arrow::datatypes::{Field, Float64Type, Int64Type, Schema, SchemaRef, TimestampMillisecondType};
 use datafusion::datasource::MemTable;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::optimizer::Optimizer;
@@ -44,19 +45,21 @@ fn streaming_equals_batch() {
     };
     let first: u64 = number("WEIR_SEED", FIRST_SEED);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let mut totals = [0; 3];
+    let mut totals = [0; 4];
     for seed in first..first + number("WEIR_CASES", CASES) {
         let seen = check(seed, &runtime);
         totals.iter_mut().zip(seen).for_each(|(total, n)| *total += n);
     }
-    let [n_rows, n_result_rows, n_late] = totals;
+    let [n_rows, n_result_rows, n_late, n_failed] = totals;
     // A generator that makes empty tables or empty answers would prove nothing.
-    let is_telling = n_result_rows * 100 > n_rows && n_late * 100 > n_rows;
-    assert!(n_rows < 2_000 || is_telling, "{n_rows} rows made {n_result_rows}, {n_late} were late");
+    let is_telling = n_result_rows * 100 > n_rows && n_late * 100 > n_rows && n_failed * 500 > n_rows;
+    let told = format!("{n_rows} rows made {n_result_rows}, {n_late} were late, {n_failed} failed");
+    assert!(n_rows < 2_000 || is_telling, "{told}");
+    eprintln!("seeds from {first}: {told}");
 }
 
-/// Runs one case both ways; returns the numbers of rows, result rows and late rows.
-fn check(seed: u64, runtime: &tokio::runtime::Runtime) -> [usize; 3] {
+/// Runs one case both ways; returns the numbers of rows, result rows, late rows and failures.
+fn check(seed: u64, runtime: &tokio::runtime::Runtime) -> [usize; 4] {
     let mut rng = StdRng::seed_from_u64(seed);
     let delay_ms = [0, 500, 3_000][rng.random_range(0..3)];
     let n_partitions = rng.random_range(1..4);
@@ -84,12 +87,20 @@ fn check(seed: u64, runtime: &tokio::runtime::Runtime) -> [usize; 3] {
         .unwrap_or_else(|refusals| panic!("{refusals:?}\n{}", story()));
     let (on_time, n_late) = not_late(&source, query.windows(), run.lateness_ms);
     let n_rows: usize = source.partitions.iter().map(RecordBatch::num_rows).sum();
-    let batch = runtime
-        .block_on(in_batch(on_time, &query.batch()))
-        .unwrap_or_else(|error| panic!("{error}\n{}", story()));
+    let batch = |sql: &str| {
+        let batch = runtime.block_on(in_batch(on_time.clone(), sql));
+        batch.unwrap_or_else(|error| panic!("{error}\n{sql}\n{}", story()))
+    };
+    let number = |sql: Option<String>| {
+        let n = sql.map_or(0, |sql| batch(&sql).column(0).as_primitive::<Int64Type>().value(0));
+        usize::try_from(n).expect("a number of rows")
+    };
+    let n_failed = [number(query.failing_rows()), number(query.failing_groups())];
+    let batch = batch(&query.batch());
 
     assert_eq!(streamed.counters.late_rows, n_late as u64, "late rows\n{}", story());
-    assert_eq!(streamed.dead_letters.num_rows(), n_late, "only late rows are dead letters\n{}", story());
+    let n_letters = n_late + n_failed[0] + n_failed[1];
+    assert_eq!(streamed.dead_letters.num_rows(), n_letters, "late rows, and {n_failed:?}\n{}", story());
     let types = |rows: &RecordBatch| rows.columns().iter().map(|c| c.data_type().clone()).collect::<Vec<_>>();
     assert!(
         batch.num_rows() == 0 || types(&streamed.rows) == types(&batch),
@@ -105,7 +116,7 @@ fn check(seed: u64, runtime: &tokio::runtime::Runtime) -> [usize; 3] {
         let equal = row.len() == expected.len() && row.iter().zip(expected).all(|(a, b)| a.equals(b));
         assert!(equal, "row {key:?}: {row:?}\nexpected {expected:?}\n{}", story());
     }
-    [n_rows, streamed.rows.num_rows(), n_late]
+    [n_rows, streamed.rows.num_rows(), n_late, n_failed[0] + n_failed[1]]
 }
 
 /// Up to 150 rows over a minute: mostly in order, with jitter, nulls, repeated values and a straggler.
@@ -123,11 +134,12 @@ fn random_rows(rng: &mut StdRng) -> RecordBatch {
     }
     let texts = ["a", "b", "", "Ab", "ü", "ccc"];
     let nullable = |rng: &mut StdRng, p: f64| -> Vec<bool> { (0..n).map(|_| rng.random_bool(p)).collect() };
-    let [no_k, no_name, no_flag, no_amount] = [0.15, 0.1, 0.2, 0.2].map(|p| nullable(rng, p));
+    let [no_k, no_name, no_flag, no_amount, no_day] = [0.15, 0.1, 0.2, 0.2, 0.1].map(|p| nullable(rng, p));
     let mut ints =
         |low: i64, high: i64| -> Vec<i64> { (0..n).map(|_| rng.random_range(low..high)).collect() };
     let (ids, ks, quantities) = (ints(0, 1_000), ints(-3, 4), ints(-5, 20));
     let (amounts, prices, names, flags) = (ints(-4_000, 8_000), ints(-500, 5_000), ints(0, 6), ints(0, 2));
+    let days = ints(-3, 60);
     let unless = |null: &[bool], i: usize| !null[i];
     let columns: Vec<ArrayRef> = vec![
         Arc::new(TimestampMillisecondArray::from(times).with_timezone("UTC")),
@@ -148,6 +160,7 @@ fn random_rows(rng: &mut StdRng) -> RecordBatch {
                 .expect("a decimal type"),
         ),
         Arc::new(Int32Array::from_iter_values(quantities.iter().map(|quantity| *quantity as i32))),
+        Arc::new((0..n).map(|i| unless(&no_day, i).then_some(days[i] as i32)).collect::<Date32Array>()),
     ];
     RecordBatch::try_new(schema(&columns), columns).expect("columns of one length")
 }
@@ -162,6 +175,7 @@ fn schema(columns: &[ArrayRef]) -> SchemaRef {
         ("amount", true),
         ("price", false),
         ("quantity", false),
+        ("day", true),
     ];
     let field = |((name, nullable), column): ((&str, bool), &ArrayRef)| {
         Field::new(name, column.data_type().clone(), nullable)
@@ -169,20 +183,25 @@ fn schema(columns: &[ArrayRef]) -> SchemaRef {
     Arc::new(Schema::new(names.into_iter().zip(columns).map(field).collect::<Vec<_>>()))
 }
 
-/// Every row once for each window that it is not late for, with the window's start as column `w` and its
-/// partition and offset, and how many rows were late for one or more: a row is when `window_end + lateness` is not after the watermark of
+/// Every row once for each window that it is not late for, with the window's start as column `w`, its
+/// partition and offset, and whether it is late for another (`lettered`: it is a dead letter already), and how many rows were late for one or more: a row is when `window_end + lateness` is not after the watermark of
 /// its partition, the largest event time up to and including it less the delay.
 fn not_late(source: &MemorySource, windows: Option<Windows>, lateness_ms: i64) -> (RecordBatch, usize) {
     let schema = source.partitions[0].schema();
-    let Some(windows) = windows else {
-        return (concat_batches(&schema, source.partitions.iter()).expect("one schema"), 0);
-    };
     let mut n_late = 0;
     let kept = (0i32..).zip(source.partitions.iter()).map(|(partition, rows)| {
         let times = rows.column(0).as_primitive::<TimestampMillisecondType>();
-        let (mut latest, mut indices, mut starts) = (i64::MIN, Vec::new(), Vec::new());
+        let (mut latest, mut indices, mut starts, mut lettered) =
+            (i64::MIN, Vec::new(), Vec::new(), Vec::new());
         for (row, time) in (0u32..).zip(times.values()) {
             latest = latest.max(*time);
+            let Some(windows) = windows else {
+                // Without windows no row is late.
+                indices.push(row);
+                starts.push(*time);
+                lettered.push(false);
+                continue;
+            };
             let last = *time - (*time - windows.offset_ms).rem_euclid(windows.slide_ms);
             let mut is_late = false;
             for start in (0..windows.size_ms / windows.slide_ms).map(|i| last - i * windows.slide_ms) {
@@ -194,12 +213,14 @@ fn not_late(source: &MemorySource, windows: Option<Windows>, lateness_ms: i64) -
                 }
             }
             n_late += usize::from(is_late);
+            lettered.resize(indices.len(), is_late);
         }
         let rows = take_record_batch(rows, &UInt32Array::from(indices.clone())).expect("indices of its rows");
-        let added: [(&str, ArrayRef); 3] = [
+        let added: [(&str, ArrayRef); 4] = [
             ("w", Arc::new(TimestampMillisecondArray::from(starts))),
             ("partition", Arc::new(Int32Array::from_value(partition, rows.num_rows()))),
             ("offset", Arc::new(UInt32Array::from(indices))),
+            ("lettered", Arc::new(BooleanArray::from(lettered))),
         ];
         let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
         fields
