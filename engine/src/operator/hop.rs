@@ -117,8 +117,8 @@ impl HopOperator {
             let last = pane.max(side).map(|last_ms| last_ms.saturating_add(self.windows.slide_ms));
             return last.max(self.next_ms);
         }
-        let closed_ms = barrier.watermark_ms?.saturating_sub(self.lateness_ms);
-        Some(self.windows.first_after(closed_ms)).max(self.next_ms)
+        let closed_ms = barrier.watermark_ms.map(|w| w.saturating_sub(self.lateness_ms));
+        closed_ms.map(|closed_ms| self.windows.first_after(closed_ms)).max(self.next_ms)
     }
 
     /// Makes side panes whose earlier windows are all closed part of their panes.

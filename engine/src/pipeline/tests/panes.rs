@@ -152,10 +152,9 @@ impl Model {
     fn run(&mut self, action: &Action) {
         match action {
             Action::Rows { rows, partial } => self.rows(rows, *partial),
-            Action::Barrier(by_ms) => {
-                let from_ms = self.now.watermark_ms.unwrap_or_default();
-                self.barrier(Some(from_ms + by_ms), false);
-            }
+            // A partition that is not yet heard of holds back the first watermark.
+            Action::Barrier(0) => self.barrier(self.now.watermark_ms, false),
+            Action::Barrier(by_ms) => self.barrier(Some(self.about_ms() + by_ms), false),
             Action::CloseAll => {
                 self.barrier(self.now.watermark_ms, true);
                 assert!(self.now.disk.is_empty(), "no window is open: {:?}", self.now.disk.keys());
@@ -176,7 +175,7 @@ impl Model {
     fn rows(&mut self, rows: &[RowAt], partial: bool) {
         let (mut columns, mut panes, mut sides) = ([vec![], vec![], vec![]], vec![], vec![]);
         for (at, partition_ahead, key, amount) in rows {
-            let at = self.now.watermark_ms.unwrap_or_default() + at;
+            let at = self.about_ms() + at;
             let pane = self.windows.pane(at);
             let first = self.windows.first(pane);
             let open = self.now.closed_ms.map(|closed| self.windows.first_after(closed + partition_ahead));
@@ -226,6 +225,11 @@ impl Model {
             }
         }
         self.engine.take(batches);
+    }
+
+    /// Where rows and watermarks are.
+    fn about_ms(&self) -> i64 {
+        self.now.watermark_ms.or(self.now.closed_ms).unwrap_or_default()
     }
 
     fn barrier(&mut self, watermark_ms: Option<i64>, close_all: bool) {
