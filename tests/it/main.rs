@@ -31,5 +31,6 @@ mod services;
 mod shop;
 mod sink_topic;
 mod slt;
+mod stops;
 mod stream;
 mod weir;

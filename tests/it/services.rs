@@ -118,6 +118,11 @@ impl Kafka {
         self.stop();
         self.start();
     }
+
+    /// Has the broker hang, or go on: meanwhile connections to it are made, and nobody answers.
+    pub(crate) fn set_hanging(&self, hanging: bool) {
+        self.service.set_hanging(hanging);
+    }
 }
 
 impl Registry {
@@ -152,6 +157,11 @@ impl Registry {
     pub(crate) fn stop(&mut self) {
         self.service.kill();
     }
+
+    /// As [`Kafka::set_hanging`].
+    pub(crate) fn set_hanging(&self, hanging: bool) {
+        self.service.set_hanging(hanging);
+    }
 }
 
 /// A process that can be started again with the same command.
@@ -176,6 +186,13 @@ impl Service {
             child.kill().expect("it is our child");
             child.wait().expect("it is our child");
         }
+    }
+
+    fn set_hanging(&self, hanging: bool) {
+        let child = self.child.as_ref().expect("it was spawned");
+        let signal = if hanging { "-STOP" } else { "-CONT" };
+        let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
     }
 
     fn await_port(&mut self) {

@@ -101,6 +101,11 @@ impl Shop {
         producer.flush();
     }
 
+    /// Goes on in another schema, whose further fields have defaults.
+    pub(crate) fn change_writer(&mut self, writer: Writer) {
+        self.writer = writer;
+    }
+
     /// Nobody orders for a minute.
     pub(crate) fn pause(&mut self) {
         self.now_ms += 60_000;

@@ -22,23 +22,27 @@ pub(crate) struct Project {
 impl Project {
     /// A project with the connection `test`.
     pub(crate) fn new(services: &Services) -> Self {
+        Self::with_connections(&[connection("test", &services.kafka.bootstrap, &services.registry.url, "")])
+    }
+
+    /// A project with connections, each as [`connection`] makes it.
+    pub(crate) fn with_connections(connections: &[String]) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name = format!("project{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let project = Self { folder: run_folder().join(name) };
-        project.write(
-            "weir.yaml",
-            &format!(
-                "project: it\nconnections:\n  test:\n    type: kafka\n    bootstrap_servers: {}\n    \
-                 schema_registry: {{ url: \"{}\" }}\n",
-                services.kafka.bootstrap, services.registry.url
-            ),
-        );
+        project.write("weir.yaml", &format!("project: it\nconnections:\n{}", connections.concat()));
         project
     }
 
     /// Adds a source on the topic of the same name; `more` is further keys.
     pub(crate) fn source(self, name: &str, more: &str) -> Self {
-        self.write(&format!("sources/{name}.yaml"), &format!("connection: test\ntopic: {name}\n{more}"));
+        self.source_at("test", name, name, more)
+    }
+
+    /// Adds a source of a connection on a topic; `more` is further keys.
+    pub(crate) fn source_at(self, connection: &str, name: &str, topic: &str, more: &str) -> Self {
+        let text = format!("connection: {connection}\ntopic: {topic}\n{more}");
+        self.write(&format!("sources/{name}.yaml"), &text);
         self
     }
 
@@ -145,6 +149,15 @@ impl Project {
         let child = spawn_bound(&command, File::create(&log).expect("a log")).expect("weir starts");
         (child, log)
     }
+}
+
+/// A connection of `weir.yaml`; `more` is further keys, each with a line of its own.
+pub(crate) fn connection(name: &str, bootstrap: &str, registry_url: &str, more: &str) -> String {
+    let more: String = more.lines().map(|line| format!("    {line}\n")).collect();
+    format!(
+        "  {name}:\n    type: kafka\n    bootstrap_servers: \"{bootstrap}\"\n    \
+         schema_registry: {{ url: \"{registry_url}\" }}\n{more}"
+    )
 }
 
 /// A running `weir`.

@@ -11,6 +11,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{Schema, SchemaRef};
 use weir_engine::connector::{Decoded, Decoder, Reason, RecordBlock, Rejected, SchemaSeen, SourceError};
+use weir_schemas::registry::PromptRegistry;
 use weir_schemas::{DecodedBatch, FatalError, ReaderSchema, RejectReason, SchemaRegistry, SeenSchema, wire};
 
 use super::Metadata;
@@ -53,7 +54,11 @@ impl KafkaDecoder {
         let all = table.schema();
         let fields: Vec<_> = columns.iter().map(|&column| Arc::clone(&all.fields()[column])).collect();
         Ok(Self {
-            values: weir_schemas::Decoder::new(reader_schema, value_columns, registry)?,
+            values: weir_schemas::Decoder::new(
+                reader_schema,
+                value_columns,
+                Arc::new(PromptRegistry::new(registry)),
+            )?,
             schema: Arc::new(Schema::new(fields)),
             origins,
             seen: HashSet::new(),

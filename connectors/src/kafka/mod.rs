@@ -55,8 +55,8 @@ const QUEUE_BYTES_MAX: usize = 64 << 20;
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a reader waits for the broker when it is given a partition: what it reads already waits
-/// meanwhile, and it is asked again.
-const ASSIGN_TIMEOUT: Duration = Duration::from_secs(1);
+/// meanwhile, and so does a stop; it is asked again, over the same connection.
+const ASSIGN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A connection of `weir.yaml`. Cheap to clone.
 #[derive(Clone)]

@@ -4,7 +4,7 @@
 //! 1. A sink that is new gets the rows of the next epoch and later ones; what waits for a sink that is
 //!    no longer there is dropped, and the log says so.
 //! 2. A sink that hangs keeps no pipeline from stopping: after `STOP_MAX` its thread is left behind,
-//!    with nothing in its hands but its own connection.
+//!    with nothing in its hands but its own connection; one that is only connecting is at once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ use crate::state::{SinkRecord, Size, Store};
 
 /// How long a stop waits for sinks: a delivery that is under way mostly ends in time.
 const STOP_MAX: Duration = Duration::from_secs(3);
+/// How often a stop looks whether those that are left are only connecting.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What is known of a pipeline's sinks before it runs.
 pub(super) struct KnownSinks {
@@ -131,7 +133,7 @@ fn forget(store: &Store, pipeline: &str, gone: &BTreeMap<String, SinkRecord>) ->
 /// The threads of a pipeline's sinks.
 pub(super) struct SinkThreads {
     stopping: Stopping,
-    threads: Vec<(String, JoinHandle<()>)>,
+    threads: Vec<(Arc<Status>, JoinHandle<()>)>,
     /// Dropped to stop them.
     stop: Sender<()>,
     /// Closed when the last of them has ended.
@@ -148,27 +150,38 @@ impl SinkThreads {
         let (running, ended) = bounded::<()>(0);
         let mut threads = Vec::new();
         for task in tasks {
-            let (name, running) = (task.name().to_owned(), running.clone());
-            let thread = spawn(format!("sink {name}"), events.clone(), move || {
+            let (status, running) = (Arc::clone(&task.status), running.clone());
+            let thread = spawn(format!("sink {}", status.name()), events.clone(), move || {
                 let ended = run(task);
                 drop(running);
                 ended
             })?;
-            threads.push((name, thread));
+            threads.push((status, thread));
         }
         Ok(Self { stopping, threads, stop, ended })
     }
 
-    /// Stops them, and waits for those that do.
+    /// Stops them, and waits for those that are delivering.
     pub(super) fn stop(self) {
         self.stopping.set();
         drop(self.stop);
-        if let Err(RecvTimeoutError::Timeout) = self.ended.recv_timeout(STOP_MAX) {
-            let hanging = self.threads.iter().filter(|(_, thread)| !thread.is_finished());
-            for (sink, _) in hanging {
-                tracing::warn!(sink, "sink did not answer in time: what it has not got stays in the outbox");
+        let mut left = STOP_MAX;
+        while let Err(RecvTimeoutError::Timeout) = self.ended.recv_timeout(LOOK.min(left)) {
+            left = left.saturating_sub(LOOK);
+            let running = || self.threads.iter().filter(|(_, thread)| !thread.is_finished());
+            if running().all(|(status, _)| status.is_opening()) {
+                return;
             }
-            return;
+            if left.is_zero() {
+                for (status, _) in running() {
+                    let sink = status.name();
+                    tracing::warn!(
+                        sink,
+                        "sink did not answer in time: what it has not got stays in the outbox"
+                    );
+                }
+                return;
+            }
         }
         for (_, thread) in self.threads {
             // A panic was reported by the thread itself.

@@ -4,6 +4,7 @@
 
 pub mod http;
 pub mod memory;
+mod prompt;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::wire::SchemaId;
 
 pub use http::HttpRegistry;
 pub use memory::MemoryRegistry;
+pub use prompt::PromptRegistry;
 
 /// A schema with everything needed to parse it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

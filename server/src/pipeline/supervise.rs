@@ -3,12 +3,12 @@
 //! Invariants:
 //! 1. A pipeline that waits, or can't be started, holds up no other and not the process.
 //! 2. Whoever looks at an entry sees why it is not running yet.
-//! 3. After [`Stopper::stop`] nothing is started any more.
+//! 3. After [`Stopper::stop`] nothing is started any more, and nobody waits for who only asks a broker or a
+//!    registry.
 
 use std::io;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use weir_connectors::chain;
@@ -50,8 +50,6 @@ pub struct Task {
 pub struct Supervisor {
     stop: Arc<Stop>,
     pipelines: Arc<Pipelines>,
-
-    threads: Vec<JoinHandle<()>>,
 }
 
 impl Supervisor {
@@ -60,12 +58,13 @@ impl Supervisor {
     /// # Errors
     /// The operating system gave no thread.
     pub fn start(pipelines: Arc<Pipelines>, shared: &Arc<Shared>, tasks: Vec<Task>) -> io::Result<Self> {
-        let mut supervisor = Self { stop: Arc::default(), pipelines, threads: Vec::new() };
+        let supervisor = Self { stop: Arc::default(), pipelines };
         for task in tasks {
-            let (shared, stop) = (Arc::clone(shared), Arc::clone(&supervisor.stop));
+            let shared = Arc::clone(shared);
+            let under_way = UnderWay::new(&supervisor.stop, |state| &mut state.n_waiting);
             let name = format!("start {}", task.entry.name());
             let thread = std::thread::Builder::new().name(name);
-            supervisor.threads.push(thread.spawn(move || bring_up(task, &shared, &stop))?);
+            thread.spawn(move || bring_up(task, &shared, &under_way.stop))?;
         }
         Ok(supervisor)
     }
@@ -78,14 +77,11 @@ impl Supervisor {
 
     /// Waits until every pipeline has stopped, failed, or is done (a bounded run).
     pub fn join(self) {
-        for thread in self.threads {
-            if thread.join().is_err() {
-                tracing::error!("a thread that starts a pipeline panicked");
-            }
-        }
+        self.stop.await_started();
         for entry in self.pipelines.iter() {
-            if let Some(running) = entry.running() {
-                running.join();
+            match entry.running() {
+                Some(running) => running.join(),
+                None => entry.stopped(),
             }
             let (state, error) = entry.state();
             if state != State::Failed {
@@ -116,7 +112,7 @@ impl Stopper {
 }
 
 /// From nothing to a running pipeline, however long its broker and registry take.
-fn bring_up(task: Task, shared: &Shared, stop: &Stop) {
+fn bring_up(task: Task, shared: &Shared, stop: &Arc<Stop>) {
     let Task { entry, observer, kept, mut prepared } = task;
     let mut retry = Retry::new();
     let mut logged: Option<String> = None;
@@ -134,7 +130,7 @@ fn bring_up(task: Task, shared: &Shared, stop: &Stop) {
         };
         let started = tried.and_then(|ready| {
             let started = match parallelism(&entry, &ready, kept.as_ref(), shared) {
-                Ok(parallelism) => try_start(&entry, &ready, parallelism, &observer, shared),
+                Ok(parallelism) => try_start(&entry, &ready, parallelism, &observer, shared, stop),
                 Err(why) => Err(StartError::Source(SourceError::Retry(why))),
             };
             match started {
@@ -142,10 +138,12 @@ fn bring_up(task: Task, shared: &Shared, stop: &Stop) {
                     prepared = Some(ready);
                     return Err(why);
                 }
-                Err(error) => fail(&entry, &chain(&error)),
-                Ok(()) => {}
+                Err(error) => {
+                    fail(&entry, &chain(&error));
+                    Ok(())
+                }
+                Ok(()) => Ok(()),
             }
-            Ok(())
         });
         match started {
             Ok(()) => break,
@@ -163,10 +161,6 @@ fn bring_up(task: Task, shared: &Shared, stop: &Stop) {
         if retry.wait(stop) {
             return entry.stopped();
         }
-    }
-    // Told to stop while it was being started.
-    if let Some(running) = entry.running().filter(|_| stop.is_set()) {
-        running.stop();
     }
 }
 
@@ -210,13 +204,20 @@ fn topology(source: &Arc<KafkaSource>, wait: Option<Duration>) -> Option<Result<
     asking.ok().and_then(|_| answered.recv_timeout(wait).ok())
 }
 
+/// Starts a pipeline, unless told to stop.
 fn try_start(
     entry: &Entry,
     prepared: &Prepared,
     parallelism: usize,
     observer: &Arc<dyn Observer>,
     shared: &Shared,
+    stop: &Arc<Stop>,
 ) -> Result<(), StartError> {
+    let _under_way = UnderWay::new(stop, |state| &mut state.n_starting);
+    if stop.is_set() {
+        entry.stopped();
+        return Ok(());
+    }
     let mut options = entry.spec().options.clone();
     options.parallelism = parallelism;
     let source = Arc::clone(&prepared.source);
@@ -236,6 +237,10 @@ fn try_start(
     for LeftOut { column, reason } in left_out(&prepared.source) {
         let source = prepared.source.name();
         tracing::info!(pipeline = entry.name(), source, column, reason, "column left out");
+    }
+    // Told to stop while it was being started.
+    if let Some(running) = entry.running().filter(|_| stop.is_set()) {
+        running.stop();
     }
     Ok(())
 }
@@ -258,34 +263,76 @@ impl Retry {
     }
 }
 
-/// Set once; whoever waits for it wakes.
+/// Set once; whoever waits for it wakes. Knows what is under way.
 #[derive(Default)]
 struct Stop {
-    set: Mutex<bool>,
+    state: Mutex<StopState>,
     changed: Condvar,
 }
 
+#[derive(Default)]
+struct StopState {
+    set: bool,
+    /// Threads that have a pipeline to start.
+    n_waiting: usize,
+    /// Those that are starting it now.
+    n_starting: usize,
+}
+
+/// Counts one in a number of [`StopState`] until it is dropped.
+struct UnderWay {
+    stop: Arc<Stop>,
+    number: fn(&mut StopState) -> &mut usize,
+}
+
+impl UnderWay {
+    fn new(stop: &Arc<Stop>, number: fn(&mut StopState) -> &mut usize) -> Self {
+        *number(&mut stop.state()) += 1;
+        Self { stop: Arc::clone(stop), number }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        *(self.number)(&mut self.stop.state()) -= 1;
+        self.stop.changed.notify_all();
+    }
+}
+
 impl Stop {
+    fn state(&self) -> MutexGuard<'_, StopState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn set(&self) {
-        *self.set.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.state().set = true;
         self.changed.notify_all();
     }
 
     fn is_set(&self) -> bool {
-        *self.set.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state().set
     }
 
     /// Waits at most `timeout`; whether it is set.
     fn wait(&self, timeout: Duration) -> bool {
         let until = Instant::now() + timeout;
-        let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*set {
+        let mut state = self.state();
+        while !state.set {
             let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
             else {
                 break;
             };
-            set = self.changed.wait_timeout(set, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        *set
+        state.set
+    }
+
+    /// Waits until every pipeline was started or never will be; once it is set, for those that are being
+    /// started only.
+    fn await_started(&self) {
+        let mut state = self.state();
+        while 0 < state.n_starting || 0 < state.n_waiting && !state.set {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! A client: its connections and threads, and what it complains of.
 
 use std::ffi::{c_char, c_int, c_void};
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -15,12 +16,17 @@ use super::{Failure, text};
 /// failure, with back-off and jitter.
 pub(in crate::kafka) struct Client {
     writes: bool,
+    /// Taken by `drop`.
+    native: ManuallyDrop<Native>,
+}
+
+/// The handle, and what its callbacks reach.
+struct Native {
     handle: NonNull<sys::rd_kafka_t>,
     /// librdkafka keeps its address.
     shared: Box<Shared>,
 }
 
-/// What callbacks reach.
 #[derive(Debug, Default)]
 struct Shared {
     wake: Wake,
@@ -29,9 +35,9 @@ struct Shared {
 
 // SAFETY: librdkafka's handle may be used from any thread and from several at once; `Shared` is
 // synchronised.
-unsafe impl Send for Client {}
+unsafe impl Send for Native {}
 // SAFETY: as above.
-unsafe impl Sync for Client {}
+unsafe impl Sync for Native {}
 
 impl Client {
     /// Starts the threads of a client that reads. Errors of the network come later, as
@@ -65,7 +71,7 @@ impl Client {
             return Err(Failure { code: 0, detail: unsafe { text(detail.as_ptr()) } });
         };
         conf.into_raw();
-        let client = Self { writes, handle, shared };
+        let client = Self { writes, native: ManuallyDrop::new(Native { handle, shared }) };
         client.wake_by_main_queue(true);
         Ok(client)
     }
@@ -78,26 +84,26 @@ impl Client {
 
     /// The newest complaint since the last call, for a person.
     pub(in crate::kafka) fn take_trouble(&self) -> Option<String> {
-        self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.native.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Forgets that something had arrived; to be called before looking whether something has.
     pub(in crate::kafka) fn lower_wake(&self) {
-        self.shared.wake.lower();
+        self.native.shared.wake.lower();
     }
 
     /// Waits until something arrives in any queue; false if `deadline` came first.
     pub(in crate::kafka) fn wait_until(&self, deadline: Instant) -> bool {
-        self.shared.wake.wait_until(deadline)
+        self.native.shared.wake.wait_until(deadline)
     }
 
     /// Has the next wait end at once.
     pub(in crate::kafka) fn raise_wake(&self) {
-        self.shared.wake.raise();
+        self.native.shared.wake.raise();
     }
 
     pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_t {
-        self.handle.as_ptr()
+        self.native.handle.as_ptr()
     }
 
     /// Has a queue of this client raise the wake, or no longer.
@@ -107,7 +113,8 @@ impl Client {
     /// dropped.
     pub(super) unsafe fn wake_by(&self, queue: *mut sys::rd_kafka_queue_t, enabled: bool) {
         let callback = enabled.then_some(on_arrival as unsafe extern "C" fn(_, _));
-        let opaque = if enabled { (&raw const *self.shared).cast_mut().cast() } else { std::ptr::null_mut() };
+        let opaque =
+            if enabled { (&raw const *self.native.shared).cast_mut().cast() } else { std::ptr::null_mut() };
         // SAFETY: the caller's promise; `on_arrival` takes the address of a `Shared`.
         unsafe { sys::rd_kafka_queue_cb_event_enable(queue, callback, opaque) }
     }
@@ -126,14 +133,25 @@ impl Client {
 }
 
 impl Drop for Client {
+    /// Ends the client without waiting: where a broker is away, its threads take a second or two to notice.
     fn drop(&mut self) {
         self.wake_by_main_queue(false);
         if self.writes {
             self.forget_records();
         }
+        // SAFETY: nobody uses it any more.
+        let native = unsafe { ManuallyDrop::take(&mut self.native) };
+        let ending = std::thread::Builder::new().name("kafka-end".to_owned());
+        // Where there is no thread to be had, it was dropped here.
+        drop(ending.spawn(move || drop(native)));
+    }
+}
+
+impl Drop for Native {
+    fn drop(&mut self) {
         // SAFETY: the last use of the handle. It waits for the client's threads, so that no callback
         // runs when `shared` is dropped afterwards.
-        unsafe { sys::rd_kafka_destroy(self.as_ptr()) }
+        unsafe { sys::rd_kafka_destroy(self.handle.as_ptr()) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A transactional producer that is waited for in slices: it looks at [`Stopping`] in between.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,14 +9,15 @@ use weir_engine::connector::{SinkError, Stopping};
 use crate::kafka::native::{Client, Failure, Topic, TransactionError};
 
 /// How long librdkafka is left alone.
-const SLICE: Duration = Duration::from_millis(500);
+const SLICE: Duration = Duration::from_millis(200);
 
 /// How long a broker may take for one thing before the producer is given up: less than a transaction
 /// may be open.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What is left of it once the pipeline stops, which waits for a few seconds in all.
-const PATIENCE_STOPPING: Duration = Duration::from_secs(1);
+/// What is left of it once the pipeline stops, for all that is still to be done: what a broker that
+/// answers needs for a delivery.
+const PATIENCE_STOPPING: Duration = Duration::from_millis(600);
 
 /// How long to wait for room in the client's queue.
 const ROOM: Duration = Duration::from_millis(20);
@@ -26,9 +28,12 @@ pub(super) struct Producer {
     /// For messages.
     bootstrap_servers: String,
     stopping: Stopping,
+
+    /// When to give up whatever it is, once the pipeline stops.
+    stops_at: Cell<Option<Instant>>,
 }
 
-/// When to give up.
+/// When to give up connecting: at once, where the pipeline stops.
 pub(super) struct Patience<'a> {
     deadline: Instant,
     stopping: &'a Stopping,
@@ -44,17 +49,15 @@ impl<'a> Patience<'a> {
         Self { deadline: Instant::now() + patience, stopping }
     }
 
-    pub(super) fn is_over(&mut self) -> bool {
-        if self.stopping.is_set() {
-            self.deadline = self.deadline.min(Instant::now() + PATIENCE_STOPPING);
-        }
-        self.deadline <= Instant::now()
+    pub(super) fn is_over(&self) -> bool {
+        self.stopping.is_set() || self.deadline <= Instant::now()
     }
 }
 
 impl Producer {
     pub(super) fn new(client: Arc<Client>, bootstrap_servers: &str, stopping: &Stopping) -> Self {
-        Self { client, bootstrap_servers: bootstrap_servers.to_owned(), stopping: stopping.clone() }
+        let (bootstrap_servers, stopping) = (bootstrap_servers.to_owned(), stopping.clone());
+        Self { client, bootstrap_servers, stopping, stops_at: Cell::new(None) }
     }
 
     pub(super) fn client(&self) -> Arc<Client> {
@@ -79,13 +82,13 @@ impl Producer {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<(), SinkError> {
-        let mut patience = Patience::new(&self.stopping);
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let failure = match topic.produce(key, value) {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
-            if failure.is_queue_full() && !patience.is_over() {
+            if failure.is_queue_full() && !self.is_over(deadline) {
                 self.client.flush(ROOM);
                 continue;
             }
@@ -104,9 +107,9 @@ impl Producer {
     /// Waits until the brokers have all records, or not, which the commit tells. Where that takes too
     /// long the transaction has to be aborted.
     pub(super) fn flush(&self) -> Result<(), SinkError> {
-        let mut patience = Patience::new(&self.stopping);
+        let deadline = Instant::now() + PATIENCE;
         while !self.client.flush(SLICE) {
-            if patience.is_over() {
+            if self.is_over(deadline) {
                 let failure = Failure { code: 0, detail: "they were not acknowledged in time".to_owned() };
                 return Err(self.retry("write rows", &failure));
             }
@@ -143,13 +146,22 @@ impl Producer {
 
     /// Calls until it is done, fails or takes too long.
     fn in_slices(&self, call: impl Fn() -> Result<(), TransactionError>) -> Result<(), TransactionError> {
-        let mut patience = Patience::new(&self.stopping);
+        let deadline = Instant::now() + PATIENCE;
         loop {
             match call() {
-                Err(error) if error.is_resumable && !error.is_abortable && !patience.is_over() => {}
+                Err(error) if error.is_resumable && !error.is_abortable && !self.is_over(deadline) => {}
                 done => return done,
             }
         }
+    }
+
+    /// Whether to give up what should be done by `deadline`.
+    fn is_over(&self, deadline: Instant) -> bool {
+        let now = Instant::now();
+        if self.stopping.is_set() && self.stops_at.get().is_none() {
+            self.stops_at.set(Some(now + PATIENCE_STOPPING));
+        }
+        self.stops_at.get().unwrap_or(deadline).min(deadline) <= now
     }
 
     fn retry(&self, what: &str, failure: &Failure) -> SinkError {

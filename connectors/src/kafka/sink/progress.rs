@@ -89,7 +89,7 @@ pub(super) fn read(
         reader.assign(*partition, Start::Earliest).map_err(of_source)?;
     }
     let (mut found, mut events, mut trouble) = (BTreeMap::new(), Vec::new(), None);
-    let mut patience = Patience::new(stopping);
+    let patience = Patience::new(stopping);
     while !left.is_empty() {
         if patience.is_over() {
             return Err(failed(trouble.as_deref().unwrap_or(

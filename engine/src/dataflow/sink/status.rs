@@ -70,6 +70,7 @@ pub struct Status {
 
     woken: Receiver<()>,
     flush: AtomicBool,
+    opening: AtomicBool,
     figures: Mutex<Figures>,
 }
 
@@ -109,6 +110,7 @@ impl Status {
             wake,
             woken,
             flush: AtomicBool::new(false),
+            opening: AtomicBool::new(false),
             figures: Mutex::new(figures),
         }
     }
@@ -154,6 +156,15 @@ impl Status {
 
     pub(super) fn wants_flush(&self) -> bool {
         self.flush.load(Ordering::Relaxed)
+    }
+
+    /// Whether its thread is connecting, with no rows in its hands.
+    pub(crate) fn is_opening(&self) -> bool {
+        self.opening.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_opening(&self, opening: bool) {
+        self.opening.store(opening, Ordering::Relaxed);
     }
 
     /// Receives when there is something to look at.

@@ -90,7 +90,7 @@ enum Tried {
 impl Actor for SinkTask {
     type Error = SinkFailure;
 
-    /// May take as long as the sink does: it has a thread of its own, and nobody waits for it.
+    /// May take as long as the sink does: it has a thread of its own, for which only a stop waits, and not long.
     fn step(&mut self) -> Result<Next, SinkFailure> {
         let Some(store) = self.store.upgrade().filter(|_| !self.context.stopping.is_set()) else {
             self.close();
@@ -176,14 +176,15 @@ impl SinkTask {
     /// Connects and finds out where to go on. No reference to the store is held meanwhile.
     fn open(&mut self, store: Store) -> Result<Tried, SinkError> {
         drop(store);
-        if self.context.source_partitions == 0 {
-            let topology = self.source.discover().map_err(|error| match error {
-                SourceError::Retry(detail) => SinkError::Retry(detail),
-                other => SinkError::Fatal(chain(&other)),
-            })?;
-            self.context.source_partitions = topology.partitions.len().max(1);
+        self.status.set_opening(true);
+        let opened = self.connect();
+        self.status.set_opening(false);
+        let (writer, progress) = opened?;
+        if self.context.stopping.is_set() {
+            // Nobody waits for it any more.
+            writer.close();
+            return Ok(Tried::Wait(Duration::ZERO));
         }
-        let (writer, progress) = self.sink.open(&self.context)?;
         failpoint::pass(Point::SinkOpened);
         if let Err(reason) = self.resume(progress) {
             writer.close();
@@ -194,6 +195,17 @@ impl SinkTask {
             self.status.set_state(SinkState::Running);
         }
         Ok(Tried::Wait(Duration::ZERO))
+    }
+
+    fn connect(&mut self) -> Result<(Box<dyn SinkWriter>, Option<Progress>), SinkError> {
+        if self.context.source_partitions == 0 {
+            let topology = self.source.discover().map_err(|error| match error {
+                SourceError::Retry(detail) => SinkError::Retry(detail),
+                other => SinkError::Fatal(chain(&other)),
+            })?;
+            self.context.source_partitions = topology.partitions.len().max(1);
+        }
+        self.sink.open(&self.context)
     }
 
     /// Compares what the sink has with what the folder knows.
