@@ -4,6 +4,7 @@
 //! services.rs   one Kafka and one registry for the run, on free ports, gone when this process is
 //! producer.rs   topics, schemas, Avro records        shop.rs   a seeded stream and what it comes to
 //! sink_topic.rs what a Kafka sink wrote        weir.rs       the `weir` binary on a project folder
+//! certificates.rs of an authority of ours, and of one that is not
 //! memory.rs     a source in memory: slt.rs and batch_oracle.rs need no services
 //! proxy.rs      cuts connections to weir     browser/   what looks at the page
 //! the others    tests: each with topics of its own, so that all can run at once
@@ -14,6 +15,7 @@
 
 mod batch_oracle;
 mod browser;
+mod certificates;
 mod dead_letters;
 mod end_to_end;
 mod file_sink;
@@ -27,6 +29,7 @@ mod partitions;
 mod producer;
 mod proxy;
 mod registry;
+mod security;
 mod services;
 mod shop;
 mod sink_topic;

@@ -20,6 +20,8 @@ use std::sync::{Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWri
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::certificates::Certificates;
+
 /// How long a service may take to start or stop. It takes some seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -27,14 +29,29 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Services {
     pub(crate) kafka: Kafka,
     pub(crate) registry: Registry,
+    pub(crate) certificates: Certificates,
 }
 
 /// A broker that is its own controller.
 pub(crate) struct Kafka {
     /// `127.0.0.1:port`, the same after a restart.
     pub(crate) bootstrap: String,
+    /// The shared broker's other ports.
+    pub(crate) secured: Secured,
     service: Service,
 }
+
+/// Ports that want more than a connection: [`USER`] with [`PASSWORD`], TLS, both.
+#[derive(Debug, Default)]
+pub(crate) struct Secured {
+    pub(crate) sasl: u16,
+    pub(crate) tls: u16,
+    pub(crate) sasl_tls: u16,
+}
+
+pub(crate) const USER: &str = "weir";
+/// So that no log has it by chance.
+pub(crate) const PASSWORD: &str = "pa55-0f-w31r";
 
 /// A registry that keeps its schemas over a restart.
 pub(crate) struct Registry {
@@ -66,41 +83,61 @@ impl Services {
     fn start() -> Self {
         let found = Found::look_up();
         let folder = run_folder();
-        let mut kafka = Kafka::new(&found, &folder);
-        let mut registry = Registry::new(&found, &folder);
+        let certificates = Certificates::make(&folder.join("certificates"));
+        let mut kafka = Kafka::new(found, &folder, &certificates);
+        let mut registry = Registry::new(found, &folder);
         kafka.service.spawn();
         registry.service.spawn();
         kafka.service.await_port();
         registry.start();
-        Self { kafka, registry }
+        Self { kafka, registry, certificates }
     }
 }
 
 impl Kafka {
-    fn new(found: &Found, folder: &Path) -> Self {
-        let folder = folder.join("kafka");
-        fs::create_dir_all(&folder).expect("a folder for Kafka");
-        let [port, controller_port] = free_ports();
-        let properties = folder.join("server.properties");
+    fn new(found: &Found, folder: &Path, certificates: &Certificates) -> Self {
+        let [port, controller_port, sasl, tls, sasl_tls] = free_ports();
+        let voters = format!("1@127.0.0.1:{controller_port}");
+        let secured = Secured { sasl, tls, sasl_tls };
+        let properties = [
+            &node_properties(1, port, controller_port, &voters),
+            ALONE,
+            &secured.properties(port, controller_port, &certificates.server),
+        ];
+        let kafka = Self::node(found, &folder.join("kafka"), port, "-Xmx512m", &properties.concat());
+        Self { secured, ..kafka }
+    }
+
+    /// A node with these properties, and its data below `folder`.
+    pub(crate) fn node(found: &Found, folder: &Path, port: u16, heap: &str, properties: &str) -> Self {
+        fs::create_dir_all(folder).expect("a folder for Kafka");
+        let file = folder.join("server.properties");
         let log4j = folder.join("log4j2.properties");
-        fs::write(&properties, server_properties(port, controller_port, &folder)).expect("server.properties");
+        let data = folder.join("data");
+        fs::write(&file, format!("{properties}log.dirs={}\n", data.display())).expect("server.properties");
         fs::write(&log4j, LOG4J).expect("log4j2.properties");
         let java = || {
             let mut command = Command::new(&found.java);
-            command.arg("-Xmx512m").arg("-XX:TieredStopAtLevel=1").arg("-cp").arg(found.kafka_lib.join("*"));
+            command.arg(heap).arg("-XX:TieredStopAtLevel=1").arg("-cp").arg(found.kafka_lib.join("*"));
             command.arg(format!("-Dlog4j2.configurationFile={}", log4j.display()));
             command
         };
         let formatted = java()
-            .args(["kafka.tools.StorageTool", "format", "-t", "d2Vpci10ZXN0cy1zZXJ2aQ", "-c"])
-            .arg(&properties)
+            .args(["kafka.tools.StorageTool", "format", "-t", "d2Vpci10ZXN0cy1zZXJ2aQ"])
+            .args(["--add-scram", &format!("SCRAM-SHA-256=[name={USER},password={PASSWORD}]"), "-c"])
+            .arg(&file)
             .output()
             .expect("Java runs");
         assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stderr));
         let mut command = java();
-        command.arg("kafka.Kafka").arg(&properties);
+        command.arg("kafka.Kafka").arg(&file);
         let service = Service { name: "Kafka", port, command, log: folder.join("log"), child: None };
-        Self { bootstrap: format!("127.0.0.1:{port}"), service }
+        Self { bootstrap: format!("127.0.0.1:{port}"), secured: Secured::default(), service }
+    }
+
+    /// Starts the broker unless it runs; does not wait for it.
+    pub(crate) fn spawn(&mut self) {
+        self.service.spawn();
     }
 
     /// Starts the broker unless it runs, and waits until it answers.
@@ -271,7 +308,7 @@ pub(crate) fn run_folder() -> PathBuf {
 }
 
 /// What `scripts/services.sh` fetched.
-struct Found {
+pub(crate) struct Found {
     java: PathBuf,
     kafka_lib: PathBuf,
     registry_java: PathBuf,
@@ -279,7 +316,13 @@ struct Found {
 }
 
 impl Found {
-    fn look_up() -> Self {
+    /// Fetches it, the first time.
+    pub(crate) fn look_up() -> &'static Self {
+        static FOUND: OnceLock<Found> = OnceLock::new();
+        FOUND.get_or_init(Self::ask)
+    }
+
+    fn ask() -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/services.sh");
         let output = Command::new(&script).stderr(Stdio::inherit()).output().expect("bash runs");
         assert!(output.status.success(), "{} failed", script.display());
@@ -304,17 +347,58 @@ rootLogger.level = warn
 rootLogger.appenderRef.file.ref = file
 ";
 
-fn server_properties(port: u16, controller_port: u16, folder: &Path) -> String {
+/// A broker that is a controller too, one of the `voters`.
+pub(crate) fn node_properties(id: usize, port: u16, controller_port: u16, voters: &str) -> String {
     format!(
         "process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller_port}
+node.id={id}
+controller.quorum.voters={voters}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs={}
 auto.create.topics.enable=false
+group.initial.rebalance.delay.ms=0
+log.retention.ms=-1
+"
+    )
+}
+
+impl Secured {
+    /// Of a node with these ports, too: the last value of a property is the one that counts.
+    fn properties(&self, port: u16, controller_port: u16, server: &Path) -> String {
+        let Self { sasl, tls, sasl_tls } = self;
+        let public = format!(
+            "PLAINTEXT://127.0.0.1:{port},SASL_PLAINTEXT://127.0.0.1:{sasl},SSL://127.0.0.1:{tls},\
+             SASL_SSL://127.0.0.1:{sasl_tls}"
+        );
+        let modules = "org.apache.kafka.common.security";
+        let sasl = |listener: &str| {
+            format!(
+                "listener.name.{listener}.plain.sasl.jaas.config={modules}.plain.PlainLoginModule required \
+                 user_{USER}=\"{PASSWORD}\";
+listener.name.{listener}.scram-sha-256.sasl.jaas.config={modules}.scram.ScramLoginModule required;
+"
+            )
+        };
+        format!(
+            "listeners={public},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners={public}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,\
+SASL_SSL:SASL_SSL
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256
+ssl.keystore.type=PEM
+ssl.keystore.location={}
+{}{}",
+            server.display(),
+            sasl("sasl_plaintext"),
+            sasl("sasl_ssl"),
+        )
+    }
+}
+
+/// Of a broker that has no other.
+const ALONE: &str = "\
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=1
 transaction.state.log.replication.factor=1
@@ -322,11 +406,6 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
-group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=4000
 broker.heartbeat.interval.ms=500
-log.retention.ms=-1
-",
-        folder.join("data").display()
-    )
-}
+";

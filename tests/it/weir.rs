@@ -17,6 +17,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// A project folder of its own for a test.
 pub(crate) struct Project {
     folder: PathBuf,
+    /// Of the processes that run it.
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Project {
@@ -29,7 +31,7 @@ impl Project {
     pub(crate) fn with_connections(connections: &[String]) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name = format!("project{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let project = Self { folder: run_folder().join(name) };
+        let project = Self { folder: run_folder().join(name), environment: Vec::new() };
         project.write("weir.yaml", &format!("project: it\nconnections:\n{}", connections.concat()));
         project
     }
@@ -56,6 +58,12 @@ impl Project {
     /// Adds a sink, whole.
     pub(crate) fn sink(self, name: &str, text: &str) -> Self {
         self.write(&format!("sinks/{name}.yaml"), text);
+        self
+    }
+
+    /// Sets a variable of the environment.
+    pub(crate) fn variable(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.push((name, value.to_owned()));
         self
     }
 
@@ -143,6 +151,7 @@ impl Project {
         let log = self.folder.join(format!("log{}", NEXT.fetch_add(1, Ordering::Relaxed)));
         let mut command = Command::new(binary());
         command.arg("run").arg(&self.folder).args(arguments);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some((point, pass)) = dies_at {
             command.env(failpoint::VARIABLE, format!("{}:{pass}", point.name()));
         }
@@ -180,6 +189,11 @@ impl Weir {
         let mut answer =
             ureq::Agent::from(config).get(format!("{}/readyz", self.url)).call().expect("weir answers");
         (answer.status() != 200).then(|| answer.body_mut().read_to_string().expect("text"))
+    }
+
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).expect("a log")
     }
 
     /// `http://127.0.0.1:port`.

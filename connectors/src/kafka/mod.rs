@@ -191,7 +191,7 @@ impl KafkaSource {
         if failure.is_unknown_topic() {
             return SourceError::Retry(format!("topic \"{topic}\" does not exist yet"));
         }
-        let detail = client.take_trouble().unwrap_or_else(|| failure.detail.clone());
+        let detail = client.cause().unwrap_or_else(|| failure.detail.clone());
         SourceError::Retry(format!(
             "could not ask the broker at \"{}\" about topic \"{topic}\": {detail}",
             self.connection.bootstrap_servers

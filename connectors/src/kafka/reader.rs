@@ -92,7 +92,7 @@ impl KafkaReader {
             "could not ask the broker at \"{}\" about partition {partition} of topic \"{}\": {}",
             self.bootstrap_servers,
             self.topic_name(),
-            self.topic.client().take_trouble().unwrap_or(failure.detail)
+            self.topic.client().cause().unwrap_or(failure.detail)
         ))
     }
 

@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rdkafka_sys as sys;
@@ -30,7 +30,16 @@ struct Native {
 #[derive(Debug, Default)]
 struct Shared {
     wake: Wake,
-    trouble: Mutex<Option<String>>,
+    complaints: Mutex<Complaints>,
+}
+
+/// What librdkafka said is wrong. It says the same thing once in 30 s only.
+#[derive(Debug, Default)]
+struct Complaints {
+    /// Not yet taken.
+    newest: Option<String>,
+    /// Why no broker answers, until one does.
+    cause: Option<String>,
 }
 
 // SAFETY: librdkafka's handle may be used from any thread and from several at once; `Shared` is
@@ -84,7 +93,22 @@ impl Client {
 
     /// The newest complaint since the last call, for a person.
     pub(in crate::kafka) fn take_trouble(&self) -> Option<String> {
-        self.native.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.complaints().newest.take()
+    }
+
+    /// Why a question was not answered, as far as the client has complained since [`Self::answered`].
+    pub(in crate::kafka) fn cause(&self) -> Option<String> {
+        self.serve();
+        self.complaints().cause.clone()
+    }
+
+    /// A broker has answered: what was wrong before explains nothing any more.
+    pub(super) fn answered(&self) {
+        self.complaints().cause = None;
+    }
+
+    fn complaints(&self) -> MutexGuard<'_, Complaints> {
+        self.native.shared.complaints()
     }
 
     /// Forgets that something had arrived; to be called before looking whether something has.
@@ -155,33 +179,107 @@ impl Drop for Native {
     }
 }
 
+impl Shared {
+    fn complaints(&self) -> MutexGuard<'_, Complaints> {
+        self.complaints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Complaints {
+    fn add(&mut self, code: i32, reason: String) {
+        let are_all_down = code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN as i32;
+        let reason = match &self.cause {
+            // It follows from what is wrong with each, which says more.
+            Some(cause) if are_all_down => cause.clone(),
+            _ => explained(&reason),
+        };
+        self.cause = Some(reason.clone());
+        self.newest = Some(reason);
+    }
+}
+
+/// A reason without how long it took and how often it was the same, which differ each time; with what to do
+/// about it, where librdkafka does not say.
+fn explained(reason: &str) -> String {
+    let Some((what, when)) = reason.rsplit_once(" (after ") else { return reason.to_owned() };
+    let (after, state) = when.split_once("ms in state ").unwrap_or_default();
+    let state = state.split([',', ')']).next().unwrap_or_default();
+    // As those do that can't make sense of what they hear.
+    let is_closed =
+        ["closed by peer", "Broken pipe", "Connection reset"].iter().any(|how| what.contains(how));
+    let at_once = after.parse::<u64>().is_ok_and(|ms| ms < 2_000);
+    let advice = match state {
+        "AUTH_HANDSHAKE" | "AUTH_REQ" | "AUTH_LEGACY" => {
+            ": check \"sasl.mechanism\", \"sasl.username\" and \"sasl.password\" among the connection's properties"
+        }
+        "APIVERSION_QUERY" | "SSL_HANDSHAKE" | "UP" if is_closed && at_once => {
+            ": check \"security.protocol\" among the connection's properties: the port may want TLS or a password, or none"
+        }
+        _ => "",
+    };
+    format!("{what}{advice}")
+}
+
 unsafe extern "C" fn on_arrival(_: *mut sys::rd_kafka_t, opaque: *mut c_void) {
     // SAFETY: `wake_by` gave the address of a `Shared` that outlives the callback.
     let shared = unsafe { &*opaque.cast::<Shared>() };
     shared.wake.raise();
 }
 
-unsafe extern "C" fn on_error(_: *mut sys::rd_kafka_t, _: c_int, reason: *const c_char, opaque: *mut c_void) {
+unsafe extern "C" fn on_error(
+    _: *mut sys::rd_kafka_t,
+    code: c_int,
+    reason: *const c_char,
+    opaque: *mut c_void,
+) {
     // SAFETY: `Client::new` gave the address of a `Shared` that outlives the handle; `reason` is a
     // string of librdkafka.
     let (shared, reason) = unsafe { (&*opaque.cast::<Shared>(), text(reason)) };
-    *shared.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+    shared.complaints().add(code, reason);
 }
 
 unsafe extern "C" fn on_log(
-    _: *const sys::rd_kafka_t,
+    native: *const sys::rd_kafka_t,
     level: c_int,
     facility: *const c_char,
     line: *const c_char,
 ) {
+    // SAFETY: both are strings of librdkafka.
+    let (facility, line) = unsafe { (text(facility), text(line)) };
+    // A connection that the broker closes is an error for the log only, which has the reason.
+    if facility == "FAIL" && !native.is_null() {
+        // SAFETY: as in `on_error`; a client has its opaque pointer before its first thread.
+        let shared = unsafe { &*sys::rd_kafka_opaque(native).cast::<Shared>() };
+        let said = line.split_once("]: ").map_or(&*line, |(_, said)| said);
+        shared.complaints().cause = Some(explained(said));
+    }
     // What is wrong with brokers is told as trouble, by whoever runs the source: here it is detail.
-    if level <= 6 && tracing::enabled!(tracing::Level::DEBUG) || tracing::enabled!(tracing::Level::TRACE) {
-        // SAFETY: both are strings of librdkafka.
-        let (facility, line) = unsafe { (text(facility), text(line)) };
-        if level <= 6 {
-            tracing::debug!(level, facility, line, "librdkafka");
-        } else {
-            tracing::trace!(level, facility, line, "librdkafka");
+    if level <= 6 {
+        tracing::debug!(level, facility, line, "librdkafka");
+    } else {
+        tracing::trace!(level, facility, line, "librdkafka");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::explained;
+
+    #[test]
+    fn a_reason_says_what_to_do_and_is_the_same_each_time() {
+        let auth = "sasl_plaintext://b:1/bootstrap: SASL authentication error: no (after 211ms in state AUTH_REQ, 1 identical \
+                    error(s) suppressed)";
+        assert_eq!(
+            explained(auth),
+            "sasl_plaintext://b:1/bootstrap: SASL authentication error: no: check \"sasl.mechanism\", \"sasl.username\" and \
+             \"sasl.password\" among the connection's properties"
+        );
+        let closed = |state| format!("b:1/1: Disconnected: connection closed by peer (after {state})");
+        for state in ["3ms in state APIVERSION_QUERY", "3ms in state SSL_HANDSHAKE", "0ms in state UP"] {
+            assert!(explained(&closed(state)).contains("\"security.protocol\""), "{state}");
         }
+        let idle = explained(&closed("600000ms in state UP"));
+        assert_eq!(idle, "b:1/1: Disconnected: connection closed by peer");
+        assert_eq!(explained("2/3 brokers are down"), "2/3 brokers are down");
     }
 }

@@ -80,6 +80,7 @@ impl Topic {
             if error != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
                 return Err(Failure::of(error));
             }
+            self.client.answered();
             let leaders = read_leaders(&*metadata);
             sys::rd_kafka_metadata_destroy(metadata);
             leaders

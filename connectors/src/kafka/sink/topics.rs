@@ -48,10 +48,7 @@ pub(super) fn ensure(
                 (is_made, patience) = (true, Patience::new(stopping));
                 continue;
             }
-            Err(failure) => {
-                client.serve();
-                client.take_trouble().unwrap_or(failure.detail)
-            }
+            Err(failure) => client.cause().unwrap_or(failure.detail),
         };
         if patience.is_over() {
             return Err(SinkError::Reopen(format!(

@@ -70,9 +70,10 @@ pub(super) fn judge(url: &str, status: u16, text: &str) -> Result<Value, Registr
             "{url}: 404, and not from a schema registry: is the url right?"
         ))),
         // Whatever it says may repeat what we sent.
-        (401 | 403, _) => {
-            Err(RegistryError::unavailable(format!("{url}: {status}, it does not accept our credentials")))
-        }
+        (401 | 403, _) => Err(RegistryError::unavailable(format!(
+            "{url}: {status}, it does not accept our credentials: check \"username\" and \"password\" of \
+                 \"schema_registry\""
+        ))),
         (400 | 409 | 422, _) if error_code.is_some() => {
             Err(RegistryError::invalid(format!("the schema registry refused: {message} ({status})")))
         }

@@ -120,7 +120,14 @@ impl HttpRegistry {
     fn send(&self, path: &str, body: Option<&Value>) -> Result<Value, RegistryError> {
         let url = format!("{}{path}", self.base_url);
         let accept = "application/vnd.schemaregistry.v1+json, application/json";
-        let failed = |error: ureq::Error| RegistryError::unavailable(format!("{url}: {error}"));
+        let failed = |error: ureq::Error| {
+            let error = error.to_string();
+            let advice = match error.contains("certificate") {
+                true => ": name the file with its authority in the environment variable SSL_CERT_FILE",
+                false => "",
+            };
+            RegistryError::unavailable(format!("{url}: {error}{advice}"))
+        };
         let mut response = match body {
             None => {
                 let mut request = self.agent.get(&url).header("accept", accept);
