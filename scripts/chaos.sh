@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The long proof: many seeds of the engine in simulation, kill -9 at many random moments under load, and a death at every
-# named step. Prints the lines of the table in docs/reliability.md.
+# The long proof: many seeds of the engine in simulation, kill -9 at many random moments under load, a death at every
+# named step, and three brokers that die in turn. Prints the lines of the table in docs/reliability.md.
 #
 #   WEIR_SEEDS  seeds of the simulation (100000)    WEIR_KILLS  kills under load (100)    WEIR_SEED  the first seed (1)
 set -euo pipefail
@@ -13,4 +13,4 @@ export WEIR_SEED="${WEIR_SEED:-1}"
 WEIR_SEEDS="${WEIR_SEEDS:-100000}" cargo test --workspace --exclude weir-xtask --lib \
   simulated_pipeline -- --nocapture 2>&1 | grep -E 'seeds from|WEIR_SEED|panicked'
 WEIR_KILLS="${WEIR_KILLS:-100}" cargo test --workspace --exclude weir-xtask --test it -- \
-  kills file_sink kafka_sink --nocapture --test-threads 1 2>&1 | grep -oE '\| .*|.*panicked.*'
+  kills file_sink kafka_sink leaders --nocapture --test-threads 1 2>&1 | grep -oE '\| .*|.*panicked.*'

@@ -156,7 +156,7 @@ fn a_writer_that_another_process_has_fenced_gives_up_and_leaves_that_one_alone()
         writer = again;
         writer.deliver(at(2), &delivery(3)).expect("nobody else writes");
     }
-    let topic = SinkTopic::with_registry(&services, "fenced", registry);
+    let topic = SinkTopic::with_registry(bootstrap, "fenced", registry);
     let ids: Vec<_> =
         topic.read().iter().map(|record| record.value.as_ref().expect("a row")["id"].clone()).collect();
     assert_eq!(ids, [json!(1), json!(3)]);
@@ -190,7 +190,8 @@ fn progress_is_found_while_another_sinks_transaction_is_open() {
 fn a_row_that_kafka_does_not_take_is_told_and_leaves_nothing_open() {
     let services = services();
     let registry = Arc::new(MemoryRegistry::new());
-    let large = sink(&services.kafka.bootstrap, &registry, "large");
+    let bootstrap = &services.kafka.bootstrap;
+    let large = sink(bootstrap, &registry, "large");
     let text: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(2_000_000)]));
     let rows = RecordBatch::try_from_iter([("text", text)]).expect("a column");
     let context = SinkContext { schema: rows.schema(), ..context("large") };
@@ -198,5 +199,5 @@ fn a_row_that_kafka_does_not_take_is_told_and_leaves_nothing_open() {
     let refused = writer.deliver(at(1), &Delivery { changes: vec![Change::Upserts(rows)] });
     let Err(SinkError::Fatal(text)) = refused else { panic!("{refused:?}") };
     assert!(text.contains("a row makes a record of 20000") && text.contains("message.max.bytes"), "{text}");
-    assert_eq!(SinkTopic::with_registry(&services, "large", registry).read(), []);
+    assert_eq!(SinkTopic::with_registry(bootstrap, "large", registry).read(), []);
 }

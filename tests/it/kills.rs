@@ -22,7 +22,7 @@ use crate::weir::{PATIENCE, Project, Weir};
 
 const SIGABRT: i32 = 6;
 
-fn number(variable: &str, default: u64) -> u64 {
+pub(crate) fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
 }
 

@@ -5,6 +5,7 @@
 //! producer.rs   topics, schemas, Avro records        shop.rs   a seeded stream and what it comes to
 //! sink_topic.rs what a Kafka sink wrote        weir.rs       the `weir` binary on a project folder
 //! certificates.rs of an authority of ours, and of one that is not
+//! cluster.rs    three brokers, for a test of its own
 //! memory.rs     a source in memory: slt.rs and batch_oracle.rs need no services
 //! proxy.rs      cuts connections to weir     browser/   what looks at the page
 //! the others    tests: each with topics of its own, so that all can run at once
@@ -16,6 +17,7 @@
 mod batch_oracle;
 mod browser;
 mod certificates;
+mod cluster;
 mod dead_letters;
 mod end_to_end;
 mod file_sink;
@@ -23,6 +25,7 @@ mod kafka_sink;
 mod kafka_source;
 mod kills;
 mod latency;
+mod leaders;
 mod life;
 mod memory;
 mod partitions;

@@ -31,8 +31,9 @@ impl Topics {
         AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE))
     }
 
+    /// With as many copies as the brokers make by default.
     pub(crate) fn create(&self, topic: &str, n_partitions: i32) {
-        let topic = NewTopic::new(topic, n_partitions, TopicReplication::Fixed(1));
+        let topic = NewTopic::new(topic, n_partitions, TopicReplication::Fixed(-1));
         let results = self.runtime.block_on(self.admin.create_topics([&topic], &Self::options()));
         results.expect("the broker answers").remove(0).expect("the topic is new");
     }

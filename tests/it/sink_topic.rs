@@ -39,13 +39,18 @@ pub(crate) struct SinkTopic {
 
 impl SinkTopic {
     pub(crate) fn new(services: &Services, topic: &str) -> Self {
-        let registry = HttpRegistry::new(&services.registry.url, None).expect("a URL");
-        Self::with_registry(services, topic, Arc::new(registry))
+        Self::of_registry(&services.kafka.bootstrap, topic, &services.registry.url)
     }
 
-    pub(crate) fn with_registry(services: &Services, topic: &str, registry: Arc<dyn SchemaRegistry>) -> Self {
+    /// At other brokers.
+    pub(crate) fn of_registry(bootstrap: &str, topic: &str, registry_url: &str) -> Self {
+        let registry = HttpRegistry::new(registry_url, None).expect("a URL");
+        Self::with_registry(bootstrap, topic, Arc::new(registry))
+    }
+
+    pub(crate) fn with_registry(bootstrap: &str, topic: &str, registry: Arc<dyn SchemaRegistry>) -> Self {
         Self {
-            bootstrap: services.kafka.bootstrap.clone(),
+            bootstrap: bootstrap.to_owned(),
             registry,
             topic: topic.to_owned(),
             schemas: RefCell::default(),
