@@ -14,6 +14,7 @@
 mod clock;
 mod connections;
 mod data_dir;
+mod group;
 mod machine;
 mod prepare;
 mod supervise;

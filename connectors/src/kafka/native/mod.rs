@@ -30,6 +30,7 @@ mod client;
 mod conf;
 mod create;
 mod describe;
+mod group;
 mod offsets;
 mod owned;
 mod partition;
