@@ -140,6 +140,8 @@ fn a_writer_that_another_process_has_fenced_gives_up_and_leaves_that_one_alone()
     let (mut late, progress) = zombie.open(&context).expect("the topic is made");
     assert_eq!(progress, None);
     late.deliver(at(1), &delivery(1)).expect("nobody else writes");
+    let compacted = Topics::new(bootstrap).setting(PROGRESS_TOPIC, "cleanup.policy");
+    assert_eq!(compacted.as_deref(), Some("compact"));
     let (mut writer, progress) = owner.open(&context).expect("it takes over");
     assert_eq!(progress, Some(context.progress(at(1))));
 

@@ -22,7 +22,7 @@ fn await_progress(weir: &Weir) {
         let rows = weir.try_sql("SELECT rows_in FROM weir.pipelines ORDER BY name").ok()?;
         rows.iter().map(|row| row[0].as_u64()).collect::<Option<Vec<u64>>>()
     };
-    let before = weir.eventually("the pipelines are there", || rows_in());
+    let before = weir.eventually("the pipelines are there", &rows_in);
     weir.eventually("every pipeline goes on", || {
         rows_in()?.iter().zip(&before).all(|(now, before)| before < now).then_some(())
     });

@@ -1,5 +1,7 @@
 //! Partitions that are silent, and partitions that are added.
 
+use std::time::{Duration, Instant};
+
 use crate::producer::{Producer, To, Topics, Writer};
 use crate::services::services;
 use crate::weir::Project;
@@ -82,6 +84,8 @@ fn an_added_partition_is_read_from_its_beginning() {
     tick(0, 2);
     weir.await_rows(TOTALS, &[vec![json!(start), json!(2), json!(false)]]);
     topics.grow("growing", 2);
+    let grown = Instant::now();
     tick(1, 4);
     weir.await_rows(TOTALS, &[vec![json!(start), json!(6), json!(false)]]);
+    assert!(grown.elapsed() < Duration::from_secs(30), "{:?}", grown.elapsed());
 }

@@ -6,7 +6,9 @@ use apache_avro::Schema;
 use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
@@ -48,6 +50,14 @@ impl Topics {
         let partitions = NewPartitions::new(topic, n_partitions);
         let results = self.runtime.block_on(self.admin.create_partitions([&partitions], &Self::options()));
         results.expect("the broker answers").remove(0).expect("the topic is smaller");
+    }
+
+    /// A setting of a topic.
+    pub(crate) fn setting(&self, topic: &str, name: &str) -> Option<String> {
+        let of = [ResourceSpecifier::Topic(topic)];
+        let described = self.runtime.block_on(self.admin.describe_configs(&of, &Self::options()));
+        let described = described.expect("the broker answers").remove(0).expect("the topic is there");
+        described.get(name).and_then(|entry| entry.value.clone())
     }
 
     /// Deletes the records of a partition before `offset`.

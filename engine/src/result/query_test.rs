@@ -9,6 +9,7 @@ use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 
 use super::model_test::{Opened, Row, commit, dead_letter, open, spec, timed};
+use super::tables::DEAD_LETTERS_BYTES_MAX;
 use super::*;
 use crate::facts::Facts;
 use crate::state::{Series as Name, Settings};
@@ -173,4 +174,35 @@ fn a_retention_of_zero_keeps_dead_letters_only() {
     assert_eq!(letters.map(|batch| batch.expect("read").num_rows()).sum::<usize>(), 41);
     drop(commit(&mut opened, facts(42, 700), &Changes::default()));
     assert_eq!(opened.store.row_blocks(Name::Finals).expect("read"), [0; 0], "their disk is freed");
+}
+
+#[test]
+fn of_dead_letters_the_newest_are_kept_that_fit() {
+    let dir = tempfile::tempdir().expect("made");
+    let mut opened = open(dir.path());
+    // Nothing that compression makes smaller.
+    let mut random: u64 = 1;
+    let mut payload = || {
+        let next = |_| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 56) as u8
+        };
+        (0..64 << 10).map(next).collect::<Vec<u8>>()
+    };
+    let n_fitting = i64::try_from(DEAD_LETTERS_BYTES_MAX >> 16).expect("few");
+    let n_letters = 2 * n_fitting;
+    for offset in 0..n_letters {
+        let letter = DeadLetter { payload: Some(payload()), ..dead_letter(offset) };
+        let changes = Changes { dead_letters: vec![letter], ..Changes::default() };
+        drop(commit(&mut opened, facts(offset.cast_unsigned() + 1, 1), &changes));
+    }
+    let (snapshot, _) = commit(&mut opened, facts(n_letters.cast_unsigned() + 1, 1), &Changes::default());
+    let letters = snapshot.dead_letters(Some(&[3])).expect("a column");
+    let offsets: Vec<i64> = letters
+        .flat_map(|batch| batch.expect("read").column(0).as_primitive::<Int64Type>().values().to_vec())
+        .collect();
+    let oldest = offsets[0];
+    assert!(offsets.iter().copied().eq(oldest..n_letters), "the newest, without a gap: {offsets:?}");
+    let n_kept = n_letters - oldest;
+    assert!(n_fitting / 4 < n_kept && n_kept <= n_fitting, "{n_kept} kept, {n_fitting} fit");
 }

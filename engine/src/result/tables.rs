@@ -18,7 +18,8 @@ use crate::state::{Error, Series as Name, Store, Transaction};
 
 /// Dead letters are kept for seven days of processing time, and at most so many bytes on disk.
 pub(super) const DEAD_LETTERS_KEPT_MS: i64 = 7 * 24 * 3_600_000;
-const DEAD_LETTERS_BYTES_MAX: u64 = 1 << 30;
+/// Tests have less to write.
+pub(super) const DEAD_LETTERS_BYTES_MAX: u64 = if cfg!(test) { 4 << 20 } else { 1 << 30 };
 
 /// What a pipeline's result table looks like.
 #[derive(Debug, Clone)]

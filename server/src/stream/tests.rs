@@ -343,6 +343,24 @@ fn resumed_client_gets_a_delta_and_a_late_one_a_snapshot() {
     assert_eq!((soon.snapshots, soon.deltas), (1, 1));
     let late = run(&[Step::CatchUp, commit(1), Step::Reconnect, wait.clone(), wait], true, None);
     assert_eq!((late.snapshots, late.deltas), (2, 0));
+    // A minute after the first epoch that it has not got.
+    let minute = Step::Commit { upserts: vec![], deletes: vec![], watermark_s: 0, skipped: 0, wait_s: 60 };
+    let in_time = run(&[Step::CatchUp, commit(1), minute, Step::Reconnect], true, None);
+    assert_eq!((in_time.snapshots, in_time.deltas), (1, 1));
+}
+
+/// In real time: what a proxy between the two measures, too.
+#[test]
+fn a_stream_without_events_has_a_comment_within_fifteen_seconds() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    runtime.block_on(async {
+        let hub = Hub::new([("revenue".to_owned(), true)], Arc::default());
+        let mut client =
+            hub.subscribe(FakeCatalog::new(vec![]).as_ref(), Subscription::default()).expect("a stream");
+        assert_eq!(client.next().await.as_deref(), Some(&b"retry: 1000\n\n"[..]));
+        let comment = tokio::time::timeout(Duration::from_secs(15), client.next()).await;
+        assert_eq!(comment.expect("in time").as_deref(), Some(&b":\n\n"[..]));
+    });
 }
 
 fn subscribed(rows: &[RevenueRow], last_ms: Option<i64>) -> weir_api::Snapshot {

@@ -1,5 +1,6 @@
 //! Commands that end by themselves, and those that are refused.
 
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use expect_test::expect;
@@ -160,6 +161,36 @@ fn hosts_and_origins_that_no_request_could_name_are_refused() {
         assert_eq!(code, 2, "{flag} {value}: {stderr}");
         assert!(stderr.contains(&format!("{flag} \"{value}\" is not")), "{stderr}");
     }
+}
+
+/// The status of an answer to a request with these headers.
+fn status(url: &str, headers: &str) -> u16 {
+    let mut stream = std::net::TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
+    write!(stream, "GET /healthz HTTP/1.1\r\nconnection: close\r\n{headers}\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn hosts_and_origins_that_are_allowed_are_let_in_and_no_others() {
+    let dir = project(&[]);
+    let allowed = ["--allow-host", "weir.example.com", "--allow-origin", "https://wiki.example.com"];
+    let data_dir = dir.path().join("kept");
+    let listen = ["run", text(dir.path()), "--listen", "127.0.0.1:0", "--data-dir", text(&data_dir)];
+    let mut run = Running::start(command(&[&listen[..], &allowed].concat()));
+    let url = run.url("listening");
+    for (expected, headers) in [
+        (200, "host: localhost\r\n"),
+        (200, "host: weir.example.com\r\n"),
+        (200, "host: weir.example.com\r\norigin: https://wiki.example.com\r\n"),
+        (403, "host: weir.example.net\r\n"),
+        (403, "host: localhost\r\norigin: https://wiki.example.net\r\n"),
+    ] {
+        assert_eq!(status(&url, headers), expected, "{headers}");
+    }
+    assert_eq!(run.terminate().0, Some(0));
+    assert!(data_dir.exists() && !dir.path().join(".weir").exists());
 }
 
 #[test]

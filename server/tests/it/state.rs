@@ -91,6 +91,32 @@ fn inspect_shows_what_is_kept_and_writes_nothing() {
 }
 
 #[test]
+fn every_format_of_a_query_has_its_rows() {
+    let kafka = MockKafka::start(1).unwrap();
+    kafka.create_topic("orders", 2).unwrap();
+    let folder = shop(&kafka);
+    run_once(folder.path());
+    let data_dir = folder.path().join(".weir");
+    let query = "SELECT name, '' AS empty, error, rows_in FROM weir.pipelines";
+    for (format, expected) in [
+        ("csv", "name,empty,error,rows_in\ncounts,\"\",,0\n"),
+        ("ndjson", "{\"name\":\"counts\",\"empty\":\"\",\"error\":null,\"rows_in\":0}\n"),
+        ("json", "\"rows\":[[\"counts\",\"\",null,0]],\"row_count\":1,\"truncated\":false"),
+        ("table", "(1 row)\n"),
+    ] {
+        let words = ["sql", query, "--format", format, "--data-dir", data_dir.to_str().unwrap()];
+        let (code, stdout, stderr) = outcome(&weir(&words));
+        assert_eq!((code, stderr.as_str()), (0, ""), "{format}");
+        let is_whole = matches!(format, "csv" | "ndjson");
+        assert!(stdout.contains(expected) && (!is_whole || stdout == expected), "{format}: {stdout}");
+    }
+    let (code, stdout, stderr) =
+        outcome(&weir(&["sql", "SELECT 1 / 0", "--data-dir", data_dir.to_str().unwrap()]));
+    assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
+    assert!(stderr.contains("[E0303]"), "{stderr}");
+}
+
+#[test]
 fn reset_makes_a_pipeline_start_over_and_only_when_agreed_and_unused() {
     let kafka = MockKafka::start(1).unwrap();
     kafka.create_topic("orders", 2).unwrap();
