@@ -68,6 +68,15 @@ pub struct Panel {
     /// A duration as people write it, such as `30m`: how far back behind the watermark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<String>,
+    /// What `y` counts, such as `EUR`, `ms` or `B`; without it the end of the column's name may say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// In columns of a grid of twelve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u8>,
+    /// In lines of the grid, 1 to 6.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u8>,
 }
 
 #[cfg(test)]
@@ -79,9 +88,10 @@ mod tests {
     fn panels_keep_what_the_file_says() {
         round_trip::<DashboardList>(r#"{"dashboards":[{"name":"shop","title":"Shop"}]}"#);
         let shop: Dashboard = round_trip(
-            r#"{"title":"Shop","panels":[{"title":"Revenue by country","pipeline":"revenue","chart":"line","x":"window_start","y":"revenue","series":"country","last":"30m"},{"title":"Orders now","pipeline":"revenue","chart":"stat","y":"orders","aggregate":"sum"}]}"#,
+            r#"{"title":"Shop","panels":[{"title":"Revenue by country","pipeline":"revenue","chart":"line","x":"window_start","y":"revenue","series":"country","last":"30m"},{"title":"Orders now","pipeline":"revenue","chart":"stat","y":"orders","aggregate":"sum","unit":"EUR","width":3,"height":1}]}"#,
         );
         assert_eq!(shop.panels[1].chart, Chart::Stat);
         assert_eq!(shop.panels[1].aggregate, Some(Aggregate::Sum));
+        assert_eq!((shop.panels[0].width, shop.panels[1].width), (None, Some(3)));
     }
 }

@@ -91,6 +91,9 @@ impl Server {
             series: None,
             aggregate: None,
             last: None,
+            unit: None,
+            width: None,
+            height: None,
         };
         let hub = Hub::new([("revenue".to_owned(), true)], metrics.clone());
         let app = AppState {

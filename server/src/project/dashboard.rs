@@ -26,6 +26,11 @@ pub(super) const AGGREGATES: [(&str, Aggregate); 5] = [
     ("count", Aggregate::Count),
 ];
 
+/// Columns of the grid on which panels stand.
+pub(super) const MAX_WIDTH: u64 = 12;
+/// Lines of the grid that a panel may take.
+pub(super) const MAX_HEIGHT: u64 = 6;
+
 /// A dashboard file.
 #[derive(Debug, Clone)]
 pub struct Dashboard {
@@ -77,6 +82,9 @@ fn panel(
     let aggregate = fields.choice("aggregate", &AGGREGATES);
     let last = fields.text("last");
     let duration = fields.duration("last", 1, MAX_DURATION_MS);
+    let unit = fields.text("unit");
+    let mut cells = |key, max| fields.integer(key, 1, max).and_then(|n| u8::try_from(n).ok());
+    let (width, height) = (cells("width", MAX_WIDTH), cells("height", MAX_HEIGHT));
     if let Some(chart) = chart {
         needs(&mut fields, chart, aggregate);
     }
@@ -104,6 +112,9 @@ fn panel(
         series: owned(series),
         aggregate,
         last: owned(last),
+        unit: owned(unit),
+        width,
+        height,
     })
 }
 
@@ -114,7 +125,7 @@ fn needs(fields: &mut Fields<'_, '_>, chart: Chart, aggregate: Option<Aggregate>
         Chart::Stat if aggregate == Some(Aggregate::Count) => (&[], &["x", "series"]),
         Chart::Stat => (&["y"], &["x", "series"]),
         Chart::Top => (&["y", "series"], &["x"]),
-        Chart::Table => (&[], &["x", "y", "series", "aggregate"]),
+        Chart::Table => (&[], &["x", "y", "series", "aggregate", "unit"]),
     };
     let chart = CHARTS.iter().find(|(_, each)| *each == chart).map_or("", |(word, _)| word);
     for key in needed {

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::dashboard::{AGGREGATES, CHARTS};
+use super::dashboard::{AGGREGATES, CHARTS, MAX_HEIGHT, MAX_WIDTH};
 use super::pipeline::MAX_PARALLELISM;
 use super::source::METADATA;
 
@@ -252,6 +252,9 @@ fn panel() -> Value {
             "series": value("text", "A column: one line, or row of top, for each of its values."),
             "aggregate": words(&names(&AGGREGATES), "How the rows of one place become one number."),
             "last": value("duration", "Only rows so far behind the watermark."),
+            "unit": value("text", "What y counts, such as EUR, ms or B; else the end of the column's name may say it."),
+            "width": integer(1, MAX_WIDTH, "In columns of a grid of twelve."),
+            "height": integer(1, MAX_HEIGHT, "In lines of the grid."),
         }),
     )
 }

@@ -61,7 +61,7 @@ state_memory: 1TiB
         "dashboards/shop.yaml",
         "title: Shop
 panels:
-  - { title: T, pipeline: revenue, chart: line, x: a, y: b, series: c, aggregate: sum, last: 30m }
+  - { title: T, pipeline: revenue, chart: line, x: a, y: b, series: c, aggregate: sum, last: 30m, unit: EUR, width: 8, height: 2 }
 ",
     ),
 ];
