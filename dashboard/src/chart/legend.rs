@@ -1,6 +1,6 @@
 //! The legend: the shape of each series' mark, and its value in one window.
 
-use super::series::{ChartData, Point, Series};
+use super::series::{Axis, ChartData, N_COLOURS, Point, Series};
 use crate::view::number::grouped;
 use crate::view::windows::window_text;
 use crate::view::zone::Zone;
@@ -24,8 +24,7 @@ pub struct Legend {
     pub note: String,
 }
 
-/// The values in the window that starts at `hovered`, else in the newest one that is final, else in the newest; the
-/// window's bounds on the clock of `zone`.
+/// The values in the window that starts at `hovered`, else in the newest one that is final, else in the newest.
 pub fn legend(data: &ChartData, hovered: Option<i64>, zone: &Zone) -> Legend {
     let points = || data.series.iter().flat_map(|series| &series.points);
     let newest_final = || points().filter(|point| point.is_final).map(|point| point.start).max();
@@ -36,13 +35,13 @@ pub fn legend(data: &ChartData, hovered: Option<i64>, zone: &Zone) -> Legend {
     let in_window = || points().filter(|point| point.start == start);
     let state = if in_window().all(|point| point.is_final) { "final" } else { "provisional" };
     let window = match in_window().next() {
-        Some(point) => format!("{}, {state}", window_text(point.start, point.end.max(point.start), zone)),
+        Some(point) => format!("{}, {state}", place_text(data, point, zone)),
         None => String::new(),
     };
     let entries = data.series.iter().map(|series| Entry {
         label: series.label.clone(),
         slot: series.slot,
-        value: point_at(series, start).map_or_else(|| "–".to_owned(), |point| value_text(point.value)),
+        value: point_at(series, start).map_or_else(|| "–".to_owned(), |point| data.unit.full(point.value)),
     });
     let n_drawn = data.series.len();
     let note = if n_drawn < data.n_series_total {
@@ -53,6 +52,17 @@ pub fn legend(data: &ChartData, hovered: Option<i64>, zone: &Zone) -> Legend {
     Legend { window, entries: entries.collect(), note }
 }
 
+/// The window or the category of a point.
+fn place_text(data: &ChartData, point: &Point, zone: &Zone) -> String {
+    match &data.axis {
+        Axis::Categories(names) => {
+            usize::try_from(point.start).ok().and_then(|at| names.get(at)).cloned().unwrap_or_default()
+        }
+        Axis::Time if point.end <= point.start => zone.clock(point.start),
+        Axis::Time => window_text(point.start, point.end, zone),
+    }
+}
+
 /// The point of a series in the window that starts at `start`.
 pub fn point_at(series: &Series, start: i64) -> Option<&Point> {
     let at = series.points.binary_search_by_key(&start, |point| point.start).ok()?;
@@ -61,7 +71,7 @@ pub fn point_at(series: &Series, start: i64) -> Option<&Point> {
 
 /// The outline of a series' mark around the origin, as an SVG path; about 10 units wide. All have the same weight.
 pub fn mark_path(slot: usize) -> &'static str {
-    const PATHS: [&str; super::series::MAX_SERIES] = [
+    const PATHS: [&str; N_COLOURS] = [
         // circle, square, triangle, diamond, triangle down, plus, pentagon, cross
         "M4 0A4 4 0 1 1 -4 0A4 4 0 1 1 4 0Z",
         "M-3.6 -3.6H3.6V3.6H-3.6Z",
@@ -72,18 +82,14 @@ pub fn mark_path(slot: usize) -> &'static str {
         "M0 -4.8L4.6 -1.5L2.8 3.9H-2.8L-4.6 -1.5Z",
         "M-4.4 -2.4L-2.4 -4.4L0 -2L2.4 -4.4L4.4 -2.4L2 0L4.4 2.4L2.4 4.4L0 2L-2.4 4.4L-4.4 2.4L-2 0Z",
     ];
-    PATHS[slot % PATHS.len()]
-}
-
-/// A value with all its integer digits and at most two decimals.
-fn value_text(value: f64) -> String {
-    let text = format!("{value:.2}");
-    grouped(text.trim_end_matches('0').trim_end_matches('.'))
+    // A colour that comes again comes with another mark.
+    PATHS[(slot + slot / N_COLOURS) % PATHS.len()]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chart::series::MAX_SERIES;
 
     fn data() -> ChartData {
         let point = |start: i64, value, is_final| Point {
@@ -100,9 +106,7 @@ mod tests {
             ],
             n_series_total: 9,
             step: 10_000_000,
-            watermark: None,
-            last: 0,
-            as_bars: false,
+            ..ChartData::default()
         }
     }
 
@@ -121,5 +125,13 @@ mod tests {
         assert_eq!(hovered.window, "02:00:10 – 02:00:20, provisional");
         assert_eq!(hovered.entries[1].value, "–");
         assert_eq!(legend(&ChartData::default(), None, &Zone::default()), Legend::default());
+        let categories = ChartData { axis: Axis::Categories(vec!["rum".into()]), ..data() };
+        assert_eq!(legend(&categories, Some(0), &Zone::default()).window, "rum, final");
+    }
+
+    #[test]
+    fn no_two_series_look_the_same() {
+        let looks = (0..MAX_SERIES).map(|slot| (slot % N_COLOURS, mark_path(slot)));
+        assert_eq!(looks.collect::<std::collections::BTreeSet<_>>().len(), MAX_SERIES);
     }
 }

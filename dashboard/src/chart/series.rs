@@ -4,15 +4,19 @@
 //! 1. At most [`MAX_SERIES`] series: those with the greatest sums. What is left out is counted and said.
 //! 2. A series keeps its slot, hence its colour and mark, for as long as it is drawn: [`Slots`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use weir_api::Row;
 
 use crate::store::table::{Table, instant};
+pub use crate::view::board::cells::Axis;
+use crate::view::board::unit::Unit;
 use crate::view::number;
 
-/// As many as a person can tell apart, and as the palette has colours.
-pub const MAX_SERIES: usize = 8;
+/// As many as a person can tell apart by colour and mark together.
+pub const MAX_SERIES: usize = 24;
+/// Colours of the palette; marks are as many.
+pub const N_COLOURS: usize = 8;
 
 /// One window of one series. Times in microseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,13 +44,52 @@ pub struct ChartData {
     pub series: Vec<Series>,
     /// Series that the table has.
     pub n_series_total: usize,
+    /// What the starts of points are.
+    pub axis: Axis,
     /// The size of a window, or the smallest step between starts where the table has no ends.
     pub step: i64,
+    /// Points further apart than this are not joined by a line.
+    pub joins: i64,
     pub watermark: Option<i64>,
     /// The span that is asked for.
     pub last: i64,
-    /// Bars where there is one series, lines otherwise.
+    /// The stretch of time that was chosen, if one was.
+    pub domain: Option<(i64, i64)>,
+    pub unit: Unit,
+    /// Bars stand right of their start; else marks stand on it.
     pub as_bars: bool,
+    /// Values stand on top of each other.
+    pub is_stacked: bool,
+}
+
+impl ChartData {
+    /// The start of the window at a value of the horizontal axis: for lines the nearest one, for bars the one around
+    /// it. `None` where that is further away than half a window.
+    pub fn start_near(&self, place: f64) -> Option<i64> {
+        let half = self.step as f64 / 2.0;
+        let centre = place - self.centre(0);
+        let distance = |start: i64| (start as f64 - centre).abs();
+        let nearest = self.series.iter().filter_map(|series| {
+            let at = series.points.partition_point(|point| (point.start as f64) < centre);
+            let around = series.points.get(at.saturating_sub(1)..series.points.len().min(at + 1))?;
+            let starts = around.iter().map(|point| point.start);
+            starts.min_by(|left, right| distance(*left).total_cmp(&distance(*right)))
+        });
+        let nearest = nearest.min_by(|left, right| distance(*left).total_cmp(&distance(*right)))?;
+        (distance(nearest) <= half * 1.001).then_some(nearest)
+    }
+
+    /// The starts of all windows, each once, ascending.
+    pub fn starts(&self) -> Vec<i64> {
+        let starts = self.series.iter().flat_map(|series| &series.points).map(|point| point.start);
+        starts.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// The value of the horizontal axis at which [`ChartData::start_near`] is surest to find the window of `start`.
+    pub fn centre(&self, start: i64) -> f64 {
+        let is_right_of_start = self.as_bars || self.axis != Axis::Time;
+        start as f64 + if is_right_of_start { self.step as f64 / 2.0 } else { 0.0 }
+    }
 }
 
 /// Which series has which slot.
@@ -104,7 +147,7 @@ pub fn build(table: &Table, measure: &str, slots: &mut Slots) -> Option<ChartDat
         }
     }
     let n_series_total = by_label.len();
-    let mut series = greatest(by_label);
+    let mut series = greatest(by_label.into_iter().collect(), MAX_SERIES);
     let labels: Vec<String> = series.iter().map(|(label, _)| label.clone()).collect();
     let slots = slots.assign(&labels);
     let step = step_of(series.iter().flat_map(|(_, points)| points));
@@ -116,9 +159,12 @@ pub fn build(table: &Table, measure: &str, slots: &mut Slots) -> Option<ChartDat
         series: series.collect(),
         n_series_total,
         step,
+        joins: step + step / 2,
         watermark: table.watermark(),
         last: table.last(),
         as_bars: label_places.is_empty(),
+        unit: Unit::of(None, Some(measure)),
+        ..ChartData::default()
     })
 }
 
@@ -130,13 +176,12 @@ fn label_of(row: &Row, places: &[usize], measure: &str) -> String {
     parts.join(" · ")
 }
 
-/// The series with the greatest sums of absolute values, ordered by label.
-fn greatest(by_label: BTreeMap<String, Vec<Point>>) -> Vec<(String, Vec<Point>)> {
-    let mut series: Vec<(String, Vec<Point>)> = by_label.into_iter().collect();
-    if MAX_SERIES < series.len() {
+/// At most `n_max` series: those with the greatest sums of absolute values, ordered by label.
+pub(super) fn greatest(mut series: Vec<(String, Vec<Point>)>, n_max: usize) -> Vec<(String, Vec<Point>)> {
+    if n_max < series.len() {
         let size = |points: &[Point]| points.iter().map(|point| point.value.abs()).sum::<f64>();
         series.sort_by(|(_, left), (_, right)| size(right).total_cmp(&size(left)));
-        series.truncate(MAX_SERIES);
+        series.truncate(n_max);
         series.sort_by(|(left, _), (right, _)| left.cmp(right));
     }
     series
@@ -215,13 +260,13 @@ mod tests {
 
     #[test]
     fn greatest_series_are_drawn_and_the_others_counted() {
-        let labels: Vec<String> = (0..20).map(|n| format!("k{n:02}")).collect();
+        let labels: Vec<String> = (0..30).map(|n| format!("k{n:02}")).collect();
         let rows: Vec<_> =
             labels.iter().enumerate().map(|(n, label)| (0, label.as_str(), json!(n), true)).collect();
         let data = build(&table(&rows), "revenue", &mut Slots::default()).expect("a windowed table");
-        assert_eq!(data.n_series_total, 20);
+        assert_eq!(data.n_series_total, 30);
         let drawn: Vec<&str> = data.series.iter().map(|series| &*series.label).collect();
-        assert_eq!(drawn, &labels[12..]);
+        assert_eq!(drawn, &labels[6..]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! ```text
 //! shell ──► overview           all pipelines, all dashboards
 //!       ──► parts ──► pipeline  one pipeline
+//!                 ──► board     a dashboard: panels over pipelines
 //!                 ──► query     SQL and its answer
 //!                 ──► palette   finds pages and actions
 //! ```
@@ -14,6 +15,8 @@
 
 #![expect(unreachable_pub, reason = "the component macro writes `pub` for the components of private modules")]
 
+mod board;
+mod canvas;
 mod overview;
 mod palette;
 mod parts;

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use leptos::wasm_split::wasm_split;
 
 use super::shell::{Live, NotLoaded, Route, Theme};
-use super::{palette, pipeline, query};
+use super::{board, palette, pipeline, query};
 use crate::view::zone::Zone;
 
 #[wasm_split(pipeline, wasm_split_path = leptos::wasm_split, preload(load_pipeline), fallible)]
@@ -19,6 +19,17 @@ pub(super) fn pipeline(
     name: Memo<String>,
 ) -> Result<AnyView, NotLoaded> {
     Ok(view! { <pipeline::PipelinePage live route theme zone name /> }.into_any())
+}
+
+#[wasm_split(board, wasm_split_path = leptos::wasm_split, preload(load_board), fallible)]
+pub(super) fn board(
+    live: Live,
+    route: Route,
+    theme: Theme,
+    zone: Memo<Zone>,
+    name: Memo<String>,
+) -> Result<AnyView, NotLoaded> {
+    Ok(view! { <board::BoardPage live route theme zone name /> }.into_any())
 }
 
 #[wasm_split(palette, wasm_split_path = leptos::wasm_split, preload(load_palette), fallible)]

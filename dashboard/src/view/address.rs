@@ -90,6 +90,10 @@ pub struct Address {
     pub zone: ZoneName,
     /// The text of the query.
     pub query: Option<String>,
+    /// The series of a dashboard that is shown alone.
+    pub only: Option<String>,
+    /// The panel of a dashboard that is enlarged, counted from 1.
+    pub panel: Option<usize>,
 }
 
 impl Address {
@@ -104,6 +108,10 @@ impl Address {
             match name {
                 "y" => address.measure = value,
                 "q" => address.query = value,
+                "only" => address.only = value,
+                "panel" => {
+                    address.panel = value.and_then(|text| text.parse().ok()).filter(|panel| *panel != 0);
+                }
                 "zone" => address.zone = value.and_then(|name| ZoneName::parse(&name)).unwrap_or_default(),
                 "from" => from = value.and_then(|text| time::parse_instant(&text)),
                 "to" => to = value.and_then(|text| time::parse_instant(&text)),
@@ -150,6 +158,12 @@ impl Address {
         }
         if let Some(query) = &self.query {
             pairs.push(format!("q={}", percent_encode(query)));
+        }
+        if let Some(only) = &self.only {
+            pairs.push(format!("only={}", percent_encode(only)));
+        }
+        if let Some(panel) = self.panel {
+            pairs.push(format!("panel={panel}"));
         }
         let separator = if pairs.is_empty() { "" } else { "?" };
         format!("{}{separator}{}", self.page.path(), pairs.join("&"))
@@ -251,10 +265,12 @@ mod tests {
             range in prop::option::of(range()),
             measure in prop::option::of("\\PC{1,8}"),
             query in prop::option::of("\\PC{1,8}\n?\\PC{0,4}"),
+            only in prop::option::of("\\PC{1,8}"),
+            panel in prop::option::of(1..99_usize),
             zone in prop::sample::select(vec!["utc", "local", "America/New_York"]),
         ) {
             let zone = ZoneName::parse(zone).expect("a zone");
-            let address = Address { page, range, measure, zone, query };
+            let address = Address { page, range, measure, zone, query, only, panel };
             let href = address.href();
             let (path, search) = href.split_once('?').unwrap_or((&href, ""));
             prop_assert_eq!(Address::parse(path, search), address);

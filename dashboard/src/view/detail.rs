@@ -51,7 +51,7 @@ pub fn stage(store: &Store, name: &str) -> StageView {
 }
 
 /// What a person must know before trusting the numbers of a pipeline that is not running.
-fn trouble(name: &str, pipeline: &Pipeline) -> String {
+pub(super) fn trouble(name: &str, pipeline: &Pipeline) -> String {
     let reason = pipeline.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
     match pipeline.state {
         PipelineState::Failed => {

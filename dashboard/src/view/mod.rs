@@ -3,6 +3,7 @@
 //! Nothing here knows a browser, so that what is said to people is tested natively.
 
 pub mod address;
+pub mod board;
 pub mod dataflow;
 pub mod detail;
 pub mod epochs;

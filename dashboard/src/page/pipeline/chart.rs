@@ -2,13 +2,12 @@
 
 use leptos::html;
 use leptos::prelude::*;
-use wasm_bindgen::JsCast;
-use wasm_bindgen::closure::Closure;
 
 use crate::chart::frame::Frame;
 use crate::chart::legend::{self, Entry};
 use crate::chart::paint::{self, Emphasis};
 use crate::chart::series::{self, ChartData, Slots};
+use crate::page::canvas::follow_size;
 use crate::page::shell::{Live, Theme};
 use crate::view::zone::Zone;
 
@@ -83,33 +82,6 @@ pub(super) fn Chart(
             <Legend data zone emphasis />
         </figure>
     }
-}
-
-/// The size of the canvas in CSS pixels, whole ones.
-fn follow_size(canvas: NodeRef<html::Canvas>) -> RwSignal<(f64, f64)> {
-    let size = RwSignal::new((0.0, 0.0));
-    let watching = StoredValue::new_local(None::<(web_sys::ResizeObserver, Closure<dyn Fn()>)>);
-    on_cleanup(move || {
-        if let Some((observer, _)) = watching.try_update_value(Option::take).flatten() {
-            observer.disconnect();
-        }
-    });
-    Effect::new(move |_| {
-        let Some(canvas) = canvas.get() else { return };
-        let observed = canvas.clone();
-        let measure = move || {
-            let now = (f64::from(observed.client_width()), f64::from(observed.client_height()));
-            if size.get_untracked() != now {
-                size.set(now);
-            }
-        };
-        let callback = Closure::<dyn Fn()>::new(measure);
-        if let Ok(observer) = web_sys::ResizeObserver::new(callback.as_ref().unchecked_ref()) {
-            observer.observe(&canvas);
-            watching.set_value(Some((observer, callback)));
-        }
-    });
-    size
 }
 
 /// Each series with its mark and its value in the window under the pointer, else in the newest complete one. A click

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! App ─┬─ Header          navigation, project, connection, theme
-//!      └─ main ── Page of the address: overview, pipeline, query, …
+//!      └─ main ── Page of the address: overview, pipeline, dashboard, query, …
 //! ```
 //!
 //! Invariants:
@@ -56,7 +56,8 @@ pub(super) fn App() -> impl IntoView {
                 part(parts::load_pipeline, move || parts::pipeline(live, route, theme, zone, name))
             }
             Page::Sql => part(parts::load_sql, move || parts::sql(live, route)),
-            Page::Board(_) | Page::Letters | Page::Missing(_) => view! { <Missing route /> }.into_any(),
+            Page::Board(_) => part(parts::load_board, move || parts::board(live, route, theme, zone, name)),
+            Page::Letters | Page::Missing(_) => view! { <Missing route /> }.into_any(),
         }
     };
     view! {

@@ -1,0 +1,158 @@
+//! The rows of a panel as what its chart draws.
+
+use weir_api::{Chart, Panel};
+
+use super::series::{Axis, ChartData, MAX_SERIES, Point, Series, Slots, greatest};
+use crate::protocol::time::{MILLISECOND, SECOND};
+use crate::store::table::Table;
+use crate::view::address::Range;
+use crate::view::board::cells::{Cells, Columns, cells};
+use crate::view::board::span::{Span, last_ms};
+use crate::view::board::sql::TOP_ROWS;
+use crate::view::board::unit::Unit;
+
+/// What a panel draws of `table`.
+pub fn gather(
+    panel: &Panel,
+    table: &Table,
+    columns: Columns,
+    span: Span,
+    chosen: Option<Range>,
+    slots: &mut Slots,
+) -> ChartData {
+    let cells = cells(panel, table, columns, span);
+    let common = ChartData {
+        watermark: table.watermark(),
+        last: last_ms(panel, chosen).saturating_mul(MILLISECOND),
+        domain: match chosen {
+            Some(Range::Between { from, to }) => Some((from, to)),
+            _ => None,
+        },
+        unit: Unit::of(panel.unit.as_deref(), panel.y.as_deref()),
+        ..ChartData::default()
+    };
+    if panel.chart == Chart::Top {
+        ranking(panel, cells, common)
+    } else {
+        series(panel, cells, columns, common, slots)
+    }
+}
+
+fn series(
+    panel: &Panel,
+    cells: Cells<'_>,
+    columns: Columns,
+    common: ChartData,
+    slots: &mut Slots,
+) -> ChartData {
+    let n_series_total = cells.lines.len();
+    let lines = cells.lines.iter().map(|line| {
+        let point = |cell: &crate::view::board::cells::Cell<'_>| {
+            let value = cell.value(cells.y, cells.aggregate)?;
+            Some(Point { start: cell.x, end: cell.end, value, is_final: cell.is_final })
+        };
+        (line.label.clone(), line.cells.iter().filter_map(point).collect::<Vec<_>>())
+    });
+    let drawn = greatest(lines.collect(), MAX_SERIES);
+    let labels: Vec<String> = drawn.iter().map(|(label, _)| label.clone()).collect();
+    let slots = slots.assign(&labels);
+    let step = step(drawn.iter().map(|(_, points)| points.as_slice()));
+    let has_windows = columns.time.is_some_and(|(start, end)| start != end);
+    let is_time = cells.axis == Axis::Time;
+    let series = drawn.into_iter().zip(slots).map(|((label, points), slot)| Series { label, slot, points });
+    ChartData {
+        series: series.collect(),
+        n_series_total,
+        step: if is_time { step } else { 1 },
+        joins: if is_time && has_windows { step + step / 2 } else { i64::MAX },
+        axis: cells.axis,
+        as_bars: panel.chart == Chart::Bar,
+        is_stacked: matches!(panel.chart, Chart::Bar | Chart::Area),
+        ..common
+    }
+}
+
+/// One point for each of the greatest values, the greatest first.
+fn ranking(panel: &Panel, cells: Cells<'_>, common: ChartData) -> ChartData {
+    let n_series_total = cells.lines.len();
+    let entries = cells.lines.into_iter().filter_map(|line| {
+        let cell = line.cells.into_iter().next()?;
+        Some((line.label, cell.value(cells.y, cells.aggregate)?, cell.is_final))
+    });
+    let mut entries: Vec<(String, f64, bool)> = entries.collect();
+    // The sort is stable: equal ones stay in the order of their labels.
+    entries.sort_by(|(_, left, _), (_, right, _)| right.total_cmp(left));
+    entries.truncate(TOP_ROWS);
+    let points = (0..).zip(&entries).map(|(at, &(_, value, is_final))| Point {
+        start: at,
+        end: at + 1,
+        value,
+        is_final,
+    });
+    let label = panel.y.clone().unwrap_or_default();
+    ChartData {
+        series: vec![Series { label, slot: 0, points: points.collect() }],
+        n_series_total,
+        step: 1,
+        axis: Axis::Categories(entries.into_iter().map(|(label, _, _)| label).collect()),
+        as_bars: true,
+        ..common
+    }
+}
+
+/// The smallest distance between points of a line, or the size of their windows where there is but one of each.
+fn step<'a>(lines: impl Iterator<Item = &'a [Point]> + Clone) -> i64 {
+    let distances =
+        lines.clone().flat_map(|points| points.windows(2)).map(|pair| pair[1].start - pair[0].start);
+    let size =
+        || lines.clone().flatten().map(|point| point.end - point.start).max().filter(|size| *size != 0);
+    // Lines with gaps only have no distance as small as a window.
+    let distance = distances.filter(|distance| 0 < *distance).min();
+    match (distance, size()) {
+        (Some(distance), Some(size)) => distance.min(size),
+        (distance, size) => distance.or(size).unwrap_or(SECOND),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_api::Aggregate;
+
+    use super::*;
+    use crate::view::board::cells::tests::{panel, table};
+
+    const ROWS: [(i64, &str, &str, &str); 4] = [
+        (0, "FR", "tea", "1.00"),
+        (0, "DE", "tea", "2.00"),
+        (10, "DE", "rum", "3.00"),
+        (20, "DE", "tea", "7.00"),
+    ];
+
+    fn data(panel: &Panel) -> ChartData {
+        let table = table(&ROWS);
+        let columns = Columns::find(panel, &table).expect("the columns are there");
+        gather(panel, &table, columns, Span::ALL, None, &mut Slots::default())
+    }
+
+    #[test]
+    fn rows_become_series_of_points() {
+        let data = data(&panel(Chart::Area, Some("window_start"), "revenue", Some("country")));
+        let labels: Vec<(&str, usize)> =
+            data.series.iter().map(|series| (&*series.label, series.points.len())).collect();
+        assert_eq!(labels, [("DE", 3), ("FR", 1)]);
+        assert_eq!((data.step, data.joins), (10 * SECOND, 15 * SECOND));
+        assert!(data.is_stacked && !data.as_bars);
+        let last = data.series[0].points[2];
+        assert_eq!((last.value, last.is_final), (7.0, false));
+    }
+
+    #[test]
+    fn a_ranking_has_the_greatest_first() {
+        let top =
+            Panel { aggregate: Some(Aggregate::Max), ..panel(Chart::Top, None, "revenue", Some("product")) };
+        let data = data(&top);
+        assert_eq!(data.axis, Axis::Categories(vec!["tea".into(), "rum".into()]));
+        assert_eq!(data.series[0].points.iter().map(|point| point.value).collect::<Vec<_>>(), [7.0, 3.0]);
+        assert_eq!(data.start_near(1.2), Some(1));
+    }
+}

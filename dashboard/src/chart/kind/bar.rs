@@ -1,0 +1,63 @@
+//! `bar`: a bar for each window or category, series on top of each other; hatched where it is provisional.
+
+use weir_api::Chart;
+
+use super::area::thinned;
+use super::{Key, Kind, Scene, Way};
+use crate::chart::axes;
+use crate::chart::draw::{Drawing, Fill, Ink, Shape};
+use crate::chart::frame::Frame;
+use crate::chart::series::{ChartData, Series};
+use crate::chart::stack::{Pile, piles};
+
+pub(super) const KIND: Kind = Kind {
+    chart: Chart::Bar,
+    word: "bar",
+    way: Way::Canvas { draw, has_legend: true },
+    needs: &[Key::X, Key::Y],
+    takes: &[Key::Series, Key::Aggregate, Key::Unit],
+    size: (6, 2),
+};
+
+fn draw(scene: &Scene<'_>) -> Drawing {
+    let is_shown = |series: &&Series| !scene.has_isolated() || scene.is_isolated(series);
+    let series: Vec<&Series> = scene.data.series.iter().filter(is_shown).collect();
+    let piles = piles(&series);
+    let extent = piles.iter().map(Pile::extent);
+    let extent = extent.fold((0.0, 0.0), |(low, high), (pile_low, pile_high)| {
+        (f64::min(low, pile_low), f64::max(high, pile_high))
+    });
+    let Some(frame) = Frame::new(scene.data, extent, scene.width, scene.height, scene.zone) else {
+        return Drawing::default();
+    };
+    let mut drawing = Drawing { back: axes::axes(scene.data, &frame), ..Drawing::default() };
+    let piles = thinned(piles, &frame);
+    for (at, series) in series.iter().enumerate() {
+        for (is_final, fill) in [(true, Fill::Solid), (false, Fill::Hatched)] {
+            let there =
+                piles.iter().filter(|pile| pile.bands[at].is_there && pile.bands[at].is_final == is_final);
+            let boxes: Vec<[f64; 4]> = there.map(|pile| bar(&frame, scene.data, pile, at)).collect();
+            if !boxes.is_empty() {
+                drawing.plot.push(Shape::Boxes { boxes, ink: Ink::Series(series.slot), fill, alpha: 1.0 });
+            }
+        }
+    }
+    drawing.front = axes::watermark(scene.data, &frame, scene.zone);
+    drawing.frame = Some(frame);
+    drawing
+}
+
+fn bar(frame: &Frame, data: &ChartData, pile: &Pile, at: usize) -> [f64; 4] {
+    let band = pile.bands[at];
+    let (left, right) =
+        (frame.x.place(pile.start as f64), frame.x.place(pile.start.saturating_add(data.step) as f64));
+    let gap = ((right - left) * 0.1).min(if frame.half == 0.0 { 2.0 } else { 14.0 });
+    let (base, tip) = (frame.y.place(band.base), frame.y.place(band.tip));
+    let height = (base - tip).abs();
+    [
+        left + gap,
+        base.min(tip),
+        (right - left - 2.0 * gap).max(1.0),
+        if band.tip == band.base { height } else { height.max(1.0) },
+    ]
+}

@@ -1,0 +1,248 @@
+//! One panel: its rows, what they come to, and the box around them.
+
+use std::sync::Arc;
+
+use leptos::prelude::*;
+use weir_api::Panel;
+
+use super::Board;
+use super::asked::{Asked, ask};
+use super::edit::Strip;
+use super::figure::Figure;
+use super::legend::Legend;
+use super::menu::Menu;
+use super::plot::Plot;
+use super::rows::Rows;
+use crate::chart::gather::gather;
+use crate::chart::kind::{self, Way};
+use crate::chart::series::{ChartData, Slots};
+use crate::store::table::Table;
+use crate::view::address::Range;
+use crate::view::board::cells::Columns;
+use crate::view::board::figure::{self, FigureView};
+use crate::view::board::grid::{Grid, grid};
+use crate::view::board::shown;
+use crate::view::board::span::last_ms;
+use crate::view::board::state::{Stage, State, state};
+use crate::view::board::unit::Unit;
+
+/// A panel and where its rows are; copies are the same.
+#[derive(Clone, Copy)]
+pub(super) struct Source {
+    pub(super) board: Board,
+    pub(super) at: usize,
+    pub(super) panel: Memo<Option<Panel>>,
+    /// What tells that the stream's rows are other ones: epochs of other pipelines cost this panel nothing.
+    version: Memo<Option<(u64, Option<i64>, i64, usize)>>,
+    /// The rows of a stretch of time that was chosen.
+    answered: Memo<Option<Arc<Table>>>,
+    asked: Asked,
+}
+
+impl Source {
+    fn new(board: Board, at: usize) -> Self {
+        let panel = Memo::new(move |_| {
+            board.dashboard.with(|dashboard| dashboard.as_ref().and_then(|it| it.panels.get(at).cloned()))
+        });
+        let of_live = move |read: fn(&Panel, &Table, Option<Range>) -> Option<String>| {
+            let chosen = board.chosen.get();
+            panel.with(|panel| {
+                let panel = panel.as_ref()?;
+                board.live.read(|store| read(panel, store.table(&panel.pipeline)?, chosen))
+            })
+        };
+        let question = Memo::new(move |_| of_live(shown::question));
+        let is_complete = Memo::new(move |_| {
+            let Some(Range::Between { to, .. }) = board.chosen.get() else { return true };
+            let watermark = panel.with(|panel| {
+                let panel = panel.as_ref()?;
+                board.live.read(|store| store.table(&panel.pipeline).and_then(Table::complete_until))
+            });
+            watermark.is_some_and(|watermark| to <= watermark)
+        });
+        let version = Memo::new(move |_| {
+            panel.with(|panel| {
+                let panel = panel.as_ref()?;
+                board.live.read(|store| {
+                    let table = store.table(&panel.pipeline)?;
+                    Some((table.epoch(), table.watermark(), table.last(), table.len()))
+                })
+            })
+        });
+        let asked = ask(board.live, question, is_complete);
+        let answered = Memo::new_with_compare(
+            move |_| {
+                let answer = asked.answer()?;
+                panel.with_untracked(|panel| {
+                    let panel = panel.as_ref()?;
+                    let answered = untrack(|| {
+                        board.live.read(|store| {
+                            shown::answered(&panel.pipeline, &answer, store.table(&panel.pipeline)?)
+                        })
+                    });
+                    answered.map(Arc::new)
+                })
+            },
+            |before, now| !matches!((before, now), (Some(Some(before)), Some(Some(now))) if Arc::ptr_eq(before, now)),
+        );
+        Self { board, at, panel, version, answered, asked }
+    }
+
+    /// Reads the panel and its rows, if there are any, and runs again when they changed.
+    pub(super) fn read<T>(self, read: impl FnOnce(&Panel, &Table, Columns, Option<Range>) -> T) -> Option<T> {
+        let chosen = self.board.chosen.get();
+        self.panel.with(|panel| {
+            let panel = panel.as_ref()?;
+            let found = |table: &Table| {
+                let columns = Columns::find(panel, table).ok()?;
+                Some(read(panel, table, columns, chosen))
+            };
+            match chosen {
+                Some(Range::Between { .. }) => self.answered.with(|answered| found(answered.as_deref()?)),
+                _ => {
+                    self.version.with(|_| ());
+                    untrack(|| self.board.live.read(|store| found(store.table(&panel.pipeline)?)))
+                }
+            }
+        })
+    }
+
+    /// The panel's numbers, all of them and exact.
+    pub(super) fn grid(self) -> Option<Grid> {
+        self.read(|panel, table, columns, chosen| {
+            let reach = shown::reach(panel, table.watermark(), chosen);
+            grid(panel, table, columns, reach, chosen)
+        })
+    }
+
+    /// What is said of the panel, which shows `n_rows` rows.
+    fn state(self, n_rows: usize) -> Option<State> {
+        let chosen = self.board.chosen.get();
+        let failure = self.asked.failure().filter(|_| matches!(chosen, Some(Range::Between { .. })));
+        self.panel.with(|panel| {
+            let panel = panel.as_ref()?;
+            let range = match chosen {
+                Some(range @ Range::Between { .. }) => range,
+                _ => Range::Last(last_ms(panel, chosen)),
+            };
+            self.board.zone.with(|zone| {
+                let of = |table: Option<&Table>| {
+                    self.board.live.read(|store| state(store, panel, table, n_rows, range, zone))
+                };
+                let mut state = match chosen {
+                    Some(Range::Between { .. }) => self.answered.with(|answered| of(answered.as_deref())),
+                    _ => self
+                        .board
+                        .live
+                        .read(|store| state(store, panel, store.table(&panel.pipeline), n_rows, range, zone)),
+                };
+                if let Some(failure) = failure {
+                    state.sentence = format!("These times can't be asked for: {failure}.");
+                }
+                Some(state)
+            })
+        })
+    }
+}
+
+/// What a panel shows.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Content {
+    pub(super) data: ChartData,
+    pub(super) figure: FigureView,
+    pub(super) n_rows: usize,
+}
+
+fn content(source: Source, slots: StoredValue<Slots>) -> Content {
+    let board = source.board;
+    // The rows are read without tracking what the reading asks for.
+    board.zone.with(|_| ());
+    let of = |panel: &Panel, table: &Table, columns: Columns, chosen: Option<Range>| {
+        let reach = shown::reach(panel, table.watermark(), chosen);
+        match kind::of(panel.chart).way {
+            Way::Canvas { .. } => {
+                let data =
+                    slots.try_update_value(|slots| gather(panel, table, columns, reach, chosen, slots));
+                let data = data.unwrap_or_default();
+                let n_rows = data.series.iter().map(|series| series.points.len()).sum();
+                Content { data, n_rows, ..Content::default() }
+            }
+            Way::Figure => {
+                let unit = Unit::of(panel.unit.as_deref(), panel.y.as_deref());
+                let Some(figure) = figure::figure(panel, table, columns, chosen) else {
+                    return Content::default();
+                };
+                let view = board.zone.with(|zone| figure::view(&figure, &unit, zone));
+                Content { figure: view, n_rows: 1, ..Content::default() }
+            }
+            Way::Rows => {
+                let n_rows = crate::view::board::cells::kept(table, columns, reach).count();
+                Content { n_rows, ..Content::default() }
+            }
+        }
+    };
+    source.read(of).unwrap_or_default()
+}
+
+#[component]
+pub(super) fn PanelBox(board: Board, at: usize, enlarged: Memo<Option<usize>>) -> impl IntoView {
+    let source = Source::new(board, at);
+    let slots = StoredValue::new(Slots::default());
+    let content = Memo::new(move |_| content(source, slots));
+    let state = Memo::new(move |_| source.state(content.with(|content| content.n_rows)));
+    let kind = Memo::new(move |_| source.panel.with(|panel| panel.as_ref().map(|panel| panel.chart)));
+    let title = Memo::new(move |_| {
+        source.panel.with(|panel| panel.as_ref().map(|it| it.title.clone()).unwrap_or_default())
+    });
+    let size = Memo::new(move |_| {
+        source.panel.with(|panel| {
+            let panel = panel.as_ref()?;
+            let (width, height) = kind::of(panel.chart).size;
+            Some((panel.width.unwrap_or(width), panel.height.unwrap_or(height)))
+        })
+    });
+    let class = move || {
+        size.get().map(|(width, height)| format!("panel wide-{width} high-{height}")).unwrap_or_default()
+    };
+    let as_table = RwSignal::new(false);
+    let text = move |part: fn(&State) -> &str| {
+        Signal::derive(move || {
+            state.with(|state| state.as_ref().map(|state| part(state).to_owned()).unwrap_or_default())
+        })
+    };
+    let is_ready =
+        move || state.with(|state| state.as_ref().is_some_and(|state| state.stage == Stage::Ready));
+    let body = move || {
+        let chart = kind.get()?;
+        Some(match kind::of(chart).way {
+            Way::Rows => view! { <Rows source /> }.into_any(),
+            _ if as_table.get() => view! { <Rows source /> }.into_any(),
+            Way::Figure => view! { <Figure content /> }.into_any(),
+            Way::Canvas { has_legend, .. } => view! {
+                <Plot source content title />
+                {has_legend.then(|| view! { <Legend source content /> })}
+            }
+            .into_any(),
+        })
+    };
+    view! {
+        <section
+            class=class
+            data-testid=format!("panel-{}", at + 1)
+            data-stage=text(|state| state.stage.word())
+            aria-labelledby=format!("panel-title-{at}")
+            hidden=Signal::derive(move || enlarged.get().is_some_and(|enlarged| enlarged != at))
+        >
+            {move || board.draft.is_there().then(|| view! { <Strip board at /> })}
+            <div class="panel-head">
+                <h2 id=format!("panel-title-{at}")>{title}</h2>
+                <p class="until figure" data-testid="panel-complete">{text(|state| &state.complete)}</p>
+                <Menu source content title complete=text(|state| &state.complete) as_table enlarged />
+            </div>
+            <p class="panel-message" data-testid="panel-message" hidden=Signal::derive(move || text(|state| &state.sentence).with(String::is_empty))>
+                {text(|state| &state.sentence)}
+            </p>
+            <div class="panel-body" hidden=Signal::derive(move || !is_ready())>{body}</div>
+        </section>
+    }
+}
