@@ -196,17 +196,19 @@ fn dead_letters(batch: &RecordBatch) -> Vec<(i32, i64, String)> {
     (0..batch.num_rows()).map(letter).collect()
 }
 
-/// A partition that woke had been silent for as long as it takes to be idle.
+/// A partition that got a floor had been silent for as long as it takes to be idle. It gets one when it
+/// wakes, or earlier: at a restart, if it was committed idle.
 fn check_floors(world: &World, facts: &Facts, poll_ms_max: i64) {
     for floor in facts.floors.iter() {
         let entries = &world.partitions[floor.partition as usize].entries;
         let offset = floor.next_offset as usize;
         // Only rows wake a partition; what else comes before the next one leaves it idle.
         let is_row = |i: &usize| matches!(entries[*i].value, Value::Row { .. });
-        let last_row = (0..offset).rev().find(is_row);
-        let Some(last_row) = last_row.filter(|_| offset < entries.len()) else { continue };
+        let Some(last_row) = (0..offset).rev().find(is_row) else { continue };
         let is_record = |i: &usize| !matches!(entries[*i].value, Value::Gap);
-        let records = (last_row..=offset).filter(is_record);
+        // A restart may find a gap at its offset: the silence lasts until a record comes, if one does.
+        let Some(next_record) = (offset..entries.len()).find(is_record) else { continue };
+        let records = (last_row..=next_record).filter(is_record);
         let visible: Vec<i64> = records.map(|i| world.visible_ms(floor.partition, i)).collect();
         let silent_ms = visible.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
         let timeout_ms = world.watermark.idle_timeout_ms;
