@@ -2,7 +2,7 @@
 //!
 //! A cast is written `{cast}x{as INT|Int32}`: for streaming that is `CAST(x AS INT)`, for batch
 //! `arrow_cast(x, 'Int32')`, since inside DataFusion a CAST has the name of what it casts, and two columns of
-//! one name are refused.
+//! one name are refused. What stands between `{again}` and `{/again}` is for streaming only.
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -301,7 +301,8 @@ impl Columns {
 /// The text for streaming, or for batch.
 pub(super) fn spelled(template: &str, is_streaming: bool) -> String {
     if is_streaming {
-        let mut text = template.replace("{cast}", "CAST(").replace("{try}", "TRY_CAST(");
+        let text = template.replace("{cast}", "CAST(").replace("{try}", "TRY_CAST(");
+        let mut text = text.replace("{again}", "").replace("{/again}", "");
         while let Some((before, rest)) = text.split_once("{as ") {
             let (sql, rest) = rest.split_once('|').expect("two types");
             let (_, after) = rest.split_once('}').expect("an end");
@@ -314,6 +315,10 @@ pub(super) fn spelled(template: &str, is_streaming: bool) -> String {
         let (_, rest) = rest.split_once('|').expect("two types");
         let (arrow, after) = rest.split_once('}').expect("an end");
         text = format!("{before}, '{arrow}'){after}");
+    }
+    while let Some((before, rest)) = text.split_once("{again}") {
+        let (_, after) = rest.split_once("{/again}").expect("an end");
+        text = format!("{before}{after}");
     }
     text
 }
