@@ -1,36 +1,6 @@
 // A person at the page: does what a line on stdin says and answers with a line on stdout, both JSON. What is right, the
-// test decides. `node page.mjs NODE_MODULES CHROMIUM URL`; ends with its stdin.
-import { createRequire } from 'node:module';
-import { createInterface } from 'node:readline';
-
-const [modules, executablePath, url] = process.argv.slice(2);
-const { chromium } = createRequire(modules + '/')('playwright-core');
-const id = (name) => `[data-testid="${name}"]`;
-
-setTimeout(() => { throw new Error('nobody looks at a page for ten minutes'); }, 600_000).unref();
-
-const browser = await chromium.launch({
-  executablePath,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
-});
-const context = await browser.newContext({ viewport: { width: 1440, height: 1000 } });
-context.setDefaultTimeout(60_000);
-
-const errors = [];
-const foreign = [];
-context.on('weberror', (event) => {
-  const error = event.error();
-  errors.push({ at: Date.now(), text: error.stack ?? error.message, url: '' });
-});
-context.on('console', (message) => {
-  if (message.type() === 'error') {
-    errors.push({ at: Date.now(), text: message.text(), url: message.location().url });
-  }
-});
-context.on('request', (request) => {
-  if (new URL(request.url()).host !== new URL(url).host) foreign.push(request.url());
-});
+// test decides.
+import { complaints, context, id, listen, url } from './launch.mjs';
 
 // Writes down what each frame shows, just before it is painted: each row and the connection's state whenever they differ
 // from the frame before.
@@ -93,8 +63,7 @@ const deeds = {
     const desk = await run(query);
     return desk.innerText(id('sql-error'));
   },
-  // What a developer's console shows, and requests to other hosts.
-  complaints: async () => ({ errors, foreign }),
+  complaints,
 };
 
 const run = async (query) => {
@@ -104,8 +73,4 @@ const run = async (query) => {
   return desk;
 };
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const { deed, of } = JSON.parse(line);
-  console.log(JSON.stringify(await deeds[deed](of)));
-}
-await browser.close();
+await listen(deeds);

@@ -1,10 +1,7 @@
 //! The page in a real Chromium: numbers form, change and become final, and survive a server that is
 //! killed. `tests/browser/page.mjs` looks and types, this side produces, kills and judges.
 
-use std::collections::{BTreeMap, HashMap};
-use std::io::{BufRead, BufReader, Lines, Write};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::collections::BTreeMap;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use apache_avro::types::Value as Avro;
 use serde_json::{Value, json};
 
+use crate::looker::Looker;
 use crate::producer::{Producer, To, Topics, Writer};
 use crate::services::{Services, services};
 use crate::shop::SCHEMA;
@@ -96,56 +94,6 @@ impl Customers {
     }
 }
 
-/// Who looks at the page.
-struct Looker {
-    child: Child,
-    says: Lines<BufReader<ChildStdout>>,
-    hears: ChildStdin,
-}
-
-impl Looker {
-    /// Opens the page of the pipeline `revenue`.
-    fn start(url: &str) -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let output = Command::new(root.join("../scripts/browser.sh"))
-            .stderr(Stdio::inherit())
-            .output()
-            .expect("scripts/browser.sh runs");
-        assert!(output.status.success(), "scripts/browser.sh failed");
-        let found = String::from_utf8(output.stdout).expect("paths in UTF-8");
-        let found: HashMap<&str, &str> = found.lines().filter_map(|line| line.split_once('=')).collect();
-        let mut child = Command::new("node")
-            .arg(root.join("browser/page.mjs"))
-            .args([found["NODE_MODULES"], found["CHROMIUM"], url])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("node runs");
-        let says = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let hears = child.stdin.take().expect("piped");
-        Self { child, says, hears }
-    }
-
-    /// Has a deed of `page.mjs` done.
-    fn ask(&mut self, deed: &str, of: &str) -> Value {
-        writeln!(self.hears, "{}", json!({ "deed": deed, "of": of })).expect("the script listens");
-        let line = self.says.next().unwrap_or_else(|| panic!("the script ended at {deed} {of}"));
-        serde_json::from_str(&line.expect("UTF-8")).expect("the script answers JSON")
-    }
-
-    fn history(&mut self) -> History {
-        History(self.ask("history", ""))
-    }
-}
-
-impl Drop for Looker {
-    fn drop(&mut self) {
-        // It may have ended already. Its Chromium ends with it: they talk over a pipe.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
 /// What was painted, frame by frame, as far as it changed.
 struct History(Value);
 
@@ -159,6 +107,10 @@ struct Shown {
 }
 
 impl History {
+    fn of(looker: &mut Looker) -> Self {
+        Self(looker.ask("history", ""))
+    }
+
     /// By window, in the order of time.
     fn windows(&self) -> BTreeMap<&str, Vec<Shown>> {
         let mut windows: BTreeMap<&str, Vec<Shown>> = BTreeMap::new();
@@ -297,19 +249,19 @@ fn a_browser_sees_numbers_change_and_survives_a_killed_server() {
     weir.await_ready();
     let customers = Customers::come(till);
 
-    let mut looker = Looker::start(weir.url());
+    let mut looker = Looker::start("page.mjs", weir.url());
     weir.eventually("the pipeline is shown as running", || {
         (looker.ask("pipeline", "revenue") == "running").then_some(())
     });
     weir.eventually("numbers change before they are final", || {
-        let history = looker.history();
+        let history = History::of(&mut looker);
         (history.has_a_window_that_formed() && N_WATCHED <= history.n_watched()).then_some(())
     });
     assert_eq!(looker.ask("address", ""), "/pipelines/revenue");
     assert_the_box_runs_sql(&mut looker);
     let till = customers.go();
     assert_page_equals_sql(&weir, &mut looker, till.made_ms.len());
-    let mut waits_ms = looker.history().waits_ms(&till);
+    let mut waits_ms = History::of(&mut looker).waits_ms(&till);
     waits_ms.sort_unstable();
     assert!(N_WATCHED / 2 <= waits_ms.len() as i64, "{} orders were watched", waits_ms.len());
     let [median_ms, p95_ms] = [50, 95].map(|percent| waits_ms[(waits_ms.len() - 1) * percent / 100]);
@@ -322,14 +274,14 @@ fn a_browser_sees_numbers_change_and_survives_a_killed_server() {
     let killed_ms = now_ms();
     weir.kill();
     let noticed_ms = crate::services::eventually("the page says so", Duration::from_secs(60), || {
-        looker.history().noticed_ms(killed_ms)
+        History::of(&mut looker).noticed_ms(killed_ms)
     });
     assert!(noticed_ms - killed_ms <= NOTICED_MS, "noticed after {} ms", noticed_ms - killed_ms);
     let weir = project.run_at(&address);
-    weir.eventually("the page is live again", || (looker.history().state() == "live").then_some(()));
+    weir.eventually("the page is live again", || (History::of(&mut looker).state() == "live").then_some(()));
     let back_ms = now_ms();
     let till = customers.go();
     assert_page_equals_sql(&weir, &mut looker, till.made_ms.len());
-    assert_nothing_was_taken_back(&looker.history());
+    assert_nothing_was_taken_back(&History::of(&mut looker));
     assert_no_complaints(&mut looker, killed_ms..=back_ms);
 }

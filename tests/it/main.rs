@@ -7,7 +7,7 @@
 //! certificates.rs of an authority of ours, and of one that is not
 //! cluster.rs    three brokers, for a test of its own
 //! memory.rs     a source in memory: slt.rs and batch_oracle.rs need no services
-//! proxy.rs      cuts connections to weir     browser/   what looks at the page
+//! proxy.rs      cuts connections to weir     looker.rs, browser/   who looks at the page
 //! the others    tests: each with topics of its own, so that all can run at once
 //! ```
 //!
@@ -15,6 +15,7 @@
 //! comes near.
 
 mod batch_oracle;
+mod boards;
 mod browser;
 mod certificates;
 mod cluster;
@@ -27,6 +28,7 @@ mod kills;
 mod latency;
 mod leaders;
 mod life;
+mod looker;
 mod memory;
 mod partitions;
 mod producer;

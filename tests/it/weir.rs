@@ -67,6 +67,12 @@ impl Project {
         self
     }
 
+    /// Adds a dashboard, whole.
+    pub(crate) fn dashboard(self, name: &str, text: &str) -> Self {
+        self.write(&format!("dashboards/{name}.yaml"), text);
+        self
+    }
+
     /// A path in the project's folder.
     pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.folder.join(path)

@@ -1,0 +1,205 @@
+//! A dashboard in a real Chromium: it lives, zooms, isolates, gives its numbers away, and can be changed.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::looker::Looker;
+use crate::producer::{Producer, Topics};
+use crate::services::services;
+use crate::shop::{self, Shop};
+use crate::weir::{Project, Weir};
+
+const TOPIC: &str = "board_orders";
+const BOARD: &str = "title: Board
+panels:
+  - { title: Revenue, pipeline: revenue, chart: area, x: window_start, y: revenue, series: country, last: 7d }
+  - { title: Orders, pipeline: revenue, chart: stat, y: orders, last: 7d }
+  - { title: Orders by window, pipeline: revenue, chart: line, x: window_start, y: orders, last: 7d }
+  - { title: Best countries, pipeline: revenue, chart: top, y: revenue, series: country, last: 7d }
+  - { title: By country, pipeline: revenue, chart: bar, x: country, y: orders, last: 7d }
+  - { title: Rows, pipeline: revenue, chart: table, last: 7d }
+";
+const N_PANELS: usize = 6;
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("a text, not {value}"))
+}
+
+/// The rows of a CSV file without its head, every value as text; no value here has a comma.
+fn csv_rows(csv: &str) -> Vec<Vec<String>> {
+    csv.lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect()).collect()
+}
+
+fn sql_rows(weir: &Weir, query: &str) -> Vec<Vec<String>> {
+    let cell = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    weir.sql(query).iter().map(|row| row.iter().map(cell).collect()).collect()
+}
+
+fn await_all_ready(weir: &Weir, looker: &mut Looker) {
+    let ready = json!(vec!["ready"; N_PANELS]);
+    weir.eventually("every panel shows something", || {
+        (looker.ask("stages", json!("")) == ready).then_some(())
+    });
+}
+
+/// The numbers that are saved are those that SQL gives to the query that the panel shows.
+fn assert_csv_equals_sql(weir: &Weir, looker: &mut Looker, panels: &[usize]) {
+    for panel in panels {
+        let inspected = looker.ask("inspect", json!(panel));
+        let csv = looker.ask("csv", json!(panel));
+        let expected = sql_rows(weir, text(&inspected["sql"]));
+        let mut saved = csv_rows(text(&csv["text"]));
+        // A table of rows is asked for newest first, without an order among rows of one window.
+        let mut expected = expected;
+        if text(&inspected["sql"]).starts_with("SELECT *") {
+            saved.sort();
+            expected.sort();
+        }
+        assert!(!saved.is_empty(), "panel {panel} saves rows");
+        assert_eq!(saved, expected, "panel {panel}: {}", inspected["sql"]);
+    }
+}
+
+#[test]
+fn a_dashboard_lives_zooms_and_gives_its_numbers_away() {
+    let services = services();
+    Topics::new(&services.kafka.bootstrap).create(TOPIC, 2);
+    let producer = Producer::new(&services.kafka.bootstrap);
+    let mut shop = Shop::new(&services.registry.url, TOPIC, 2, 7);
+    shop.write(&producer, 8_000);
+    let project = Project::new(&services)
+        .source(TOPIC, shop::SOURCE)
+        .pipeline("revenue", &shop::revenue(TOPIC), "")
+        .dashboard("board", BOARD);
+    let weir = project.run();
+    weir.await_ready();
+
+    let mut looker = Looker::start("board.mjs", weir.url());
+    looker.ask("open", json!("/d/board"));
+    await_all_ready(&weir, &mut looker);
+
+    // Live: more orders change the picture and the number without a hand.
+    let before = (looker.ask("picture", json!(1)), looker.ask("text", json!([2, "panel-value"])));
+    shop.write(&producer, 2_000);
+    weir.eventually("the panels change", || {
+        let after = (looker.ask("picture", json!(1)), looker.ask("text", json!([2, "panel-value"])));
+        (after.0 != before.0 && after.1 != before.1).then_some(())
+    });
+    weir.await_rows(&shop::query("revenue"), &shop.expected());
+    let epoch = weir.epoch("revenue");
+    weir.eventually("the page has the last epoch", || {
+        let shown = looker.ask("inspect", json!(1));
+        (text(&shown["epoch"]).replace(',', "") == epoch.to_string()).then_some(())
+    });
+    assert_csv_equals_sql(&weir, &mut looker, &[1, 2, 3, 4, 5, 6]);
+    let png = looker.ask("png", json!(1));
+    assert!(text(&png["name"]) == "revenue.png" && 5_000 < png["bytes"].as_u64().unwrap_or(0), "{png}");
+
+    assert_one_crosshair(&mut looker);
+    assert_a_series_alone(&weir, &mut looker);
+    assert_a_zoom_is_in_the_address(&weir, &mut looker);
+    assert_keyboard_alone(&weir, &mut looker);
+
+    let complaints = looker.ask("complaints", json!(""));
+    assert_eq!(complaints, json!({ "errors": [], "foreign": [] }));
+}
+
+/// All panels with a time axis show the values of one instant.
+fn assert_one_crosshair(looker: &mut Looker) {
+    let windows = looker.ask("hover", json!([1, 0.5]));
+    let windows = windows.as_array().expect("an array");
+    assert_eq!(windows[0], windows[1], "area and line");
+    assert!(text(&windows[0]).contains("final"), "{windows:?}");
+}
+
+fn assert_a_series_alone(weir: &Weir, looker: &mut Looker) {
+    let all = looker.ask("picture", json!(1));
+    looker.ask("isolate", json!([1, "DE"]));
+    assert_eq!(looker.ask("address", json!("")), "/d/board?only=DE");
+    weir.eventually("the picture has one series", || (looker.ask("picture", json!(1)) != all).then_some(()));
+    looker.ask("reload", json!(""));
+    await_all_ready(weir, looker);
+    assert_eq!(looker.ask("alone", json!(1)), json!(["DE"]));
+    looker.ask("isolate", json!([1, "DE"]));
+    assert_eq!(looker.ask("address", json!("")), "/d/board");
+}
+
+fn assert_a_zoom_is_in_the_address(weir: &Weir, looker: &mut Looker) {
+    looker.ask("drag", json!([1, 0.3, 0.6]));
+    let address = looker.ask("address", json!(""));
+    assert!(text(&address).starts_with("/d/board?from=20"), "{address}");
+    await_all_ready(weir, looker);
+    let zoomed = looker.ask("rows", json!(3));
+    let n_zoomed = zoomed.as_array().map_or(0, Vec::len);
+    assert!(1 < n_zoomed, "{zoomed}");
+    assert_csv_equals_sql(weir, looker, &[1, 3, 4, 5]);
+    looker.ask("reload", json!(""));
+    await_all_ready(weir, looker);
+    assert_eq!(looker.ask("rows", json!(3)), zoomed, "a reload gives the same screen");
+    looker.ask("back", json!(""));
+    await_all_ready(weir, looker);
+    assert_eq!(looker.ask("address", json!("")), "/d/board");
+}
+
+fn assert_keyboard_alone(weir: &Weir, looker: &mut Looker) {
+    let last = looker.ask("press", json!([1, ["End"]]));
+    let before = looker.ask("press", json!([1, ["ArrowLeft"]]));
+    assert_ne!(last, before, "the crosshair moves");
+    let rows = looker.ask("keyboard_table", json!(1));
+    assert!(0 < rows.as_u64().unwrap_or(0), "the table has rows");
+    looker.ask("press", json!([1, ["Home", "+"]]));
+    assert!(text(&looker.ask("address", json!(""))).contains("from="), "plus zooms");
+    await_all_ready(weir, looker);
+}
+
+#[test]
+fn a_dashboard_that_was_changed_is_a_file_that_weir_takes() {
+    let services = services();
+    let topic = "board_drafts";
+    Topics::new(&services.kafka.bootstrap).create(topic, 1);
+    let producer = Producer::new(&services.kafka.bootstrap);
+    Shop::new(&services.registry.url, topic, 1, 9).write(&producer, 1_000);
+    let project = Project::new(&services)
+        .source(topic, shop::SOURCE)
+        .pipeline("revenue", &shop::revenue(topic), "")
+        .dashboard("draft", "title: Draft\npanels: []\n");
+    let weir = project.run();
+    weir.await_ready();
+    let mut looker = Looker::start("board.mjs", weir.url());
+    looker.ask("open", json!("/d/draft"));
+    looker.ask("click", json!("edit"));
+    looker.ask("click", json!("draft-add"));
+    for (field, value) in [
+        ("field-title", "Orders: all of them"),
+        ("field-chart", "bar"),
+        ("field-x", "window_start"),
+        ("field-y", "orders"),
+        ("field-series", "country"),
+        ("field-last", "7d"),
+    ] {
+        weir.eventually("the field can be filled", || {
+            // The columns are known once the stream carries the table.
+            (looker.ask("fill", json!([field, value])) == Value::Null).then_some(())
+        });
+    }
+    weir.eventually("the draft is drawn", || {
+        (looker.ask("stages", json!("")) == json!(["ready"])).then_some(())
+    });
+    looker.ask("reload", json!(""));
+    weir.eventually("the draft is kept", || {
+        (looker.ask("stages", json!("")) == json!(["ready"])).then_some(())
+    });
+    let yaml = looker.ask("content", json!("draft-yaml"));
+    drop(weir);
+
+    let project = project.dashboard("draft", text(&yaml));
+    let weir = project.run();
+    let served = ureq::get(&format!("{}/api/v1/dashboards/draft", weir.url())).call().expect("weir answers");
+    let served: BTreeMap<String, Value> = served.into_body().read_json().expect("JSON");
+    assert_eq!(
+        served["panels"],
+        json!([{ "title": "Orders: all of them", "pipeline": "revenue", "chart": "bar", "x": "window_start", "y": "orders",
+            "series": "country", "last": "7d" }])
+    );
+}
