@@ -6,6 +6,7 @@
 //!                                           └─► parts.js, part-*.wasm ───────────────────────┤
 //! dashboard/static ── names filled in, style/*.css joined ──► index.html, … ─────────────────┴─► dashboard/dist,
 //!                                                                                               each with its .br
+//!                └── editor.js, made by scripts/editor.sh, as it is
 //! ```
 //!
 //! Invariants:
@@ -37,6 +38,8 @@ const BUDGET_BYTES: usize = 220_000;
 const PART_BUDGET_BYTES: usize = 150_000;
 /// What the names of parts' files begin with: they are loaded when their page is first shown.
 const PART: &str = "part-";
+/// And the name of the editor's, which the page /sql loads behind its part.
+const EDITOR: &str = "editor-";
 /// The parts of the style sheet in the order in which they are joined: a page's looks may build on those before.
 const STYLE: [&str; 8] = ["tokens", "base", "shell", "overview", "pipeline", "board", "query", "letters"];
 /// Change it when this file writes something else for the same input.
@@ -105,7 +108,7 @@ fn read_statics(folder: &Path) -> Result<BTreeMap<&'static str, String>> {
     };
     let read = |name: &'static str| Ok((name, text(folder.join(name))?));
     let mut statics: BTreeMap<_, _> =
-        ["index.html", "boot.js", "favicon.svg"].into_iter().map(read).collect::<Result<_>>()?;
+        ["index.html", "boot.js", "editor.js", "favicon.svg"].into_iter().map(read).collect::<Result<_>>()?;
     let parts = STYLE.iter().map(|part| text(folder.join(format!("style/{part}.css"))));
     statics.insert("style.css", parts.collect::<Result<Vec<_>>>()?.join("\n"));
     Ok(statics)
@@ -162,6 +165,8 @@ fn assemble(cut: &Cut, statics: &BTreeMap<&str, String>) -> Result<Files> {
     add("bindings", "weir", "js", both.clone(), bindings_of_loader.into_bytes());
     let loader = rename(&loader, "from ", split::BINDINGS, &format!("weir-{both}.js"))?;
     add("loader", "parts", "js", both, loader.into_bytes());
+    let editor = statics["editor.js"].clone().into_bytes();
+    add("editor", "editor", "js", hash(&editor), editor);
     let style = statics["style.css"].clone().into_bytes();
     let known = add("style", "style", "css", hash(&style), style);
     let boot = fill(&statics["boot.js"], &known)?.into_bytes();
@@ -239,7 +244,7 @@ fn report(files: &Files, started: Instant) -> Result<ExitCode> {
         eprintln!("{:>9} {:>9} br  {name}", plain.len(), compressed.len());
         if name.starts_with(PART) {
             largest = largest.max(compressed.len());
-        } else {
+        } else if !name.starts_with(EDITOR) {
             first += compressed.len();
         }
     }

@@ -17,6 +17,7 @@
 
 mod board;
 mod canvas;
+mod copy;
 mod overview;
 mod palette;
 mod parts;

@@ -64,13 +64,22 @@ async fn send_json<T: DeserializeOwned>(
     body: &impl Serialize,
     signal: Option<&AbortSignal>,
 ) -> Result<T, Failure> {
+    read(send(path, &json_request("application/json", body, signal)?).await?).await
+}
+
+/// A request that posts JSON.
+pub(super) fn json_request(
+    accept: &str,
+    body: &impl Serialize,
+    signal: Option<&AbortSignal>,
+) -> Result<RequestInit, Failure> {
     let text = serde_json::to_string(body).map_err(|error| Failure::Unreadable(error.to_string()))?;
     let init = RequestInit::new();
     init.set_method("POST");
     init.set_body(&JsValue::from_str(&text));
     init.set_signal(signal);
-    init.set_headers(&headers("application/json", Some("application/json"))?);
-    read(send(path, &init).await?).await
+    init.set_headers(&headers(accept, Some("application/json"))?);
+    Ok(init)
 }
 
 /// The headers of a request.

@@ -8,8 +8,11 @@
 //!       when to connect, and how
 //! ```
 //!
-//! Everything but `stream`, `http` and the asking of `poll` is plain Rust that gets its clock and its randomness as arguments.
+//! Everything but `stream`, `body`, `http` and the asking of `poll` is plain Rust that gets its clock and its randomness as
+//! arguments.
 
+#[cfg(target_arch = "wasm32")]
+pub mod body;
 pub mod connection;
 #[cfg(target_arch = "wasm32")]
 pub mod http;

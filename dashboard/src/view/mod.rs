@@ -4,14 +4,19 @@
 
 pub mod address;
 pub mod board;
+pub mod complete;
 pub mod dataflow;
 pub mod detail;
 pub mod epochs;
+pub mod explain;
+pub mod grid;
 pub mod health;
+pub mod history;
 pub mod losses;
 pub mod number;
 pub mod palette;
 pub mod partitions;
+pub mod pin;
 pub mod pipelines;
 pub mod query;
 pub mod waiting;

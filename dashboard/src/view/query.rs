@@ -1,11 +1,14 @@
-//! The query box: what to offer, what an answer says of itself, where an error is.
+//! The query: what to offer, what its answer says of itself, where an error is, when a live one runs again.
 
-use weir_api::SqlResponse;
+use std::collections::BTreeMap;
 
-use super::number::grouped;
+use super::grid::answer::{Answer, Ended, ROWS_MAX};
+use super::number::{grouped, millis};
 
-/// Rows of an answer that are put on the page. More make a browser slow and nobody read them.
-pub const MAX_RENDERED_ROWS: usize = 1_000;
+/// A live query does not run more often than epochs end.
+const LIVE_EVERY_MS: f64 = 250.0;
+/// One that reads no result table runs again after so long: nothing tells that its answer is another.
+const LIVE_BLIND_MS: f64 = 2_000.0;
 
 /// A first query: of a pipeline, else of what there is in any project.
 pub fn suggestion(pipeline: Option<&str>) -> String {
@@ -15,24 +18,62 @@ pub fn suggestion(pipeline: Option<&str>) -> String {
     }
 }
 
-/// `12 rows in 3.1 ms, revenue at epoch 812`, and what is not shown.
-pub fn summary(answer: &SqlResponse) -> String {
-    let rows = match answer.row_count {
-        1 => "1 row".to_owned(),
-        n => format!("{} rows", grouped(&n.to_string())),
+/// `12 rows in 3.1 ms, revenue at epoch 812.`, and what is not there.
+pub fn summary(answer: &Answer) -> String {
+    let n_rows = grouped(&answer.n_rows().to_string());
+    let rows = if answer.n_rows() == 1 { "1 row".to_owned() } else { format!("{n_rows} rows") };
+    let mut text = match answer.ended() {
+        Ended::NotYet => format!("{rows} so far"),
+        Ended::Whole { elapsed_ms } => format!("{rows} in {}", millis(*elapsed_ms)),
+        Ended::Failed(_) => format!("Only the first {rows}"),
+        Ended::Full => format!("The first {rows}"),
     };
-    let mut text = format!("{rows} in {:.1} ms", answer.elapsed_ms);
-    for (pipeline, epoch) in &answer.epochs {
+    for (pipeline, epoch) in answer.epochs() {
         text.push_str(&format!(", {pipeline} at epoch {}", grouped(&epoch.to_string())));
     }
     text.push('.');
-    if MAX_RENDERED_ROWS < answer.rows.len() {
-        text.push_str(&format!(" The first {} are shown.", grouped(&MAX_RENDERED_ROWS.to_string())));
-    }
-    if answer.truncated {
-        text.push_str(" The query has more rows than an answer holds.");
+    match answer.ended() {
+        Ended::Full => {
+            let most = grouped(&ROWS_MAX.to_string());
+            text.push_str(&format!(
+                " There are more than a page holds ({most} rows, 128 MiB): `weir sql` has no limit."
+            ));
+        }
+        Ended::Failed(problem) => text.push_str(&format!(" Then the query failed: {problem}.")),
+        Ended::NotYet | Ended::Whole { .. } => {}
     }
     text
+}
+
+/// Whether a live query runs again: what it read is no longer the newest, and the last run began long enough ago.
+/// `read` and `newest` are epochs by pipeline.
+pub fn is_due(
+    read: &BTreeMap<String, u64>,
+    newest: impl Fn(&str) -> Option<u64>,
+    ms_since_start: f64,
+) -> bool {
+    if read.is_empty() {
+        return LIVE_BLIND_MS <= ms_since_start;
+    }
+    LIVE_EVERY_MS <= ms_since_start
+        && read.iter().any(|(pipeline, epoch)| newest(pipeline).is_some_and(|newest| *epoch < newest))
+}
+
+/// The word that an error points to, in UTF-16 units from the start of `query`: from where to where. At least one
+/// letter, where there is one.
+pub fn underlined(query: &str, line: u64, column: u64) -> Option<(u32, u32)> {
+    let from = offset(query, line, column)?;
+    let (line_at, column_at) = positions(line, column)?;
+    let text = query.lines().nth(line_at)?;
+    let rest: Vec<char> = text.chars().skip(column_at).collect();
+    let is_inside = |letter: &&char| letter.is_alphanumeric() || **letter == '_';
+    let n_letters = rest.iter().take_while(is_inside).count().max(1).min(rest.len());
+    let n_units: usize = rest[..n_letters].iter().map(|letter| letter.len_utf16()).sum();
+    if n_units == 0 {
+        // It points behind the end: what is missing is missing after the last letter.
+        return from.checked_sub(1).map(|before| (before, from));
+    }
+    Some((from, from + u32::try_from(n_units).ok()?))
 }
 
 /// The line of `query` that an error points to, and a line with a caret below its column. Both positions are 1-based;
@@ -64,26 +105,40 @@ fn positions(line: u64, column: u64) -> Option<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
+    use super::super::grid::answer::of;
     use super::*;
 
     #[test]
-    fn answer_says_how_much_of_it_is_shown() {
-        let mut answer = SqlResponse {
-            columns: Vec::new(),
-            rows: vec![Vec::new(); 2_000],
-            row_count: 2_000,
-            truncated: false,
-            epochs: BTreeMap::from([("revenue".to_owned(), 1_812)]),
-            elapsed_ms: 3.12,
-        };
-        assert_eq!(
-            summary(&answer),
-            "2,000 rows in 3.1 ms, revenue at epoch 1,812. The first 1,000 are shown."
+    fn answer_says_how_whole_it_is() {
+        let mut answer = of(&[("n", "BIGINT")], &["[1]"]);
+        assert_eq!(summary(&answer), "1 row in 3.1 ms, revenue at epoch 812.");
+        answer = Answer::default();
+        answer.push(b"{\"columns\":[],\"epochs\":{}}\n[]\n[]\n").expect("rows");
+        assert_eq!(summary(&answer), "2 rows so far.");
+        let problem =
+            r#"{"problem":{"type":"urn:weir:error:E0305","title":"t","status":503,"detail":"too long"}}"#;
+        answer.push(format!("{problem}\n").as_bytes()).expect("an end");
+        assert_eq!(summary(&answer), "Only the first 2 rows. Then the query failed: too long [E0305].");
+    }
+
+    #[test]
+    fn live_queries_run_when_there_is_something_new() {
+        let read = BTreeMap::from([("a".to_owned(), 5_u64)]);
+        assert!(!is_due(&read, |_| Some(5), 9_000.0));
+        assert!(is_due(&read, |_| Some(6), 250.0));
+        assert!(!is_due(&read, |_| Some(6), 249.0), "not more often than epochs end");
+        assert!(!is_due(&read, |_| None, 9_000.0));
+        assert!(
+            !is_due(&BTreeMap::new(), |_| Some(6), 1_999.0) && is_due(&BTreeMap::new(), |_| None, 2_000.0)
         );
-        answer = SqlResponse { rows: vec![Vec::new()], row_count: 1, epochs: BTreeMap::new(), ..answer };
-        assert_eq!(summary(&answer), "1 row in 3.1 ms.");
+    }
+
+    #[test]
+    fn error_is_underlined_as_a_word() {
+        assert_eq!(underlined("SELECT é,\n\tcontry\nFROM t", 2, 2), Some((11, 17)));
+        assert_eq!(underlined("SELECT (", 1, 9), Some((7, 8)), "behind the end is its last letter");
+        assert_eq!(underlined("SELECT ,", 1, 8), Some((7, 8)));
+        assert_eq!((underlined("", 1, 1), underlined("a", 9, 1)), (None, None));
     }
 
     #[test]

@@ -1,0 +1,66 @@
+//! What can be done with an answer: keep it live, copy its link, save it, make a panel of it.
+
+use leptos::prelude::*;
+
+use super::catalog::Tables;
+use super::desk::Desk;
+use crate::page::copy::{CopyButton, save};
+use crate::view::grid::export::{self, Form};
+use crate::view::grid::sort;
+use crate::view::pin::{self, Pin};
+
+#[component]
+pub(super) fn Tools(desk: Desk, tables: Tables, hidden: Signal<bool>) -> impl IntoView {
+    let pinned = RwSignal::new(false);
+    let pressed = move |is_on: bool| if is_on { "true" } else { "false" };
+    let save_as = move |form: Form| {
+        desk.with(|answer| {
+            let order = sort::order(answer, desk.sort.get_untracked());
+            let bytes = export::file(answer, order.as_deref(), form);
+            save(form.file_name(), form.media_type(), &bytes);
+        });
+    };
+    let link = move |()| window().location().href().unwrap_or_default();
+    let panel = Memo::new(move |_| {
+        let query = desk.answered();
+        pinned.get().then(|| {
+            desk.with(|answer| {
+                tables.catalog.with(|catalog| {
+                    let columns = answer.epochs().keys().next().and_then(|table| catalog.columns.get(table));
+                    pin::pin(&query, answer, columns.map(Vec::as_slice))
+                })
+            })
+        })
+    });
+    view! {
+        <div class="tools" role="toolbar" aria-label="Answer" hidden=hidden>
+            <button type="button" class="small" data-testid="sql-live" aria-pressed=move || pressed(desk.is_live.get()) title="Runs again with each epoch of the tables that it reads" on:click=move |_| desk.is_live.update(|is_live| *is_live = !*is_live)>
+                "Live"
+            </button>
+            <CopyButton label="Copy link" text=link testid="sql-copy-link" />
+            <button type="button" class="small" data-testid="sql-save-csv" on:click=move |_| save_as(Form::Csv)>"Save CSV"</button>
+            <button type="button" class="small" data-testid="sql-save-ndjson" on:click=move |_| save_as(Form::Ndjson)>"Save NDJSON"</button>
+            <button type="button" class="small" data-testid="sql-pin" aria-expanded=move || pressed(pinned.get()) on:click=move |_| pinned.update(|pinned| *pinned = !*pinned)>
+                "Pin to dashboard"
+            </button>
+        </div>
+        {move || panel.get().map(|pin| view! { <Panel pin /> })}
+    }
+}
+
+#[component]
+fn Panel(pin: Pin) -> impl IntoView {
+    let yaml = pin.yaml.map(|yaml| {
+        let copied = yaml.clone();
+        view! {
+            <pre tabindex="0" role="region" aria-label="Panel" data-testid="sql-panel">{yaml}</pre>
+            <CopyButton label="Copy the panel" text=move |()| copied.clone() testid="sql-copy-panel" />
+        }
+    });
+    view! {
+        <div class="pin">
+            <p class="quiet">{pin.sentence}</p>
+            {yaml}
+        </div>
+    }
+}
