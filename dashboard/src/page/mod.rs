@@ -5,6 +5,7 @@
 //!       ──► parts ──► pipeline  one pipeline
 //!                 ──► board     a dashboard: panels over pipelines
 //!                 ──► query     SQL and its answer
+//!                 ──► letters   dead letters, record by record
 //!                 ──► palette   finds pages and actions
 //! ```
 //!
@@ -18,6 +19,7 @@
 mod board;
 mod canvas;
 mod copy;
+mod letters;
 mod overview;
 mod palette;
 mod parts;

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use leptos::wasm_split::wasm_split;
 
 use super::shell::{Live, NotLoaded, Route, Theme};
-use super::{board, palette, pipeline, query};
+use super::{board, letters, palette, pipeline, query};
 use crate::view::zone::Zone;
 
 #[wasm_split(pipeline, wasm_split_path = leptos::wasm_split, preload(load_pipeline), fallible)]
@@ -45,4 +45,9 @@ pub(super) fn palette(
 #[wasm_split(sql, wasm_split_path = leptos::wasm_split, preload(load_sql), fallible)]
 pub(super) fn sql(live: Live, route: Route) -> Result<AnyView, NotLoaded> {
     Ok(view! { <query::Query live route /> }.into_any())
+}
+
+#[wasm_split(letters, wasm_split_path = leptos::wasm_split, preload(load_letters), fallible)]
+pub(super) fn letters(live: Live, route: Route, zone: Memo<Zone>) -> Result<AnyView, NotLoaded> {
+    Ok(view! { <letters::Letters live route zone /> }.into_any())
 }

@@ -6,6 +6,7 @@
 //!    answers otherwise.
 
 use crate::protocol::{percent_encode, time};
+use crate::view::letters::Choice;
 use crate::view::zone::ZoneName;
 
 /// The spans on offer, as the wire spells them.
@@ -94,6 +95,8 @@ pub struct Address {
     pub only: Option<String>,
     /// The panel of a dashboard that is enlarged, counted from 1.
     pub panel: Option<usize>,
+    /// Which dead letters.
+    pub letters: Choice,
 }
 
 impl Address {
@@ -120,6 +123,7 @@ impl Address {
                     address.range =
                         span.filter(|last_ms| (1..=LAST_MS_MAX).contains(last_ms)).map(Range::Last);
                 }
+                other if address.page == Page::Letters => address.letters.take(other, value),
                 _ => {}
             }
         }
@@ -165,6 +169,7 @@ impl Address {
         if let Some(panel) = self.panel {
             pairs.push(format!("panel={panel}"));
         }
+        pairs.extend(self.letters.pairs());
         let separator = if pairs.is_empty() { "" } else { "?" };
         format!("{}{separator}{}", self.page.path(), pairs.join("&"))
     }
@@ -270,7 +275,7 @@ mod tests {
             zone in prop::sample::select(vec!["utc", "local", "America/New_York"]),
         ) {
             let zone = ZoneName::parse(zone).expect("a zone");
-            let address = Address { page, range, measure, zone, query, only, panel };
+            let address = Address { page, range, measure, zone, query, only, panel, letters: Choice::default() };
             let href = address.href();
             let (path, search) = href.split_once('?').unwrap_or((&href, ""));
             prop_assert_eq!(Address::parse(path, search), address);

@@ -12,6 +12,7 @@ pub mod explain;
 pub mod grid;
 pub mod health;
 pub mod history;
+pub mod letters;
 pub mod losses;
 pub mod number;
 pub mod palette;

@@ -3,12 +3,13 @@
 use leptos::prelude::*;
 use weir_api::SqlResponse;
 
-use crate::page::shell::{Live, sql_again};
+use crate::page::shell::{Live, Route, sql_again};
+use crate::view::address::Page;
 use crate::view::losses::{self, HEIGHT, Losses, MINUTES};
 use crate::view::zone::Zone;
 
 #[component]
-pub(super) fn LossesOf(live: Live, zone: Memo<Zone>, name: Memo<String>) -> impl IntoView {
+pub(super) fn LossesOf(live: Live, route: Route, zone: Memo<Zone>, name: Memo<String>) -> impl IntoView {
     let answer = sql_again(live, 10.0, Memo::new(move |_| name.with(|name| losses::query(name))));
     let strips = Memo::new(move |_| {
         let now_ms = live.now_ms();
@@ -23,10 +24,22 @@ pub(super) fn LossesOf(live: Live, zone: Memo<Zone>, name: Memo<String>) -> impl
             (None, Some(_)) => None,
         }
     });
-    let line = |losses: Losses| {
+    let link = move |reason: Option<String>| {
+        route.link(|address| {
+            *address = address.at(Page::Letters);
+            // All that are kept are counted here.
+            address.range = None;
+            address.letters.pipeline = Some(name.get());
+            address.letters.reason = reason;
+        })
+    };
+    let line = move |losses: Losses| {
+        let reason = losses.reason.clone();
         view! {
             <tr>
-                <th scope="row">{losses.reason}</th>
+                <th scope="row">
+                    <a href=Signal::derive(move || link(Some(reason.clone())))>{losses.reason}</a>
+                </th>
                 <td class="losses-strip" aria-hidden="true">
                     <svg viewBox=format!("0 0 {MINUTES} {HEIGHT}") preserveAspectRatio="none">
                         <path d=losses.path />
@@ -41,6 +54,7 @@ pub(super) fn LossesOf(live: Live, zone: Memo<Zone>, name: Memo<String>) -> impl
         <section class="losses" aria-labelledby="losses" data-testid="losses">
             <div class="section-head">
                 <h2 id="losses">"Late rows and dead letters"</h2>
+                <a href=Signal::derive(move || link(None))>"Look into them"</a>
             </div>
             <p class="message" hidden=Signal::derive(move || sentence.with(Option::is_none))>{sentence}</p>
             <table hidden=Signal::derive(move || sentence.with(Option::is_some))>

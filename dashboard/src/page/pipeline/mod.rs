@@ -75,7 +75,7 @@ pub(super) fn PipelinePage(
             <Flow detail />
             <Epochs live zone name />
             <div class="halves">
-                <LossesOf live zone name />
+                <LossesOf live route zone name />
                 <Sinks detail />
             </div>
             <Definition live name detail />

@@ -86,6 +86,7 @@ fn Navigation(route: Route, page: Memo<Page>) -> impl IntoView {
         <nav class="pages" aria-label="Pages">
             {item(Page::Overview, "Overview", |page| matches!(page, Page::Overview | Page::Pipeline(_)))}
             {item(Page::Sql, "SQL", |page| matches!(page, Page::Sql))}
+            {item(Page::Letters, "Dead letters", |page| matches!(page, Page::Letters))}
         </nav>
     }
 }

@@ -57,7 +57,8 @@ pub(super) fn App() -> impl IntoView {
             }
             Page::Sql => part(parts::load_sql, move || parts::sql(live, route)),
             Page::Board(_) => part(parts::load_board, move || parts::board(live, route, theme, zone, name)),
-            Page::Letters | Page::Missing(_) => view! { <Missing route /> }.into_any(),
+            Page::Letters => part(parts::load_letters, move || parts::letters(live, route, zone)),
+            Page::Missing(_) => view! { <Missing route /> }.into_any(),
         }
     };
     view! {
