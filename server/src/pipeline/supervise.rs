@@ -137,7 +137,7 @@ fn bring_up(task: Task, shared: &Shared, stop: &Arc<Stop>) {
             match started {
                 Err(StartError::Source(SourceError::Retry(why))) => {
                     prepared = Some(ready);
-                    return Err(why);
+                    Err(why)
                 }
                 Err(error) => {
                     fail(&entry, &chain(&error));
