@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Finds what the browser test drives: Debian's Chromium, and playwright-core from the npm registry (no browser of its
-# own). stdout has one line for each of CHROMIUM, NODE_MODULES: `NAME=path`.
+# Finds what the browser tests drive: Debian's Chromium, and from the npm registry playwright-core (no browser of its own)
+# and axe-core (rules of accessibility). stdout has one line for each of CHROMIUM, NODE_MODULES: `NAME=path`.
 set -euo pipefail
 
 playwright_version=1.64.1
+axe_version=4.14.1
 cache=${WEIR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/weir}
-folder=$cache/playwright-$playwright_version
+folder=$cache/browser-$playwright_version-$axe_version
 
 say() { echo "browser: $*" >&2; }
 
@@ -18,10 +19,11 @@ if ! chromium=$(command -v chromium); then
   exit 1
 fi
 if ! [ -d "$folder" ]; then
-  say "fetching playwright-core $playwright_version (a few seconds)"
+  say "fetching playwright-core $playwright_version and axe-core $axe_version (a few seconds)"
   rm -rf "$folder.new"
   mkdir -p "$folder.new"
-  npm install --silent --no-audit --no-fund --prefix "$folder.new" "playwright-core@$playwright_version" >&2
+  npm install --silent --no-audit --no-fund --prefix "$folder.new" "playwright-core@$playwright_version" \
+    "axe-core@$axe_version" >&2
   mv "$folder.new" "$folder"
 fi
 

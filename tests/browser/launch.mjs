@@ -1,10 +1,12 @@
 // What every script at the page begins with: a browser that writes down what goes wrong in it, and deeds that are done as
-// lines on stdin say. `node SCRIPT NODE_MODULES CHROMIUM URL`.
+// lines on stdin say. `node SCRIPT NODE_MODULES CHROMIUM URL …`.
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 
-const [modules, executablePath, url] = process.argv.slice(2);
+const [modules, executablePath, url, ...more] = process.argv.slice(2);
 const { chromium } = createRequire(modules + '/')('playwright-core');
+const axe = readFileSync(`${modules}/axe-core/axe.min.js`, 'utf8');
 const id = (name) => `[data-testid="${name}"]`;
 
 setTimeout(() => { throw new Error('nobody looks at a page for ten minutes'); }, 600_000).unref();
@@ -14,7 +16,10 @@ const browser = await chromium.launch({
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync'],
 });
-const context = await browser.newContext({ viewport: { width: 1440, height: 1000 } });
+const context = await browser.newContext({
+  viewport: { width: 1440, height: 1000 },
+  permissions: ['clipboard-read', 'clipboard-write'],
+});
 context.setDefaultTimeout(60_000);
 
 const errors = [];
@@ -44,4 +49,4 @@ const listen = async (deeds) => {
 // What a developer's console shows, and requests to other hosts.
 const complaints = async () => ({ errors, foreign });
 
-export { complaints, context, id, listen, url };
+export { axe, complaints, context, id, listen, more, url };

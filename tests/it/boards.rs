@@ -75,7 +75,7 @@ fn a_dashboard_lives_zooms_and_gives_its_numbers_away() {
     let weir = project.run();
     weir.await_ready();
 
-    let mut looker = Looker::start("board.mjs", weir.url());
+    let mut looker = Looker::start("board.mjs", &[weir.url()]);
     looker.ask("open", json!("/d/board"));
     await_all_ready(&weir, &mut looker);
 
@@ -166,7 +166,7 @@ fn a_dashboard_that_was_changed_is_a_file_that_weir_takes() {
         .dashboard("draft", "title: Draft\npanels: []\n");
     let weir = project.run();
     weir.await_ready();
-    let mut looker = Looker::start("board.mjs", weir.url());
+    let mut looker = Looker::start("board.mjs", &[weir.url()]);
     looker.ask("open", json!("/d/draft"));
     looker.ask("click", json!("edit"));
     looker.ask("click", json!("draft-add"));

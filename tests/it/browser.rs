@@ -2,17 +2,13 @@
 //! killed. `tests/browser/page.mjs` looks and types, this side produces, kills and judges.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use apache_avro::types::Value as Avro;
 use serde_json::{Value, json};
 
 use crate::looker::Looker;
-use crate::producer::{Producer, To, Topics, Writer};
-use crate::services::{Services, services};
-use crate::shop::SCHEMA;
+use crate::services::services;
+use crate::till::{Customers, FIRST_ID, Till, now_ms};
 use crate::weir::{Project, Weir};
 
 const TOPIC: &str = "watched";
@@ -28,71 +24,6 @@ const N_WATCHED: i64 = 60;
 const NOTICED_MS: i64 = 2_000;
 /// Generous: the figure is printed, and is the epoch's length on a machine that has nothing else to do.
 const PAINTED_MS: i64 = 5_000;
-
-/// Writes orders that happen now, each with an id of its own.
-struct Till {
-    producer: Producer,
-    writer: Writer,
-    /// When each order was made, before it was sent. Its id is [`FIRST_ID`] plus its place here.
-    made_ms: Vec<i64>,
-}
-
-/// Large, so that no other number on the page looks like an id.
-const FIRST_ID: i64 = 1_000_000;
-
-impl Till {
-    fn new(services: &Services) -> Self {
-        Self {
-            producer: Producer::new(&services.kafka.bootstrap),
-            writer: Writer::register(&services.registry.url, &format!("{TOPIC}-value"), SCHEMA),
-            made_ms: Vec::new(),
-        }
-    }
-
-    fn order(&mut self) {
-        let id = FIRST_ID + self.made_ms.len() as i64;
-        let now_ms = now_ms();
-        self.made_ms.push(now_ms);
-        let value = self.writer.encode(&[
-            ("id", Avro::Long(id)),
-            ("country", Avro::String("DE".to_owned())),
-            ("amount", Avro::Long(7)),
-            ("ordered_at", Avro::TimestampMillis(now_ms)),
-        ]);
-        self.producer.send(To { topic: TOPIC, partition: 0, timestamp_ms: now_ms }, None, Some(&value));
-        self.producer.flush();
-    }
-}
-
-fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
-    i64::try_from(now.as_millis()).expect("it is before the year 292277026")
-}
-
-/// Orders every 90 ms until they are told to leave. That is no fraction of an epoch, so that orders
-/// come in all parts of one.
-struct Customers {
-    leave: Sender<()>,
-    thread: JoinHandle<Till>,
-}
-
-impl Customers {
-    fn come(mut till: Till) -> Self {
-        let (leave, left) = channel::<()>();
-        let thread = thread::spawn(move || {
-            while left.recv_timeout(Duration::from_millis(90)) == Err(RecvTimeoutError::Timeout) {
-                till.order();
-            }
-            till
-        });
-        Self { leave, thread }
-    }
-
-    fn go(self) -> Till {
-        drop(self.leave);
-        self.thread.join().expect("Kafka takes the orders")
-    }
-}
 
 /// What was painted, frame by frame, as far as it changed.
 struct History(Value);
@@ -241,15 +172,14 @@ fn assert_no_complaints(looker: &mut Looker, away_ms: std::ops::RangeInclusive<i
 #[test]
 fn a_browser_sees_numbers_change_and_survives_a_killed_server() {
     let services = services();
-    Topics::new(&services.kafka.bootstrap).create(TOPIC, 1);
-    let till = Till::new(&services);
+    let till = Till::new(&services, TOPIC);
     let source = "event_time: ordered_at\nwatermark: { delay: 1s }\n";
     let project = Project::new(&services).source(TOPIC, source).pipeline("revenue", SQL, "");
     let weir = project.run();
     weir.await_ready();
     let customers = Customers::come(till);
 
-    let mut looker = Looker::start("page.mjs", weir.url());
+    let mut looker = Looker::start("page.mjs", &[weir.url(), "/#pipeline=revenue"]);
     weir.eventually("the pipeline is shown as running", || {
         (looker.ask("pipeline", "revenue") == "running").then_some(())
     });

@@ -15,8 +15,8 @@ pub(crate) struct Looker {
 }
 
 impl Looker {
-    /// Runs a script of `tests/browser` at the page.
-    pub(crate) fn start(script: &str, url: &str) -> Self {
+    /// Runs a script of `tests/browser` at the page; `of` is its URL, and what else the script is told.
+    pub(crate) fn start(script: &str, of: &[&str]) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let output = Command::new(root.join("../scripts/browser.sh"))
             .stderr(Stdio::inherit())
@@ -27,7 +27,8 @@ impl Looker {
         let found: HashMap<&str, &str> = found.lines().filter_map(|line| line.split_once('=')).collect();
         let mut child = Command::new("node")
             .arg(root.join("browser").join(script))
-            .args([found["NODE_MODULES"], found["CHROMIUM"], url])
+            .args([found["NODE_MODULES"], found["CHROMIUM"]])
+            .args(of)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -7,7 +7,8 @@
 //! certificates.rs of an authority of ours, and of one that is not
 //! cluster.rs    three brokers, for a test of its own
 //! memory.rs     a source in memory: slt.rs and batch_oracle.rs need no services
-//! proxy.rs      cuts connections to weir     looker.rs, browser/   who looks at the page
+//! proxy.rs      cuts connections to weir     till.rs       orders that happen now
+//! looker.rs     a Chromium, with the scripts of browser/
 //! the others    tests: each with topics of its own, so that all can run at once
 //! ```
 //!
@@ -17,6 +18,8 @@
 mod batch_oracle;
 mod boards;
 mod browser;
+mod browser_letters;
+mod browser_sql;
 mod certificates;
 mod cluster;
 mod dead_letters;
@@ -41,4 +44,6 @@ mod sink_topic;
 mod slt;
 mod stops;
 mod stream;
+mod tabs;
+mod till;
 mod weir;

@@ -1,5 +1,5 @@
-//! A TCP proxy before `weir` that cuts every connection, and keeps one address while the server
-//! behind it is restarted.
+//! TCP proxies before `weir`: one that cuts every connection and keeps one address while the server
+//! behind it is restarted; one that holds event streams back, as networks do that wait for the end of an answer.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -53,6 +53,43 @@ fn budget(random: u64) -> usize {
 
 fn authority(url: &str) -> String {
     url.strip_prefix("http://").expect("an http address").to_owned()
+}
+
+/// Leads to `url`, on one address; of an event stream only the head comes through. Listens until the process ends.
+pub(crate) fn holding_streams(url: &str) -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let port = listener.local_addr().expect("a bound socket").port();
+    let target = authority(url);
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let Ok(server) = TcpStream::connect(&target) else { continue };
+            let (from, to) = (client.try_clone().expect("a socket"), server.try_clone().expect("a socket"));
+            thread::spawn(move || copy(from, to, usize::MAX));
+            thread::spawn(move || hold_streams(server, client));
+        }
+    });
+    format!("http://127.0.0.1:{port}")
+}
+
+/// Copies answers until one is an event stream, of which it swallows all behind the head.
+fn hold_streams(mut from: TcpStream, mut to: TcpStream) {
+    let mut buffer = [0; 65_536];
+    let mut holds = false;
+    while let Ok(n @ 1..) = from.read(&mut buffer) {
+        if holds {
+            continue;
+        }
+        let bytes = &buffer[..n];
+        let find = |what: &[u8]| bytes.windows(what.len()).position(|window| window == what);
+        // The server writes a head at once, in one piece.
+        let head = find(b"content-type: text/event-stream").and(find(b"\r\n\r\n")).map(|at| at + 4);
+        holds = head.is_some();
+        if to.write_all(&bytes[..head.unwrap_or(n)]).is_err() {
+            break;
+        }
+    }
+    drop(from.shutdown(Shutdown::Both));
+    drop(to.shutdown(Shutdown::Both));
 }
 
 fn pipe(client: TcpStream, server: TcpStream, budget: usize) {

@@ -1,0 +1,227 @@
+//! The page `/sql` in a real Chromium: answers of any length, errors at their place, what is cancelled and what is kept.
+//! All by keyboard where a keyboard is enough.
+
+use serde_json::{Value, json};
+
+use crate::looker::Looker;
+use crate::services::services;
+use crate::till::{Customers, Till};
+use crate::weir::{Project, Weir};
+
+const TOPIC: &str = "asked";
+const SQL: &str = "SELECT window_start, window_end, count(*) AS orders
+FROM TUMBLE(TABLE asked, DESCRIPTOR(ordered_at), INTERVAL '3' SECOND) GROUP BY window_start, window_end";
+/// Queries that a server runs at the same time; see `Limits`.
+const RUNNING_MAX: usize = 16;
+/// Hours of work.
+const ENDLESS: &str = "SELECT count(*) FROM generate_series(1, 100000000000) a WHERE a.value % 7 = 3";
+const LONG: &str = "SELECT value, 'row ' || value AS text FROM generate_series(1, 100000)";
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("a text, not {value}"))
+}
+
+fn id(name: &str) -> String {
+    format!("[data-testid=\"{name}\"]")
+}
+
+/// The desk, and who sits at it.
+struct Desk<'a> {
+    weir: &'a Weir,
+    looker: Looker,
+}
+
+impl Desk<'_> {
+    fn ask(&mut self, deed: &str, of: impl AsRef<str>) -> Value {
+        self.looker.ask(deed, of.as_ref())
+    }
+
+    fn text(&mut self, name: &str) -> String {
+        text(&self.ask("text", id(name))).to_owned()
+    }
+
+    fn write(&mut self, query: &str) {
+        let of = json!({ "selector": id("sql-input"), "text": query });
+        self.ask("fill", of.to_string());
+    }
+
+    fn run(&mut self, query: &str) {
+        self.write(query);
+        self.ask("press", "Control+Enter");
+    }
+
+    fn await_summary(&mut self, part: &str) {
+        let mut seen = String::new();
+        let limit = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let (weir, looker) = (self.weir, &mut self.looker);
+        weir.eventually("the summary says it", || {
+            seen = text(&looker.ask("text", id("sql-summary"))).to_owned();
+            assert!(std::time::Instant::now() < limit, "the summary says \"{seen}\", not \"{part}\"");
+            seen.contains(part).then_some(())
+        });
+    }
+
+    /// Presses Tab until something has the focus.
+    fn tab_to(&mut self, name: &str) {
+        let reached = (0..60).any(|_| {
+            self.ask("press", "Tab");
+            self.ask("focus", "") == name
+        });
+        assert!(reached, "no Tab leads to {name}");
+    }
+}
+
+#[test]
+fn answers_are_long_and_errors_have_a_place() {
+    let services = services();
+    let till = Till::new(&services, TOPIC);
+    let source = "event_time: ordered_at\nwatermark: { delay: 1s }\n";
+    let project = Project::new(&services).source(TOPIC, source).pipeline("counted", SQL, "");
+    let weir = project.run();
+    weir.await_ready();
+    let customers = Customers::come(till);
+    weir.eventually("there are orders", || (!weir.sql("SELECT * FROM counted").is_empty()).then_some(()));
+    let mut desk = Desk { weir: &weir, looker: Looker::start("walk.mjs", &[weir.url()]) };
+
+    a_long_answer_is_scrolled_ordered_copied_and_saved(&mut desk);
+    it_is_there_when_one_comes_back(&mut desk);
+    an_error_is_underlined(&mut desk);
+    a_cancelled_query_ends_on_the_server(&mut desk);
+    a_live_query_goes_on(&mut desk);
+    a_plan_is_a_tree_and_an_answer_a_panel(&mut desk);
+    history_survives_a_reload(&mut desk);
+    keys_are_enough(&mut desk);
+    customers.go();
+}
+
+fn a_long_answer_is_scrolled_ordered_copied_and_saved(desk: &mut Desk<'_>) {
+    let link = format!("/sql?q={}", LONG.replace(' ', "%20").replace('\'', "%27"));
+    desk.ask("visit", link);
+    desk.await_summary("100,000 rows in");
+    let cells = format!("{} [role=\"gridcell\"]", id("sql-result"));
+    let scrolled = desk.ask("scroll", id("sql-result"));
+    eprintln!("scrolling through 100,000 rows: {scrolled}");
+    assert!(scrolled["n_elements"].as_u64().is_some_and(|n| n < 1_500), "{scrolled}");
+    assert!(scrolled["p95_ms"].as_f64().is_some_and(|ms| ms < 250.0), "{scrolled}");
+    let seen = desk.ask("texts", &cells);
+    assert!(seen.as_array().is_some_and(|seen| seen.contains(&json!("row 100000"))), "{seen}");
+
+    // The first press of a head orders up, the second down.
+    let head = format!("{} [role=\"columnheader\"] button", id("sql-result"));
+    desk.ask("click", &head);
+    desk.ask("click", &head);
+    desk.ask("click", id("sql-result"));
+    desk.ask("press", "Control+Home");
+    assert_eq!(desk.text("sql-cell"), "value 100000");
+    desk.ask("press", "Control+End");
+    desk.ask("press", "Shift+End");
+    desk.ask("press", "Control+c");
+    assert_eq!(desk.ask("clipboard", ""), "value\ttext\n1\trow 1\n");
+    let file = desk.ask("saved", id("sql-save-csv"));
+    assert_eq!(file["name"], "answer.csv");
+    let csv = text(&file["text"]);
+    assert!(csv.starts_with("value,text\n100000,row 100000\n99999,row 99999\n"), "{}", &csv[..60]);
+    assert_eq!(csv.lines().count(), 100_001);
+}
+
+fn it_is_there_when_one_comes_back(desk: &mut Desk<'_>) {
+    let before = desk.text("sql-summary");
+    desk.ask("click", "a.brand");
+    assert_eq!(desk.ask("path", ""), "/");
+    desk.ask("click", "nav.pages a[href^=\"/sql\"]");
+    assert_eq!(desk.text("sql-summary"), before, "it did not run again");
+    let address = desk.ask("path", "");
+    assert!(text(&address).starts_with("/sql?q=SELECT"), "{address}");
+}
+
+fn an_error_is_underlined(desk: &mut Desk<'_>) {
+    desk.run("SELECT\n  ordres FROM counted");
+    assert_eq!(desk.text("sql-problem"), "ordres");
+    let said = desk.text("sql-error");
+    for part in ["ordres", "line 2, column 3", "did you mean \"orders\"?", "E0301"] {
+        assert!(said.contains(part), "no \"{part}\" in {said}");
+    }
+}
+
+fn a_cancelled_query_ends_on_the_server(desk: &mut Desk<'_>) {
+    // One more than may run at the same time: were they not ended, the last would be refused.
+    for _ in 0..=RUNNING_MAX {
+        desk.run(ENDLESS);
+        desk.await_summary("Running");
+        desk.ask("click", id("sql-cancel"));
+        desk.await_summary("Cancelled");
+    }
+    desk.run("SELECT 40 + 2 AS n");
+    desk.await_summary("1 row in");
+    desk.weir.eventually("the server runs no query any more", || desk.weir.try_sql("SELECT 1").ok());
+}
+
+fn a_live_query_goes_on(desk: &mut Desk<'_>) {
+    desk.run("SELECT sum(orders) AS n FROM counted");
+    desk.await_summary("counted at epoch");
+    desk.ask("click", id("sql-live"));
+    let cell = format!("{} [role=\"gridcell\"]", id("sql-result"));
+    let mut numbers = std::collections::BTreeSet::new();
+    let (weir, looker) = (desk.weir, &mut desk.looker);
+    weir.eventually("the number changes by itself", || {
+        numbers.insert(text(&looker.ask("text", cell.as_str())).parse::<u64>().expect("a number"));
+        (5 < numbers.len()).then_some(())
+    });
+    desk.ask("click", id("sql-live"));
+}
+
+fn a_plan_is_a_tree_and_an_answer_a_panel(desk: &mut Desk<'_>) {
+    desk.run("EXPLAIN SELECT count(*) FROM counted GROUP BY orders");
+    assert!(desk.text("sql-plan").contains("AggregateExec"));
+    desk.run("SELECT window_start, orders FROM counted");
+    desk.await_summary("counted at epoch");
+    desk.ask("click", id("sql-pin"));
+    let panel = desk.text("sql-panel");
+    for part in ["pipeline: counted", "chart: bar", "x: window_start", "y: orders"] {
+        assert!(panel.contains(part), "no \"{part}\" in {panel}");
+    }
+}
+
+fn history_survives_a_reload(desk: &mut Desk<'_>) {
+    let before = desk.ask("texts", id("sql-past-query"));
+    desk.ask("reload", "");
+    desk.ask("text", id("sql-past-query"));
+    let after = desk.ask("texts", id("sql-past-query"));
+    let queries = |texts: &Value| -> Vec<String> {
+        let texts = texts.as_array().expect("a list").iter();
+        texts.map(|entry| text(entry).lines().next().unwrap_or_default().to_owned()).collect()
+    };
+    assert!(queries(&before).iter().any(|query| query.contains("generate_series(1, 100000)")), "{before}");
+    assert_eq!(queries(&after), queries(&before));
+}
+
+fn keys_are_enough(desk: &mut Desk<'_>) {
+    desk.ask("visit", "/sql");
+    desk.ask("text", id("sql-editor"));
+    desk.tab_to("sql-input");
+    desk.ask("press", "Control+a");
+    desk.ask("type", "SELECT 7 AS seven, 8 AS eight FROM cou");
+    desk.weir.eventually("a table is offered", || {
+        desk.looker.ask("count", "[role=\"option\"]").as_u64().filter(|n| 0 < *n)
+    });
+    // An offer that has only just come is not taken: Enter is then a new line, as for who types on without looking.
+    let looker = &mut desk.looker;
+    desk.weir.eventually("the table is taken", || {
+        looker.ask("press", "Enter");
+        let is_taken = text(&looker.ask("text", id("sql-input"))).contains("FROM counted");
+        if !is_taken {
+            looker.ask("press", "Backspace");
+            looker.ask("press", "Control+Space");
+        }
+        is_taken.then_some(())
+    });
+    desk.ask("type", " LIMIT 1");
+    desk.ask("press", "Control+Enter");
+    desk.await_summary("1 row in");
+    desk.tab_to("sql-result");
+    desk.ask("press", "ArrowDown");
+    desk.ask("press", "ArrowRight");
+    assert_eq!(desk.text("sql-cell"), "eight 8");
+    desk.ask("press", "Control+c");
+    assert_eq!(desk.ask("clipboard", ""), "8");
+}
