@@ -21,6 +21,7 @@ mod statement;
 mod system;
 mod tables;
 mod text_table;
+mod yielding;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -25,6 +25,7 @@ use super::answer::{Encoder, Format};
 use super::memory::QueryPool;
 use super::statement::{self, Request};
 use super::tables::{PUBLIC, SYSTEM, Tables};
+use super::yielding::yielding;
 use super::{Piece, error};
 use crate::catalog::PipelineView;
 use crate::problem::{Code, Fault};
@@ -172,7 +173,8 @@ async fn plan(
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     read_only.verify_plan(&logical).map_err(|_| statement::refused("this form of query"))?;
     unnamed_duplicates(logical.schema())?;
-    state.create_physical_plan(&logical).await.map_err(|e| fault(e, tables))
+    let plan = state.create_physical_plan(&logical).await;
+    plan.and_then(yielding).map_err(|e| fault(e, tables))
 }
 
 /// The logical plan. Where there is none, perhaps two casts of one column have the same name: they get others.

@@ -550,6 +550,10 @@ fn long_answers_are_cut_in_json_and_whole_when_streamed() {
 }
 
 const ENDLESS: &str = "SELECT count(*) FROM generate_series(1, 100000000000) a WHERE a.value % 7 = 3";
+/// One batch of the one side has billions of rows with the other.
+const ENDLESS_JOIN: &str =
+    "SELECT count(*) FROM generate_series(1, 200000) a(x), generate_series(1, 1000000) b(y)
+WHERE x * y % 7 = 3";
 
 #[test]
 fn time_is_limited() {
@@ -562,10 +566,16 @@ fn time_is_limited() {
 
 #[test]
 fn abandoned_queries_make_room_for_others() {
+    for endless in [ENDLESS, ENDLESS_JOIN] {
+        assert_makes_room(endless);
+    }
+}
+
+fn assert_makes_room(endless: &str) {
     let queries = Queries::new(Limits { running_max: 1, ..limits() }).expect("threads");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     runtime.block_on(async {
-        let endless = queries.run(views(), ENDLESS.to_owned(), None, Format::Json);
+        let endless = queries.run(views(), endless.to_owned(), None, Format::Json);
         tokio::time::timeout(Duration::from_millis(200), endless).await.expect_err("it does not end");
         // Dropped: its place becomes free as soon as it notices.
         let mut refused = 0;
