@@ -4,8 +4,6 @@
 use std::time::{Duration, Instant};
 
 use apache_avro::types::Value as Avro;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::json;
 
 use crate::producer::{Producer, To, Topics, Writer};
@@ -179,34 +177,4 @@ fn while_the_broker_is_away_results_can_be_read_at_once() {
     assert!(why.contains("\\\"away\\\""), "{why}");
     assert!(weir.stop().success());
     services.kafka.start();
-}
-
-#[test]
-fn lag_tools_see_how_far_a_pipeline_is() {
-    let services = services();
-    let (bootstrap, registry) = (&services.kafka.bootstrap, &services.registry.url);
-    Topics::new(bootstrap).create("life_lag", 2);
-    let ticks = Ticks::new(bootstrap, registry, "life_lag");
-    ticks.write(0..7);
-    let project = Project::new(&services).source("life_lag", "").pipeline("lag", &counting("life_lag"), "");
-    assert!(project.run_bounded().success());
-    // As a tool asks: it need not be in the group.
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", bootstrap).set("group.id", "weir.it.lag");
-    let tool: BaseConsumer = config.create().expect("a client");
-    let offsets = || {
-        let mut of = TopicPartitionList::new();
-        of.add_partition_range("life_lag", 0, 1);
-        let committed = tool.committed_offsets(of, Duration::from_secs(5)).ok()?;
-        Some(
-            [0, 1]
-                .map(|partition| committed.find_partition("life_lag", partition).map(|found| found.offset())),
-        )
-    };
-    assert_eq!(offsets(), Some([Some(Offset::Offset(7)), Some(Offset::Offset(0))]));
-    let weir = project.run();
-    ticks.write(7..9);
-    weir.eventually("a running one tells, too", || {
-        (offsets()? == [Some(Offset::Offset(9)), Some(Offset::Offset(0))]).then_some(())
-    });
 }

@@ -2,8 +2,7 @@
 //!
 //! One reader per source subtask: `fetch`, which speaks the protocol itself, or where the connection has
 //! settings that only librdkafka knows, `KafkaReader` with a client. Another client is for questions about
-//! the topic, and tells Kafka how far reading is, for tools that show lag. No consumer group is joined, and no
-//! offset read from one. Writing is `sink`'s.
+//! the topic. All of them only read: no consumer group is joined, nothing is committed. Writing is `sink`'s.
 //!
 //! Invariants:
 //! 1. Positions are absolute offsets, resolved here; librdkafka never chooses one by itself
@@ -95,8 +94,7 @@ pub struct KafkaSourceConfig {
     pub start: Start,
     /// Columns to add, in this order.
     pub metadata: Vec<Metadata>,
-    /// What the broker's logs and quotas know the clients as, and the name of the consumer group:
-    /// `weir.<project>.<pipeline>`.
+    /// What the broker's logs and quotas know the clients as: `weir.<project>.<pipeline>`.
     pub client_id: String,
 }
 
@@ -117,7 +115,6 @@ pub struct KafkaSource {
     reader_schema: Arc<ReaderSchema>,
     table: Table,
     topic: CString,
-    group: CString,
 
     /// To ask about the topic; made when first needed, then kept with its connections.
     asked: Mutex<Option<Arc<Topic>>>,
@@ -135,8 +132,10 @@ impl KafkaSource {
             check_property(name, value)?;
         }
         properties::keep_reading(&mut connection);
-        c_string(&connection.bootstrap_servers)?;
-        let (topic, group) = (c_string(&config.topic)?, c_string(&config.client_id)?);
+        for value in [&connection.bootstrap_servers, &config.client_id] {
+            c_string(value)?;
+        }
+        let topic = c_string(&config.topic)?;
         let reader_schema = Arc::new(config.reader_schema.parse()?);
         let table = Table::new(
             &reader_schema.arrow_schema(),
@@ -150,7 +149,6 @@ impl KafkaSource {
             reader_schema,
             table,
             topic,
-            group,
             asked: Mutex::new(None),
             n_partitions: AtomicUsize::new(1),
         })
@@ -166,22 +164,6 @@ impl KafkaSource {
     #[must_use]
     pub fn left_out(&self) -> &[LeftOut] {
         self.reader_schema.left_out()
-    }
-
-    /// Tells Kafka the next offsets of partitions, as those of the consumer group. Blocks for some seconds
-    /// at most.
-    ///
-    /// # Errors
-    /// [`SourceError::Retry`] where the broker is away or refuses; nothing depends on it.
-    pub fn tell_group(&self, offsets: &[(i32, i64)]) -> Result<(), SourceError> {
-        let asked = self.asked()?;
-        let group = &self.group;
-        asked.client().set_group_offsets(group, &self.topic, offsets, BROKER_TIMEOUT).map_err(|failure| {
-            SourceError::Retry(format!(
-                "could not tell the broker at \"{}\" the offsets of consumer group \"{}\": {}",
-                self.connection.bootstrap_servers, self.config.client_id, failure.detail
-            ))
-        })
     }
 
     fn new_client(&self) -> Result<Arc<Client>, SourceError> {

@@ -12,8 +12,7 @@ use crate::suggest;
 
 const OWN: &str = "Weir sets it itself";
 const NO_GROUP: &str = "Weir assigns partitions itself and joins no consumer group";
-const NO_COMMIT: &str =
-    "Weir keeps offsets with its state; those that it tells Kafka are for others to look at";
+const NO_COMMIT: &str = "Weir keeps offsets with its state and commits none to Kafka";
 const PRODUCER: &str = "Weir sets what its transactions depend on itself";
 const NO_CALLBACK: &str = "it is not for configuration files";
 

@@ -14,7 +14,6 @@
 mod clock;
 mod connections;
 mod data_dir;
-mod group;
 mod machine;
 mod prepare;
 mod supervise;

@@ -20,7 +20,7 @@ use weir_engine::sql::LeftOut;
 use super::data_dir::{DataDir, Kept};
 use super::machine::cores;
 use super::prepare::{Outcome, Prepared, Preparer, left_out};
-use super::{Entry, Pipelines, group};
+use super::{Entry, Pipelines};
 
 /// First and longest wait between two tries. Shorter: a broker that is away is asked all the time;
 /// longer: one that comes back is noticed late.
@@ -111,7 +111,7 @@ impl Stopper {
     }
 }
 
-/// From nothing to a running pipeline, however long its broker and registry take; then tells how far it is.
+/// From nothing to a running pipeline, however long its broker and registry take.
 fn bring_up(task: Task, shared: &Shared, stop: &Arc<Stop>) {
     let Task { entry, observer, kept, mut prepared } = task;
     let mut retry = Retry::new();
@@ -129,7 +129,6 @@ fn bring_up(task: Task, shared: &Shared, stop: &Arc<Stop>) {
             },
         };
         let started = tried.and_then(|ready| {
-            let source = Arc::clone(&ready.source);
             let started = match parallelism(&entry, &ready, kept.as_ref(), shared) {
                 Ok(parallelism) => try_start(&entry, &ready, parallelism, &observer, shared, stop),
                 Err(why) => Err(StartError::Source(SourceError::Retry(why))),
@@ -141,14 +140,13 @@ fn bring_up(task: Task, shared: &Shared, stop: &Arc<Stop>) {
                 }
                 Err(error) => {
                     fail(&entry, &chain(&error));
-                    Ok(None)
+                    Ok(())
                 }
-                Ok(()) => Ok(Some(source)),
+                Ok(()) => Ok(()),
             }
         });
         match started {
-            Ok(None) => break,
-            Ok(Some(source)) => return group::tell(&entry, &source, |wait| stop.wait(wait)),
+            Ok(()) => break,
             Err(why) => {
                 entry.wait_for(why);
                 // As shown: without values from the environment.

@@ -1,5 +1,5 @@
 //! What calls of librdkafka's admin interface have in common: options, a queue for the answer, the wait
-//! for it, and its one result.
+//! for it, and its one topic.
 
 use std::ffi::c_char;
 use std::ptr::null_mut;
@@ -72,23 +72,23 @@ impl Client {
     }
 }
 
-/// What an answer says of the one topic, or group, that was asked for.
+/// What an answer says of the one topic that was asked for.
 ///
 /// # Safety
-/// `result` is null or part of an event that is alive, and `results` reads what it has of each.
-pub(super) unsafe fn only_result<R, T>(
+/// `result` is null or part of an event that is alive, and `topics` reads its topics.
+pub(super) unsafe fn only_topic<R, T>(
     result: *const R,
-    results: unsafe extern "C" fn(*const R, *mut usize) -> *mut *const T,
+    topics: unsafe extern "C" fn(*const R, *mut usize) -> *mut *const T,
 ) -> Result<*const T, Failure> {
-    let mut n_results = 0;
-    let results = match result.is_null() {
+    let mut n_topics = 0;
+    let topics = match result.is_null() {
         true => null_mut(),
         // SAFETY: the caller's promise.
-        false => unsafe { results(result, &raw mut n_results) },
+        false => unsafe { topics(result, &raw mut n_topics) },
     };
-    if results.is_null() || n_results == 0 {
+    if topics.is_null() || n_topics == 0 {
         return Err(Failure::of(sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC));
     }
     // SAFETY: there is at least one.
-    Ok(unsafe { *results })
+    Ok(unsafe { *topics })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rdkafka_sys as sys;
 
-use super::admin::only_result;
+use super::admin::only_topic;
 use super::client::Client;
 use super::owned::Owned;
 use super::{Failure, text};
@@ -75,7 +75,7 @@ unsafe fn read_answer(event: &Owned<sys::rd_kafka_event_t>) -> Result<(), Failur
     // after they were compared with "no error".
     unsafe {
         let result = sys::rd_kafka_event_CreateTopics_result(event.as_ptr());
-        let topic = only_result(result, sys::rd_kafka_CreateTopics_result_topics)?;
+        let topic = only_topic(result, sys::rd_kafka_CreateTopics_result_topics)?;
         let error = sys::rd_kafka_topic_result_error(topic);
         if error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
             return Ok(());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rdkafka_sys as sys;
 
-use super::admin::{OUT_OF_MEMORY, only_result};
+use super::admin::{OUT_OF_MEMORY, only_topic};
 use super::client::Client;
 use super::owned::Owned;
 use super::{Failure, text};
@@ -23,7 +23,7 @@ impl Client {
         // SAFETY: the event is alive, and so is all that is read out of it.
         unsafe {
             let result = sys::rd_kafka_event_DescribeTopics_result(event.as_ptr());
-            read_id(only_result(result, sys::rd_kafka_DescribeTopics_result_topics)?)
+            read_id(only_topic(result, sys::rd_kafka_DescribeTopics_result_topics)?)
         }
     }
 

@@ -30,7 +30,6 @@ mod client;
 mod conf;
 mod create;
 mod describe;
-mod group;
 mod offsets;
 mod owned;
 mod partition;
