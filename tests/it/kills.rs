@@ -113,6 +113,15 @@ fn nothing_is_lost_or_doubled_when_it_dies_at_any_step() {
     eprintln!("| each step, three sinks | epoch {epoch} | equal, {rows} final rows, {updates} updates |");
 }
 
+/// Does it when it is dropped.
+struct Defer<F: Fn()>(F);
+
+impl<F: Fn()> Drop for Defer<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
 /// Runs and kills it so many times while records are written; `disturb` does so to what it uses.
 fn kill_under_load(sunk: &mut Sunk, n_kills: u64, seed: u64, mut disturb: impl FnMut(&Weir)) {
     let mut random = StdRng::seed_from_u64(seed);
@@ -120,6 +129,8 @@ fn kill_under_load(sunk: &mut Sunk, n_kills: u64, seed: u64, mut disturb: impl F
     let Sunk { producer, shop, project, out, taken, .. } = sunk;
     let mut epoch = 0;
     std::thread::scope(|scope| {
+        // Told to stop when this ends by a panic, too: the scope waits for the writer.
+        let stop = Defer(|| done.store(true, Ordering::Relaxed));
         let writer = scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 shop.write(producer, 200);
@@ -139,7 +150,7 @@ fn kill_under_load(sunk: &mut Sunk, n_kills: u64, seed: u64, mut disturb: impl F
                 eprintln!("{kill} kills, epoch {epoch}");
             }
         }
-        done.store(true, Ordering::Relaxed);
+        drop(stop);
         writer.join().expect("the writer");
     });
     let weir = project.run();
