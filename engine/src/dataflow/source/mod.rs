@@ -11,7 +11,7 @@
 //!    next offset passed it.
 //! 2. Between `Close(N)` and `Barrier(N)` no record is taken.
 //! 3. An epoch holds about [`EPOCH_BYTES_MAX`] of appended rows and dead letters, and its rows are in about
-//!    [`EPOCH_WINDOWS_MAX`] windows: past that no record is taken until the next barrier, which is asked
+//!    `EPOCH_WINDOWS_MAX` windows: past that no record is taken until the next barrier, which is asked
 //!    for at once.
 //! 4. While a sink's outbox is full no record is taken: windows can't close then, and would grow.
 
