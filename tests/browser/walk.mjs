@@ -22,6 +22,10 @@ const deeds = {
   },
   hover: async (selector) => void (await (await first(selector)).hover()),
   press: async (keys) => void (await (await page()).keyboard.press(keys)),
+  // Looks on while so many frames are painted.
+  frames: async (n) => (await page()).evaluate(async (n) => {
+    for (; 0 < n; n--) await new Promise(requestAnimationFrame);
+  }, Number(n)),
   type: async (text) => void (await (await page()).keyboard.type(text)),
   // What is shown at a place, once there is anything.
   text: async (selector) => (await first(selector)).innerText(),
