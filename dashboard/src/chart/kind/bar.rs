@@ -2,13 +2,12 @@
 
 use weir_api::Chart;
 
-use super::area::thinned;
+use super::piled::piled;
 use super::{Key, Kind, Scene, Way};
-use crate::chart::axes;
 use crate::chart::draw::{Drawing, Fill, Ink, Shape};
 use crate::chart::frame::Frame;
-use crate::chart::series::{ChartData, Series};
-use crate::chart::stack::{Pile, piles};
+use crate::chart::series::ChartData;
+use crate::chart::stack::Pile;
 
 pub(super) const KIND: Kind = Kind {
     chart: Chart::Bar,
@@ -20,31 +19,19 @@ pub(super) const KIND: Kind = Kind {
 };
 
 fn draw(scene: &Scene<'_>) -> Drawing {
-    let is_shown = |series: &&Series| !scene.has_isolated() || scene.is_isolated(series);
-    let series: Vec<&Series> = scene.data.series.iter().filter(is_shown).collect();
-    let piles = piles(&series);
-    let extent = piles.iter().map(Pile::extent);
-    let extent = extent.fold((0.0, 0.0), |(low, high), (pile_low, pile_high)| {
-        (f64::min(low, pile_low), f64::max(high, pile_high))
-    });
-    let Some(frame) = Frame::new(scene.data, extent, scene.width, scene.height, scene.zone) else {
-        return Drawing::default();
-    };
-    let mut drawing = Drawing { back: axes::axes(scene.data, &frame), ..Drawing::default() };
-    let piles = thinned(piles, &frame);
-    for (at, series) in series.iter().enumerate() {
-        for (is_final, fill) in [(true, Fill::Solid), (false, Fill::Hatched)] {
-            let there =
-                piles.iter().filter(|pile| pile.bands[at].is_there && pile.bands[at].is_final == is_final);
-            let boxes: Vec<[f64; 4]> = there.map(|pile| bar(&frame, scene.data, pile, at)).collect();
-            if !boxes.is_empty() {
-                drawing.plot.push(Shape::Boxes { boxes, ink: Ink::Series(series.slot), fill, alpha: 1.0 });
+    piled(scene, |plot, frame, series, piles| {
+        for (at, series) in series.iter().enumerate() {
+            for (is_final, fill) in [(true, Fill::Solid), (false, Fill::Hatched)] {
+                let there = piles
+                    .iter()
+                    .filter(|pile| pile.bands[at].is_there && pile.bands[at].is_final == is_final);
+                let boxes: Vec<[f64; 4]> = there.map(|pile| bar(frame, scene.data, pile, at)).collect();
+                if !boxes.is_empty() {
+                    plot.push(Shape::Boxes { boxes, ink: Ink::Series(series.slot), fill, alpha: 1.0 });
+                }
             }
         }
-    }
-    drawing.front = axes::watermark(scene.data, &frame, scene.zone);
-    drawing.frame = Some(frame);
-    drawing
+    })
 }
 
 fn bar(frame: &Frame, data: &ChartData, pile: &Pile, at: usize) -> [f64; 4] {

@@ -4,6 +4,7 @@
 mod area;
 mod bar;
 mod line;
+mod piled;
 mod stat;
 mod table;
 mod top;
