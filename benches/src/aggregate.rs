@@ -102,7 +102,7 @@ struct Measured {
 }
 
 fn measure(keys: Keys, n_keys: u64, seconds: u64) -> Result<Measured> {
-    let mut groups = Groups::new(&layout(keys)?);
+    let mut groups = Groups::new(&layout(keys.types())?);
     // Enough batches that each key is there about twice, but no more than fit into memory easily.
     let mut random = Random(7);
     let n_batches = (2 * n_keys as usize / BATCH_ROWS).max(16);
@@ -160,7 +160,12 @@ fn rate(seconds: u64, mut step: impl FnMut() -> Result<usize>) -> Result<f64> {
     }
 }
 
-fn layout(keys: Keys) -> Result<Arc<Layout>> {
+/// Groups by a number, with the count, the sum and the maximum of a number in each.
+pub(crate) fn groups_by_number(key: &DataType) -> Result<Groups> {
+    Ok(Groups::new(&layout(vec![key.clone()])?))
+}
+
+fn layout(keys: Vec<DataType>) -> Result<Arc<Layout>> {
     let field = |data_type| -> FieldRef { Arc::new(Field::new("column", data_type, true)) };
     let number = || Argument { field: field(DataType::Int64), constant: None };
     let call = |function, args| CallSpec { function, args, field: field(DataType::Int64) };
@@ -169,5 +174,5 @@ fn layout(keys: Keys) -> Result<Arc<Layout>> {
         call(Function::Sum, vec![number()]),
         call(Function::Max, vec![number()]),
     ];
-    Ok(Layout::new(keys.types().into_iter().map(field).collect(), calls)?)
+    Ok(Layout::new(keys.into_iter().map(field).collect(), calls)?)
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
 
 /// Nanoseconds that this thread has been on a CPU: what another busy process takes does not count.
 pub(crate) fn thread_cpu_ns() -> Result<u64> {
@@ -77,4 +78,13 @@ pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     let mut figures: Vec<f64> = figures.into_iter().collect();
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// This program without the lines of its source, a form of which Valgrind can't read.
+pub(crate) fn stripped(folder: &TempDir) -> Result<String> {
+    let path = folder.path().join("weir-benches");
+    let mut strip = Command::new("strip");
+    strip.arg("-g").arg(std::env::current_exe()?).arg("-o").arg(&path);
+    ensure!(strip.status().context("could not run strip")?.success(), "strip failed");
+    path.into_os_string().into_string().ok().context("the temporary folder's name is not UTF-8")
 }

@@ -30,12 +30,8 @@ enum Command {
         #[arg(long, default_value_t = 2)]
         seconds: u64,
     },
-    /// Bids into columns, without Kafka.
-    Decode {
-        /// CPU-seconds per figure; 0 passes over the records once.
-        #[arg(long, default_value_t = 2)]
-        seconds: u64,
-    },
+    /// Records into columns, without Kafka, beside arrow-avro.
+    Decode(decode::Options),
     /// From a real Kafka to committed results, beside a client that only reads.
     EndToEnd(end_to_end::Options),
     /// What short epochs cost against long ones.
@@ -47,6 +43,9 @@ enum Command {
     /// Memory while a sink is three times too slow.
     SlowSink(slow_sink::Options),
 
+    /// Passes over the records of `decode`.
+    #[command(hide = true)]
+    Pass(decode::Pass),
     /// One run of `end-to-end`, in a process of its own.
     #[command(hide = true)]
     Station(end_to_end::Station),
@@ -61,12 +60,13 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Aggregate { seconds } => aggregate::run(seconds),
-        Command::Decode { seconds } => decode::run(seconds),
+        Command::Decode(options) => decode::run(&options),
         Command::EndToEnd(options) => end_to_end::run(&options),
         Command::Epochs(options) => end_to_end::run_epochs(&options),
         Command::Instructions(options) => end_to_end::run_instructions(&options),
         Command::Recovery(options) => recovery::run(&options),
         Command::SlowSink(options) => slow_sink::run(&options),
+        Command::Pass(pass) => decode::pass(&pass),
         Command::Station(station) => end_to_end::measure(&station),
         Command::Fill(target) => recovery::fill(&target),
         Command::Recover(target) => recovery::recover(&target),

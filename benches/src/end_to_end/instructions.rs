@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::kafka::{Kafka, Topic};
 use super::station::{Work, registry};
 use crate::bids::Bids;
-use crate::machine::describe;
+use crate::machine::{describe, stripped};
 
 const PARTITIONS: i32 = 4;
 /// Callgrind takes some 40 times as long: an epoch then has as many records as at full speed.
@@ -81,15 +81,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         println!("| {} | {} |", work.title(), cells.join(" | "));
     }
     Ok(())
-}
-
-/// This program without the lines of its source, a form of which Valgrind can't read.
-fn stripped(folder: &TempDir) -> Result<String> {
-    let path = folder.path().join("weir-benches");
-    let mut strip = Command::new("strip");
-    strip.arg("-g").arg(std::env::current_exe()?).arg("-o").arg(&path);
-    ensure!(strip.status().context("could not run strip")?.success(), "strip failed");
-    path.into_os_string().into_string().ok().context("the temporary folder's name is not UTF-8")
 }
 
 fn count(program: &str, folder: &TempDir, bootstrap: &str, topic: &str, work: Work) -> Result<Counts> {

@@ -1,9 +1,13 @@
 //! Record values to a batch, whatever writer schemas they are of.
 //!
 //! ```text
-//! value ─► wire ─► id ─► writers (plan per id, bounded) ─► read ─► columns ─► RecordBatch
-//!            └ bad_framing   └ unknown_, incompatible_schema  └ bad_payload: entries given back
+//! value ─► wire ─► id ─► writers (program per id, bounded) ─► run ─► columns ─► RecordBatch
+//!            └ bad_framing   └ unknown_, incompatible_schema    └ entries given back; walk says what is wrong
 //! ```
+//!
+//! A record is read by a flat [`program`] that only says whether it could be; which of its bytes are wrong is
+//! looked for afterwards, by a [`walk`] over the plan, and only in bad ones. Texts of a column are looked at
+//! together when the batch is complete; should one not be UTF-8, its row is taken out again.
 //!
 //! All writer schemas fill the same columns, so that ids may alternate from record to record at no
 //! cost and rows keep the order of their records.
@@ -14,20 +18,30 @@
 //! 2. While the registry is away nothing is rejected and nothing is passed over: decoding stops in
 //!    front of the first record whose schema is not known.
 
+mod block;
 mod column;
 mod cursor;
-mod read;
+mod layout;
+mod program;
+mod run;
+mod take;
+mod walk;
 mod writers;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::{BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
+use arrow::error::ArrowError;
 
-use self::column::Column;
-use self::cursor::{Fault, FaultKind};
-use self::writers::{Found, Writer, Writers};
+use self::block::BLOCK;
+use self::column::Columns;
+use self::cursor::FaultKind;
+use self::layout::Layout;
+use self::run::{Machine, Stop};
+use self::writers::{Found, Writer, WriterPlan, Writers};
 use crate::error::FatalError;
 use crate::registry::SchemaRegistry;
 use crate::resolve::ReaderSchema;
@@ -107,7 +121,8 @@ pub struct Decoder {
     arrow: SchemaRef,
     writers: Writers,
 
-    columns: Vec<Column>,
+    columns: Columns,
+    machine: Machine,
 }
 
 impl Decoder {
@@ -129,11 +144,12 @@ impl Decoder {
             return Err(FatalError::Columns { column, n_columns });
         }
         let fields: Vec<_> = columns.iter().map(|&column| Arc::clone(&all.fields()[column])).collect();
-        let builders = fields.iter().map(|field| Column::new(field)).collect::<Result<_, _>>();
+        let layout = Arc::new(Layout::new(&fields).map_err(FatalError::Arrow)?);
         Ok(Self {
             arrow: Arc::new(ArrowSchema::new(fields)),
-            writers: Writers::new(reader, columns, registry),
-            columns: builders.map_err(FatalError::Arrow)?,
+            columns: Columns::new(Arc::clone(&layout)).map_err(FatalError::Arrow)?,
+            writers: Writers::new(reader, columns, layout, registry),
+            machine: Machine::default(),
         })
     }
 
@@ -151,95 +167,145 @@ impl Decoder {
     /// # Errors
     /// [`FatalError`] where it can't go on at all: a column would be larger than 2 GiB. What is
     /// wrong with a record is in [`DecodedBatch::rejected`].
-    pub fn decode<'a>(
-        &mut self,
-        values: impl IntoIterator<Item = Option<&'a [u8]>>,
-        from: usize,
-    ) -> Result<DecodedBatch, FatalError> {
+    pub fn decode<'a, V>(&mut self, values: V, from: usize) -> Result<DecodedBatch, FatalError>
+    where
+        V: IntoIterator<Item = Option<&'a [u8]>>,
+        V::IntoIter: Clone,
+    {
+        let values = values.into_iter();
         let mut outcome = Outcome::default();
-        let mut next = from;
-        for value in values.into_iter().skip(from) {
-            let record = u32::try_from(next).expect("a batch has fewer than 2^32 records");
-            self.value(value, record, &mut outcome)?;
-            if outcome.blocked.is_some() {
-                break;
-            }
-            next += 1;
-        }
-        self.finish(outcome, next)
+        let n_values = values.size_hint().0.saturating_sub(from).min(MAX_RESERVED);
+        outcome.records.reserve(n_values);
+        self.columns.reserve(n_values);
+        let decoded = self.records(values.clone(), from, &mut outcome).and_then(|next| {
+            self.take_out_bad_texts(&values, &mut outcome)?;
+            self.finish(outcome, next)
+        });
+        // After an error: the next batch must start empty.
+        decoded.inspect_err(|_| self.columns.truncate(0))
     }
 
-    /// Deals with one value, unless `outcome` is `blocked` afterwards.
-    fn value(&mut self, value: Option<&[u8]>, record: u32, outcome: &mut Outcome) -> Result<(), FatalError> {
-        let Some(value) = value else {
-            outcome.tombstones += 1;
-            return Ok(());
-        };
-        let (id, body) = match wire::parse(value) {
-            Ok(parts) => parts,
-            Err(error) => {
-                outcome.reject(record, RejectReason::BadFraming, error.to_string());
-                return Ok(());
-            }
-        };
-        let writer = match outcome.writer.take().filter(|writer| writer.id == id) {
-            Some(writer) => writer,
-            None => match self.writers.find(id) {
-                Found::Writer(writer) => {
-                    if outcome.schemas.iter().all(|seen| seen.schema_id != id.0) {
-                        outcome.schemas.push(writer.seen(record));
-                    }
-                    writer
-                }
-                Found::Unknown(detail) => {
-                    outcome.reject(record, RejectReason::UnknownSchema, detail);
-                    return Ok(());
-                }
-                Found::Away(detail) => {
-                    outcome.blocked = Some(detail);
-                    return Ok(());
-                }
-            },
-        };
-        self.record(&writer, body, record, outcome)?;
-        outcome.writer = Some(writer);
-        Ok(())
-    }
-
-    /// Reads one record, or leaves the columns as they were.
-    fn record(
+    /// Deals with the values and gives the index of the first one that it did not deal with.
+    fn records<'a>(
         &mut self,
-        writer: &Writer,
-        body: &[u8],
-        record: u32,
+        mut values: impl Iterator<Item = Option<&'a [u8]>>,
+        from: usize,
+        outcome: &mut Outcome,
+    ) -> Result<usize, FatalError> {
+        if let Some(last) = from.checked_sub(1) {
+            values.nth(last);
+        }
+        let mut next = u32::try_from(from).unwrap_or(u32::MAX);
+        // Of the records in the block.
+        let mut writer: Option<Arc<Writer>> = None;
+        let mut block = Block::default();
+        for value in values {
+            let record = next;
+            next = next.checked_add(1).expect("a batch has fewer than 2^32 records");
+            let Some(value) = value else {
+                outcome.tombstones += 1;
+                continue;
+            };
+            let body = match writer.as_deref().and_then(|writer| value.strip_prefix(&writer.header)) {
+                Some(body) => body,
+                None => {
+                    self.read(writer.as_deref(), &mut block, outcome)?;
+                    match outcome.writer(&mut self.writers, value, record) {
+                        Some((found, body)) => {
+                            writer = Some(found);
+                            body
+                        }
+                        None if outcome.blocked.is_some() => return Ok(record as usize),
+                        None => continue,
+                    }
+                }
+            };
+            block.push(record, body);
+            if block.n == BLOCK {
+                self.read(writer.as_deref(), &mut block, outcome)?;
+            }
+        }
+        self.read(writer.as_deref(), &mut block, outcome)?;
+        Ok(next as usize)
+    }
+
+    /// Reads the records of a block and empties it.
+    fn read(
+        &mut self,
+        writer: Option<&Writer>,
+        block: &mut Block<'_>,
         outcome: &mut Outcome,
     ) -> Result<(), FatalError> {
+        let n = std::mem::take(&mut block.n);
+        let (records, bodies) = (&block.records[..n], &block.bodies[..n]);
+        let Some(writer) = writer.filter(|_| 0 < n) else {
+            return Ok(());
+        };
         let plan = match &writer.plan {
             Ok(plan) => plan,
             Err(detail) => {
-                outcome.reject(record, RejectReason::IncompatibleSchema, detail.clone());
+                let reason = RejectReason::IncompatibleSchema;
+                records.iter().for_each(|record| outcome.reject(*record, reason, detail.clone()));
                 return Ok(());
             }
         };
-        let Err(fault) = read::read_body(&plan.types, &plan.root, body, &mut self.columns) else {
-            outcome.records.push(record);
+        let mut rests = block.bodies;
+        if WORTH_IT <= n
+            && plan.reader().read_block(&mut rests[..n], &mut self.machine, &mut self.columns.slots)
+        {
+            outcome.records.extend_from_slice(records);
             return Ok(());
-        };
-        let n_rows = outcome.records.len();
-        self.columns.iter_mut().for_each(|column| column.truncate(n_rows));
-        let (reason, detail) = explain(writer, &fault).inspect_err(|_| {
-            self.columns.iter_mut().for_each(|column| column.truncate(0));
-        })?;
-        outcome.reject(record, reason, detail);
+        }
+        self.columns.truncate(outcome.records.len());
+        for (&record, body) in records.iter().zip(bodies) {
+            match plan.reader().read(body, &mut self.machine, &mut self.columns.slots) {
+                Ok(()) => outcome.records.push(record),
+                Err(stop) => {
+                    self.columns.truncate(outcome.records.len());
+                    outcome.refuse(writer, plan, record, body, stop)?;
+                }
+            }
+        }
         Ok(())
     }
 
-    fn finish(&mut self, outcome: Outcome, next: usize) -> Result<DecodedBatch, FatalError> {
-        let arrays = self.columns.iter_mut().map(Column::finish).collect::<Result<Vec<_>, _>>();
+    /// Finds the rows that have a text which is not UTF-8; they are to be left out.
+    fn take_out_bad_texts<'a>(
+        &mut self,
+        values: &(impl Iterator<Item = Option<&'a [u8]>> + Clone),
+        outcome: &mut Outcome,
+    ) -> Result<(), FatalError> {
+        let bad = self.columns.mend();
+        if bad.is_empty() {
+            return Ok(());
+        }
+        for &row in &bad {
+            let record = outcome.records[row];
+            let value = values.clone().nth(record as usize).flatten();
+            let found = value.and_then(|value| outcome.writer(&mut self.writers, value, record));
+            let Some((writer, body)) = found else {
+                return Err(bug("the values changed while they were decoded"));
+            };
+            let Ok(plan) = &writer.plan else {
+                return Err(bug("a writer schema changed while its records were decoded"));
+            };
+            outcome.refuse(&writer, plan, record, body, Stop::Bad)?;
+        }
+        outcome.keep = Some((0..outcome.records.len()).map(|row| !bad.contains(&row)).collect());
+        Ok(())
+    }
+
+    fn finish(&mut self, mut outcome: Outcome, next: usize) -> Result<DecodedBatch, FatalError> {
+        let arrays = self.columns.finish().map_err(FatalError::Arrow)?;
         let options = RecordBatchOptions::new().with_row_count(Some(outcome.records.len()));
-        let batch = arrays
-            .and_then(|arrays| RecordBatch::try_new_with_options(Arc::clone(&self.arrow), arrays, &options))
+        let mut batch = RecordBatch::try_new_with_options(Arc::clone(&self.arrow), arrays, &options)
             .map_err(FatalError::Arrow)?;
+        if let Some(keep) = outcome.keep {
+            let mut keeps = keep.iter();
+            outcome.records.retain(|_| keeps.next() == Some(&true));
+            batch = filter_record_batch(&batch, &BooleanArray::from(keep)).map_err(FatalError::Arrow)?;
+        }
+        outcome.rejected.sort_by_key(|rejected| rejected.record);
         Ok(DecodedBatch {
             batch,
             records: outcome.records,
@@ -252,33 +318,116 @@ impl Decoder {
     }
 }
 
+/// Room is made for so many rows at most before there are any.
+const MAX_RESERVED: usize = 1 << 20;
+
 /// [`DecodedBatch`] as it grows.
 #[derive(Default)]
 struct Outcome {
     records: Vec<u32>,
+    /// Per row: whether it is kept; `None`, all are.
+    keep: Option<Vec<bool>>,
     rejected: Vec<Rejected>,
     tombstones: u64,
     blocked: Option<String>,
     schemas: Vec<SeenSchema>,
-    /// Of the last record: mostly that of the next one, too.
-    writer: Option<Arc<Writer>>,
+    /// Those of the batch: a handful, in which it is found faster than in all of them.
+    writers: Vec<Arc<Writer>>,
 }
 
 impl Outcome {
     fn reject(&mut self, record: u32, reason: RejectReason, detail: String) {
         self.rejected.push(Rejected { record, reason, detail });
     }
+
+    /// The writer schema and the body of `record`. `None`: it is rejected, or the batch is blocked.
+    fn writer<'a>(
+        &mut self,
+        writers: &mut Writers,
+        value: &'a [u8],
+        record: u32,
+    ) -> Option<(Arc<Writer>, &'a [u8])> {
+        let (id, body) = match wire::parse(value) {
+            Ok(parts) => parts,
+            Err(error) => {
+                self.reject(record, RejectReason::BadFraming, error.to_string());
+                return None;
+            }
+        };
+        if let Some(writer) = self.writers.iter().take(MAX_AT_HAND).find(|writer| writer.id == id) {
+            return Some((Arc::clone(writer), body));
+        }
+        match writers.find(id) {
+            Found::Writer(writer) => {
+                if self.schemas.iter().all(|seen| seen.schema_id != id.0) {
+                    self.schemas.push(writer.seen(record));
+                }
+                self.writers.push(Arc::clone(&writer));
+                Some((writer, body))
+            }
+            Found::Unknown(detail) => {
+                self.reject(record, RejectReason::UnknownSchema, detail);
+                None
+            }
+            Found::Away(detail) => {
+                self.blocked = Some(detail);
+                None
+            }
+        }
+    }
+
+    /// Rejects a record that could not be read.
+    fn refuse(
+        &mut self,
+        writer: &Writer,
+        plan: &WriterPlan,
+        record: u32,
+        body: &[u8],
+        stop: Stop,
+    ) -> Result<(), FatalError> {
+        let fault = match stop {
+            Stop::Full => return Err(FatalError::BatchTooLarge),
+            Stop::Shape => return Err(bug(&format!("{} was read into other columns", writer.describe()))),
+            Stop::Bad => walk::fault(&plan.types, &plan.root, body),
+        };
+        let Some(fault) = fault else {
+            return Err(bug(&format!("a good record of {} could not be read", writer.describe())));
+        };
+        match fault.kind {
+            FaultKind::Shape => return Err(bug(&format!("{}: {fault}", writer.describe()))),
+            FaultKind::Mismatch(issue) => {
+                self.reject(record, RejectReason::IncompatibleSchema, writer.value_mismatch(issue));
+            }
+            _ => {
+                let detail = format!("{fault} ({})", writer.describe());
+                self.reject(record, RejectReason::BadPayload, detail);
+            }
+        }
+        Ok(())
+    }
 }
 
-/// What a fault means for its record, or for the whole batch.
-fn explain(writer: &Writer, fault: &Fault) -> Result<(RejectReason, String), FatalError> {
-    match fault.kind {
-        FaultKind::ColumnFull => Err(FatalError::BatchTooLarge),
-        FaultKind::Shape => {
-            let error = arrow::error::ArrowError::SchemaError(format!("{}: {fault}", writer.describe()));
-            Err(FatalError::Arrow(error))
-        }
-        FaultKind::Mismatch(issue) => Ok((RejectReason::IncompatibleSchema, writer.value_mismatch(issue))),
-        _ => Ok((RejectReason::BadPayload, format!("{fault} ({})", writer.describe()))),
+/// Fewer records are read one by one: a block of them would not pay.
+const WORTH_IT: usize = 4;
+
+/// Records of one writer schema that follow each other.
+#[derive(Default)]
+struct Block<'a> {
+    n: usize,
+    records: [u32; BLOCK],
+    bodies: [&'a [u8]; BLOCK],
+}
+
+impl<'a> Block<'a> {
+    fn push(&mut self, record: u32, body: &'a [u8]) {
+        (self.records[self.n], self.bodies[self.n]) = (record, body);
+        self.n += 1;
     }
+}
+
+/// Writer schemas of a batch that are looked for one by one.
+const MAX_AT_HAND: usize = 16;
+
+fn bug(what: &str) -> FatalError {
+    FatalError::Arrow(ArrowError::SchemaError(what.to_owned()))
 }

@@ -4,12 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::SeenSchema;
+use super::layout::Layout;
+use super::program::Program;
+use super::run::Reader;
 use crate::avro::Schema;
 use crate::registry::{RegistryError, SchemaRegistry, SubjectVersion};
 use crate::resolve::ReaderSchema;
 use crate::resolve::compile::{Issue, compile};
 use crate::resolve::plan::Plan;
-use crate::wire::SchemaId;
+use crate::wire::{self, HEADER_LEN, SchemaId};
 
 /// Plans kept per decoder. A topic has a handful of writer schemas; one that makes an id per record
 /// pays for it by resolving again, not by memory.
@@ -22,6 +25,8 @@ const MAX_ISSUES_TOLD: usize = 5;
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) id: SchemaId,
+    /// What its record values begin with.
+    pub(super) header: [u8; HEADER_LEN],
     /// How, or why no record of it can be read.
     pub(super) plan: Result<WriterPlan, String>,
     registered: Option<SubjectVersion>,
@@ -34,6 +39,8 @@ pub(super) struct Writer {
 /// A plan down to the columns of one decoder.
 #[derive(Debug)]
 pub(super) struct WriterPlan {
+    pub(super) program: Program,
+    /// What the program does, for a walk.
     pub(super) root: Plan,
     pub(super) types: Vec<Plan>,
     issues: Vec<Issue>,
@@ -53,6 +60,7 @@ pub(super) enum Found {
 pub(super) struct Writers {
     reader: Arc<ReaderSchema>,
     columns: Vec<usize>,
+    layout: Arc<Layout>,
     registry: Arc<dyn SchemaRegistry>,
 
     by_id: HashMap<SchemaId, (Arc<Writer>, u64)>,
@@ -64,9 +72,10 @@ impl Writers {
     pub(super) fn new(
         reader: Arc<ReaderSchema>,
         columns: Vec<usize>,
+        layout: Arc<Layout>,
         registry: Arc<dyn SchemaRegistry>,
     ) -> Self {
-        Self { reader, columns, registry, by_id: HashMap::new(), n_uses: 0 }
+        Self { reader, columns, layout, registry, by_id: HashMap::new(), n_uses: 0 }
     }
 
     /// The writer schema `id`, from memory or from the registry.
@@ -118,7 +127,7 @@ impl Writers {
             Ok(schema) => self.plan(&schema).map_err(|issues| mismatch(&name, &reader, &issues)),
             Err(why) => Err(format!("writer {name} can't be read: {why}")),
         };
-        Writer { id, plan, registered, name, reader }
+        Writer { id, header: wire::header(id), plan, registered, name, reader }
     }
 
     /// Where the schema is registered; nothing depends on it but texts, so failures don't matter.
@@ -137,7 +146,14 @@ impl Writers {
         }
         let mut root = compiled.root;
         root.project(&self.columns);
-        Ok(WriterPlan { root, types: compiled.types, issues: compiled.issues })
+        let program = Program::new(&root, &compiled.types, &self.layout);
+        Ok(WriterPlan { program, root, types: compiled.types, issues: compiled.issues })
+    }
+}
+
+impl WriterPlan {
+    pub(super) fn reader(&self) -> Reader<'_> {
+        Reader { program: &self.program, types: &self.types }
     }
 }
 

@@ -1,7 +1,7 @@
 //! How to read the bytes of one writer schema into the columns of one reader schema.
 //!
-//! A plan is a tree in the order of the writer's bytes. It is followed in two ways: *read* appends
-//! to columns, *walk* only checks that the bytes are right. Both pass the same verdict on a record.
+//! A plan is a tree in the order of the writer's bytes. The decoder makes a flat program of it that appends
+//! to columns, and can *walk* it to find out what is wrong with a record. Both pass the same verdict.
 //!
 //! Invariants:
 //! 1. A plan that is read fits the column that it was made for; a nullable column is filled only

@@ -134,6 +134,42 @@ fn bad_records_leave_their_neighbours_alone() {
     }
 }
 
+/// Texts of a column are looked at together: two halves of a character do not make one, and only the rows
+/// that have them are bad, inside a record as well.
+#[test]
+fn text_that_is_not_utf8_takes_its_row_out_of_the_batch() {
+    let schema = r#"{"type":"record","name":"R","fields":[{"name":"id","type":"long"},
+        {"name":"text","type":"string"},{"name":"maybe","type":["null","string"]},
+        {"name":"inner","type":{"type":"record","name":"I","fields":[{"name":"text","type":"string"}]}},
+        {"name":"list","type":{"type":"array","items":"long"}}]}"#;
+    let record = |id: u8, text: &[u8], inner: &[u8]| {
+        let sized = |text: &[u8]| [&[2 * u8::try_from(text.len()).expect("short")], text].concat();
+        framed(1, &[&[2 * id][..], &sized(text), &[0], &sized(inner), &[2, 2 * id, 0]].concat())
+    };
+    let (start, end) = (&b"a\xc3"[..], &b"\xa9b"[..]);
+    let values = [
+        record(0, "ä".as_bytes(), b"plain"),
+        record(1, start, b"x"),
+        record(2, end, b"x"),
+        record(3, b"", "ö".as_bytes()),
+        record(4, b"fine", b"\xff"),
+        [&record(5, b"\xff", b"")[..], &[0]].concat(),
+        record(6, b"\xff", b"\xff"),
+        record(7, "é".as_bytes(), b""),
+    ];
+    let mut decoder = decoder(schema, Fixed::of(&[(1, schema)]));
+    for _ in 0..2 {
+        let decoded = decode(&mut decoder, &values);
+        assert_eq!(decoded.records, [0, 3, 7]);
+        let row = |id: u8, text: &str, inner: &str| json!({"id": id, "text": text, "maybe": null, "inner": {"text": inner}, "list": [id]});
+        assert_eq!(rows(&decoded.batch), [row(0, "ä", "plain"), row(3, "", "ö"), row(7, "é", "")]);
+        let told: Vec<_> = decoded.rejected.iter().map(|r| (r.record, &r.detail[..])).collect();
+        let text = "field \"text\", byte 1 of the body: a string is not UTF-8 (writer schema 1 (\"orders-value\" version 10), record \"R\")";
+        let inner = text.replace("field \"text\", byte 1", "field \"inner.text\", byte 7");
+        assert_eq!(told, [(1, text), (2, text), (4, &inner), (5, text), (6, text)]);
+    }
+}
+
 #[test]
 fn counting_checks_records_as_well() {
     let reader = Arc::new(ReaderSchema::parse(&reader()).expect("valid"));
