@@ -104,7 +104,7 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    pub(super) fn values(&self) -> impl Iterator<Item = &[u8]> + Clone {
+    pub(super) fn values(&self) -> impl Iterator<Item = &[u8]> {
         self.spans.iter().map(|(start, n)| &self.bytes[*start as usize..*start as usize + *n as usize])
     }
 }

@@ -5,10 +5,9 @@
 //! Invariants:
 //! 1. All columns of a record have the same number of entries whenever a record has been read or
 //!    given back.
-//! 2. What a slot of type Utf8 has is UTF-8, but where it is by row: there [`Columns::mend`] looks at all
-//!    texts of a batch at once. Arrow checks the whole once more, since skipping that would be `unsafe`.
+//! 2. Bytes of a slot of type Utf8 are UTF-8 per entry, once a record or a block of them has been read; Arrow checks
+//!    the whole once more, since skipping that would be `unsafe`.
 
-use std::collections::BTreeSet;
 use std::mem;
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use arrow::array::{
     ArrayData, ArrayRef, BinaryArray, ListArray, MapArray, NullArray, StringArray, StructArray, make_array,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, MutableBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{DataType, TimeUnit, i256};
+use arrow::datatypes::{ArrowNativeType, DataType, TimeUnit, i256};
 use arrow::error::ArrowError;
 
 use super::layout::{Layout, Place, map_entries};
@@ -36,6 +35,8 @@ pub(crate) struct Slot {
     nulls: Vec<u32>,
     is_nullable: bool,
     pub(crate) values: Values,
+    /// The memory of the last batch's values.
+    spare: Option<Buffer>,
 }
 
 /// The entries, a null taking the place of a value that nobody looks at.
@@ -70,6 +71,8 @@ pub(crate) struct Longs {
 pub(crate) struct Bytes {
     pub(crate) offsets: Vec<i32>,
     pub(crate) data: Vec<u8>,
+    /// The memory of the last batch's offsets.
+    spare: Option<Buffer>,
 }
 
 /// The column has reached the 2 GiB that its offsets can address.
@@ -94,7 +97,7 @@ impl Longs {
     }
 
     fn finish(&mut self) -> Vec<i64> {
-        let mut longs = take_vec(&mut self.words);
+        let mut longs = mem::take(&mut self.words);
         longs.iter_mut().for_each(|word| *word = take::zigzag(take::join_sevens(word.cast_unsigned())));
         self.late.drain(..).for_each(|(entry, long)| longs[entry] = long);
         longs
@@ -110,35 +113,35 @@ impl Bytes {
         Ok(())
     }
 
-    fn finish(&mut self, data_type: &DataType, nulls: Option<NullBuffer>) -> Result<ArrayRef, ArrowError> {
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(take_offsets(&mut self.offsets)));
-        // Texts of the next batch are hardly ever as long to the byte; growing would copy them all.
-        let room = self.data.len() + self.data.len() / 16;
-        let data = Buffer::from_vec(mem::replace(&mut self.data, Vec::with_capacity(room)));
-        Ok(match data_type {
+    /// The entries as an array, and what they are made of.
+    fn finish(
+        &mut self,
+        data_type: &DataType,
+        nulls: Option<NullBuffer>,
+    ) -> Result<(ArrayRef, Buffer), ArrowError> {
+        let offsets = ScalarBuffer::from(mem::replace(&mut self.offsets, vec![0]));
+        self.spare = Some(offsets.inner().clone());
+        let offsets = OffsetBuffer::new(offsets);
+        let data = Buffer::from_vec(mem::take(&mut self.data));
+        let spare = data.clone();
+        let array: ArrayRef = match data_type {
             DataType::Utf8 => Arc::new(StringArray::try_new(offsets, data, nulls)?),
             _ => Arc::new(BinaryArray::try_new(offsets, data, nulls)?),
-        })
+        };
+        Ok((array, spare))
     }
 
-    /// Puts `?` in place of every byte of entries that are not UTF-8, and says which these are.
-    fn mend(&mut self, bad: &mut BTreeSet<usize>) {
-        if self.data.is_ascii() || self.is_utf8() {
-            return;
-        }
-        for (entry, ends) in self.offsets.windows(2).enumerate() {
-            let text = ends[0] as usize..ends[1] as usize;
-            if std::str::from_utf8(&self.data[text.clone()]).is_err() {
-                self.data[text].fill(b'?');
-                bad.insert(entry);
-            }
-        }
-    }
-
-    /// Whether all entries are UTF-8: the whole is, and no character stands in two of them.
-    fn is_utf8(&self) -> bool {
-        let text = std::str::from_utf8(&self.data);
-        text.is_ok_and(|text| self.offsets.iter().all(|offset| text.is_char_boundary(*offset as usize)))
+    /// Whether the entries from `first` on are UTF-8: together they are, and no character stands in two of them.
+    pub(crate) fn are_utf8(&self, first: usize) -> bool {
+        let Some(offsets) = self.offsets.get(first..) else {
+            return false;
+        };
+        let start = offsets.first().map_or(0, |start| *start as usize);
+        let bytes = self.data.get(start..).unwrap_or_default();
+        bytes.is_ascii()
+            || std::str::from_utf8(bytes).is_ok_and(|text| {
+                offsets.iter().all(|offset| text.is_char_boundary(*offset as usize - start))
+            })
     }
 }
 
@@ -150,12 +153,10 @@ impl Columns {
         Ok(Self { layout, slots })
     }
 
-    /// Makes room for `n_rows` rows more.
+    /// Makes room for `n_rows` rows more, in the memory of the last batch if nobody has that any more.
     pub(crate) fn reserve(&mut self, n_rows: usize) {
         for (slot, place) in self.slots.iter_mut().zip(&self.layout.slots) {
-            if place.is_by_row {
-                slot.reserve(n_rows);
-            }
+            slot.reserve(if place.is_by_row { n_rows } else { 0 });
         }
     }
 
@@ -164,20 +165,6 @@ impl Columns {
         for &root in &self.layout.roots {
             truncate(&mut self.slots, root, n_rows);
         }
-    }
-
-    /// The rows that have a text which is not UTF-8, ascending; the text is replaced. Only texts that are by
-    /// row are looked at, and only if `row_texts`.
-    pub(crate) fn mend(&mut self) -> BTreeSet<usize> {
-        let mut bad = BTreeSet::new();
-        for (slot, place) in self.slots.iter_mut().zip(&self.layout.slots) {
-            if let (true, DataType::Utf8, Values::Bytes(texts)) =
-                (place.is_by_row, &place.data_type, &mut slot.values)
-            {
-                texts.mend(&mut bad);
-            }
-        }
-        bad
     }
 
     /// Gives the columns that were asked for as arrays and starts over, with room for as much.
@@ -207,7 +194,9 @@ impl Slot {
             }
             DataType::Float32 => Values::Float(Vec::new()),
             DataType::Float64 => Values::Double(Vec::new()),
-            DataType::Utf8 | DataType::Binary => Values::Bytes(Bytes { offsets: vec![0], data: Vec::new() }),
+            DataType::Utf8 | DataType::Binary => {
+                Values::Bytes(Bytes { offsets: vec![0], data: Vec::new(), spare: None })
+            }
             DataType::FixedSizeBinary(size) => {
                 let size =
                     usize::try_from(*size).map_err(|error| ArrowError::SchemaError(error.to_string()))?;
@@ -220,7 +209,7 @@ impl Slot {
             DataType::Struct(_) => Values::Struct { n_entries: 0, columns: place.children.clone() },
             other => return Err(ArrowError::SchemaError(format!("no column of type {other}"))),
         };
-        Ok(Self { nulls: Vec::new(), is_nullable: place.is_nullable, values })
+        Ok(Self { nulls: Vec::new(), is_nullable: place.is_nullable, values, spare: None })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -267,21 +256,38 @@ impl Slot {
     }
 
     fn reserve(&mut self, n: usize) {
+        let spare = &mut self.spare;
         match &mut self.values {
             Values::Null(_) | Values::Struct { .. } => {}
             Values::Boolean(values) => values.reserve(n),
-            Values::Int(values) => values.reserve(n),
-            Values::Long(values) => values.words.reserve(n),
-            Values::Float(values) => values.reserve(n),
-            Values::Double(values) => values.reserve(n),
-            Values::Decimal128(values) => values.reserve(n),
-            Values::Decimal256(values) => values.reserve(n),
-            Values::Fixed { size, data, .. } => data.reserve(n * *size),
-            Values::Bytes(Bytes { offsets, .. })
-            | Values::List { offsets, .. }
-            | Values::Map { offsets, .. } => offsets.reserve(n),
+            Values::Int(values) => reserve(values, n, spare),
+            Values::Long(values) => reserve(&mut values.words, n, spare),
+            Values::Float(values) => reserve(values, n, spare),
+            Values::Double(values) => reserve(values, n, spare),
+            Values::Decimal128(values) => reserve(values, n, spare),
+            Values::Decimal256(values) => reserve(values, n, spare),
+            Values::Fixed { size, data, .. } => reserve(data, n * *size, spare),
+            Values::Bytes(bytes) => {
+                reserve(&mut bytes.data, 0, spare);
+                if bytes.offsets.len() == 1 {
+                    bytes.offsets.clear();
+                    reserve(&mut bytes.offsets, n + 1, &mut bytes.spare);
+                    bytes.offsets.push(0);
+                }
+            }
+            Values::List { offsets, .. } | Values::Map { offsets, .. } => offsets.reserve(n),
         }
     }
+}
+
+/// Makes room for `n` values in the memory of those before, or else in as much.
+fn reserve<T: ArrowNativeType>(values: &mut Vec<T>, n: usize, spare: &mut Option<Buffer>) {
+    if let Some(buffer) = spare.take().filter(|_| values.is_empty()) {
+        *values =
+            buffer.into_vec().unwrap_or_else(|shared| Vec::with_capacity(shared.len() / mem::size_of::<T>()));
+        values.clear();
+    }
+    values.reserve(n);
 }
 
 /// Appends a null to a slot, or, if it has none (below a null record), a value of no meaning.
@@ -329,7 +335,7 @@ fn truncate(slots: &mut [Slot], slot: usize, n: usize) {
         Values::Double(values) => values.truncate(n),
         Values::Decimal128(values) => values.truncate(n),
         Values::Decimal256(values) => values.truncate(n),
-        Values::Bytes(Bytes { offsets, data }) => data.truncate(cut(offsets, n)),
+        Values::Bytes(Bytes { offsets, data, .. }) => data.truncate(cut(offsets, n)),
         Values::Fixed { size, n_entries, data } => {
             *n_entries = n.min(*n_entries);
             data.truncate(*n_entries * *size);
@@ -368,17 +374,21 @@ fn finish(slots: &mut [Slot], layout: &Layout, slot: usize) -> Result<ArrayRef, 
     let buffer = match values {
         Values::Null(n) => return Ok(Arc::new(NullArray::new(mem::take(n)))),
         Values::Boolean(values) => BooleanBuffer::from(take_vec(values)).into_inner(),
-        Values::Int(values) => Buffer::from_vec(take_vec(values)),
+        Values::Int(values) => Buffer::from_vec(mem::take(values)),
         Values::Long(values) => Buffer::from_vec(values.finish()),
-        Values::Float(values) => Buffer::from_vec(take_vec(values)),
-        Values::Double(values) => Buffer::from_vec(take_vec(values)),
-        Values::Decimal128(values) => Buffer::from_vec(take_vec(values)),
-        Values::Decimal256(values) => Buffer::from_vec(take_vec(values)),
+        Values::Float(values) => Buffer::from_vec(mem::take(values)),
+        Values::Double(values) => Buffer::from_vec(mem::take(values)),
+        Values::Decimal128(values) => Buffer::from_vec(mem::take(values)),
+        Values::Decimal256(values) => Buffer::from_vec(mem::take(values)),
         Values::Fixed { n_entries, data, .. } => {
             *n_entries = 0;
-            Buffer::from_vec(take_vec(data))
+            Buffer::from_vec(mem::take(data))
         }
-        Values::Bytes(values) => return values.finish(data_type, nulls),
+        Values::Bytes(values) => {
+            let (array, data) = values.finish(data_type, nulls)?;
+            slots[slot].spare = Some(data);
+            return Ok(array);
+        }
         Values::List { offsets, item } => {
             let (offsets, item) = (take_offsets(offsets), *item);
             return finish_list(data_type, offsets, finish(slots, layout, item)?, nulls);
@@ -395,6 +405,7 @@ fn finish(slots: &mut [Slot], layout: &Layout, slot: usize) -> Result<ArrayRef, 
             return finish_struct(data_type, n_entries, columns?, nulls);
         }
     };
+    slots[slot].spare = Some(buffer.clone());
     leaf(data_type, n_entries, vec![buffer], nulls)
 }
 

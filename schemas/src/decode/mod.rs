@@ -5,9 +5,9 @@
 //!            └ bad_framing   └ unknown_, incompatible_schema    └ entries given back; walk says what is wrong
 //! ```
 //!
-//! A record is read by a flat [`program`] that only says whether it could be; which of its bytes are wrong is
-//! looked for afterwards, by a [`walk`] over the plan, and only in bad ones. Texts of a column are looked at
-//! together when the batch is complete; should one not be UTF-8, its row is taken out again.
+//! Records are read by a flat [`program`] that only says whether they could be, 32 of them at a time ([`block`]) or,
+//! where one of these is bad, each alone ([`run`]). Which of its bytes are wrong is looked for afterwards, by a
+//! [`walk`] over the plan.
 //!
 //! All writer schemas fill the same columns, so that ids may alternate from record to record at no
 //! cost and rows keep the order of their records.
@@ -31,8 +31,7 @@ mod writers;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow::compute::filter_record_batch;
+use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use arrow::error::ArrowError;
 
@@ -167,20 +166,17 @@ impl Decoder {
     /// # Errors
     /// [`FatalError`] where it can't go on at all: a column would be larger than 2 GiB. What is
     /// wrong with a record is in [`DecodedBatch::rejected`].
-    pub fn decode<'a, V>(&mut self, values: V, from: usize) -> Result<DecodedBatch, FatalError>
-    where
-        V: IntoIterator<Item = Option<&'a [u8]>>,
-        V::IntoIter: Clone,
-    {
+    pub fn decode<'a>(
+        &mut self,
+        values: impl IntoIterator<Item = Option<&'a [u8]>>,
+        from: usize,
+    ) -> Result<DecodedBatch, FatalError> {
         let values = values.into_iter();
         let mut outcome = Outcome::default();
         let n_values = values.size_hint().0.saturating_sub(from).min(MAX_RESERVED);
         outcome.records.reserve(n_values);
         self.columns.reserve(n_values);
-        let decoded = self.records(values.clone(), from, &mut outcome).and_then(|next| {
-            self.take_out_bad_texts(&values, &mut outcome)?;
-            self.finish(outcome, next)
-        });
+        let decoded = self.records(values, from, &mut outcome).and_then(|next| self.finish(outcome, next));
         // After an error: the next batch must start empty.
         decoded.inspect_err(|_| self.columns.truncate(0))
     }
@@ -269,42 +265,11 @@ impl Decoder {
         Ok(())
     }
 
-    /// Finds the rows that have a text which is not UTF-8; they are to be left out.
-    fn take_out_bad_texts<'a>(
-        &mut self,
-        values: &(impl Iterator<Item = Option<&'a [u8]>> + Clone),
-        outcome: &mut Outcome,
-    ) -> Result<(), FatalError> {
-        let bad = self.columns.mend();
-        if bad.is_empty() {
-            return Ok(());
-        }
-        for &row in &bad {
-            let record = outcome.records[row];
-            let value = values.clone().nth(record as usize).flatten();
-            let found = value.and_then(|value| outcome.writer(&mut self.writers, value, record));
-            let Some((writer, body)) = found else {
-                return Err(bug("the values changed while they were decoded"));
-            };
-            let Ok(plan) = &writer.plan else {
-                return Err(bug("a writer schema changed while its records were decoded"));
-            };
-            outcome.refuse(&writer, plan, record, body, Stop::Bad)?;
-        }
-        outcome.keep = Some((0..outcome.records.len()).map(|row| !bad.contains(&row)).collect());
-        Ok(())
-    }
-
     fn finish(&mut self, mut outcome: Outcome, next: usize) -> Result<DecodedBatch, FatalError> {
         let arrays = self.columns.finish().map_err(FatalError::Arrow)?;
         let options = RecordBatchOptions::new().with_row_count(Some(outcome.records.len()));
-        let mut batch = RecordBatch::try_new_with_options(Arc::clone(&self.arrow), arrays, &options)
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.arrow), arrays, &options)
             .map_err(FatalError::Arrow)?;
-        if let Some(keep) = outcome.keep {
-            let mut keeps = keep.iter();
-            outcome.records.retain(|_| keeps.next() == Some(&true));
-            batch = filter_record_batch(&batch, &BooleanArray::from(keep)).map_err(FatalError::Arrow)?;
-        }
         outcome.rejected.sort_by_key(|rejected| rejected.record);
         Ok(DecodedBatch {
             batch,
@@ -325,8 +290,6 @@ const MAX_RESERVED: usize = 1 << 20;
 #[derive(Default)]
 struct Outcome {
     records: Vec<u32>,
-    /// Per row: whether it is kept; `None`, all are.
-    keep: Option<Vec<bool>>,
     rejected: Vec<Rejected>,
     tombstones: u64,
     blocked: Option<String>,

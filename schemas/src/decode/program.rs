@@ -2,8 +2,7 @@
 //!
 //! Parts that are chosen (union branches) or repeated (items) are ranges of the list, reached by jumps.
 //!
-//! Invariant: following a program accepts the bytes that [`super::walk`] accepts for the plan that it is
-//! of, but for texts that are by row, which are looked at when the batch is complete.
+//! Invariant: following a program accepts the bytes that [`super::walk`] accepts for the plan that it is of.
 
 use std::ops::Range;
 
@@ -22,8 +21,7 @@ pub(crate) enum Op {
     Long {
         slot: u32,
     },
-    /// Text whose UTF-8 is checked when the batch is complete.
-    RowText {
+    Text {
         slot: u32,
     },
     Int {
@@ -78,9 +76,6 @@ pub(crate) enum Branch {
 /// Operations of values that are less common.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Rare {
-    Text {
-        slot: u32,
-    },
     Bytes {
         slot: u32,
     },
@@ -158,7 +153,7 @@ impl Op {
     /// Where its value goes.
     pub(crate) fn slot(self) -> Option<u32> {
         match self {
-            Self::Long { slot } | Self::RowText { slot } | Self::Int { slot } | Self::Double { slot } => {
+            Self::Long { slot } | Self::Text { slot } | Self::Int { slot } | Self::Double { slot } => {
                 Some(slot)
             }
             _ => None,
@@ -172,8 +167,7 @@ impl Rare {
     pub(crate) fn slot(self) -> Option<u32> {
         use Rare::*;
         match self {
-            Text { slot }
-            | Bytes { slot }
+            Bytes { slot }
             | Boolean { slot }
             | Float { slot }
             | IntToLong { slot }
@@ -329,7 +323,7 @@ impl Compiler<'_> {
             },
             Plan::Map(value) => match place.children[..] {
                 [keys, values] => self.items(slot, |c| {
-                    c.rare(Rare::Text { slot: number(keys) });
+                    c.push(Op::Text { slot: number(keys) });
                     c.read(value, values);
                 }),
                 _ => self.rare(Rare::Shape),
@@ -337,7 +331,7 @@ impl Compiler<'_> {
             Plan::Long => self.push(Op::Long { slot }),
             Plan::Int => self.push(Op::Int { slot }),
             Plan::Double => self.push(Op::Double { slot }),
-            Plan::Text if place.is_by_row => self.push(Op::RowText { slot }),
+            Plan::Text => self.push(Op::Text { slot }),
             scalar => {
                 let rare = self.read_rare(scalar, slot);
                 self.rare(rare);
@@ -348,7 +342,6 @@ impl Compiler<'_> {
     fn read_rare(&mut self, plan: &Plan, slot: u32) -> Rare {
         match plan {
             Plan::Null | Plan::SetNull => Rare::Null { slot },
-            Plan::Text => Rare::Text { slot },
             Plan::Bytes => Rare::Bytes { slot },
             Plan::Boolean => Rare::Boolean { slot },
             Plan::Float => Rare::Float { slot },

@@ -88,8 +88,8 @@ impl Reader<'_> {
                     Values::Long(values) => values.push_next(&mut rest).ok_or(Stop::Bad)?,
                     _ => return Err(Stop::Shape),
                 },
-                Op::RowText { slot } => match values(slots, slot)? {
-                    Values::Bytes(values) => values.push(take::bytes(&mut rest).ok_or(Stop::Bad)?)?,
+                Op::Text { slot } => match values(slots, slot)? {
+                    Values::Bytes(values) => values.push(take::text(&mut rest).ok_or(Stop::Bad)?)?,
                     _ => return Err(Stop::Shape),
                 },
                 Op::Int { slot } => match values(slots, slot)? {
@@ -135,7 +135,7 @@ impl Reader<'_> {
     }
 
     /// Where the program goes on, if not behind the operation, and what is left.
-    #[inline(never)]
+    #[inline(always)]
     fn branch<'a>(
         &self,
         op: Branch,
@@ -286,7 +286,6 @@ impl Block {
 fn read_value(op: Rare, program: &Program, rest: &mut &[u8], slots: &mut [Slot]) -> Result<(), Stop> {
     let bad = Stop::Bad;
     match (op, op.slot().and_then(|slot| slots.get_mut(slot as usize)).map(|slot| &mut slot.values)) {
-        (Rare::Text { .. }, Some(Values::Bytes(values))) => values.push(take::text(rest).ok_or(bad)?)?,
         (Rare::Bytes { .. }, Some(Values::Bytes(values))) => values.push(take::bytes(rest).ok_or(bad)?)?,
         (Rare::Enum { symbols, .. }, Some(Values::Bytes(values))) => {
             values.push(symbol(program, symbols, rest)?.as_bytes())?;
@@ -431,9 +430,7 @@ mod tests {
             };
             let writer = Schema::parse(&schema(&fields), &[]).expect("valid");
             let compiled = compile(&writer, reader.schema());
-            let mut layout = Layout::new(reader.arrow_schema().fields()).expect("columns");
-            // So that texts are looked at one by one.
-            layout.slots.iter_mut().for_each(|place| place.is_by_row = false);
+            let layout = Layout::new(reader.arrow_schema().fields()).expect("columns");
             let program = Program::new(&compiled.root, &compiled.types, &layout);
             let mut columns = Columns::new(Arc::new(layout)).expect("columns");
             let mut machine = Machine::default();

@@ -79,9 +79,12 @@ proptest! {
         let reader = Arc::new(ReaderSchema::parse(SCHEMA).expect("valid"));
         let names: Vec<_> = columns.iter().map(|&i| reader.arrow_schema().field(i).name().clone()).collect();
         let mut decoder = Decoder::new(reader, columns, Fixed::of(&[(1, SCHEMA)])).expect("they exist");
-        // Twice: buffers that were handed out once must start empty.
-        for _ in 0..2 {
-            let decoded = decode(&mut decoder, &values);
+        // Three times: memory that was handed out must start empty, and be left alone by what comes next
+        // as long as somebody has it.
+        let first = decode(&mut decoder, &values);
+        let others: Vec<_> = values.iter().rev().skip(1).cloned().collect();
+        drop(decode(&mut decoder, &others));
+        for decoded in [first, decode(&mut decoder, &values)] {
             prop_assert_eq!(&decoded.rejected, &[]);
             prop_assert_eq!(decoded.batch.num_rows(), orders.len());
             for (i, order) in orders.iter().enumerate() {
