@@ -39,10 +39,16 @@ pub(crate) fn cpu_s_of(pid: u32) -> Result<f64> {
 
 /// MiB of memory that this process has now, and the most it ever had.
 pub(crate) fn memory_mib() -> Result<(u64, u64)> {
-    let text = fs::read_to_string("/proc/self/status")?;
+    memory_mib_of(std::process::id())
+}
+
+/// The same of another process.
+pub(crate) fn memory_mib_of(pid: u32) -> Result<(u64, u64)> {
+    let path = format!("/proc/{pid}/status");
+    let text = fs::read_to_string(&path)?;
     let fields: HashMap<&str, &str> = text.lines().filter_map(|line| line.split_once(':')).collect();
     let mib = |name: &str| -> Result<u64> {
-        let field = fields.get(name).with_context(|| format!("/proc/self/status has no {name}"))?;
+        let field = fields.get(name).with_context(|| format!("{path} has no {name}"))?;
         let kib: u64 = field.trim().trim_end_matches(" kB").parse()?;
         Ok(kib / 1024)
     };

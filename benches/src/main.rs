@@ -11,6 +11,7 @@ mod process;
 mod random;
 mod recovery;
 mod slow_sink;
+mod subscribers;
 
 use clap::{Parser, Subcommand};
 
@@ -42,6 +43,8 @@ enum Command {
     Recovery(recovery::Options),
     /// Memory while a sink is three times too slow.
     SlowSink(slow_sink::Options),
+    /// How soon thousands of event streams get a commit, and what they cost.
+    Subscribers(subscribers::Options),
 
     /// Passes over the records of `decode`.
     #[command(hide = true)]
@@ -66,6 +69,7 @@ fn main() -> anyhow::Result<()> {
         Command::Instructions(options) => end_to_end::run_instructions(&options),
         Command::Recovery(options) => recovery::run(&options),
         Command::SlowSink(options) => slow_sink::run(&options),
+        Command::Subscribers(options) => subscribers::run(&options),
         Command::Pass(pass) => decode::pass(&pass),
         Command::Station(station) => end_to_end::measure(&station),
         Command::Fill(target) => recovery::fill(&target),

@@ -119,6 +119,11 @@ pub fn run(run: Run) -> Result<(), Failure> {
     let origins = origins(&project, &connections);
     let preparer = Preparer::new(Arc::clone(&project), connections);
     let data_dir = DataDir::open(&data_dir).map_err(|error| failed(&error))?;
+    // A thousand is usual, and less than the streams and files that may be open. Where it can't be raised, what
+    // is beyond it waits.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "could not raise the limit of open files");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("weir-http")

@@ -17,8 +17,9 @@ use tokio::time::{sleep, timeout};
 use super::socket::Socket;
 use super::{AppState, router};
 
-/// Connections at the same time. Each takes some tens of kilobytes.
-const CONNECTIONS_MAX: usize = 1_024;
+/// Connections at the same time: those of all streams, and of others beside them. Each takes some tens of
+/// kilobytes.
+const CONNECTIONS_MAX: usize = 10_240;
 /// A request's headers have to arrive within this; an idle connection is closed after it.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// What is read of a request, and kept of an answer, before the rest waits. Larger headers are refused

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use super::id::Position;
 use super::rows::EpochRows;
 use super::status::Statuses;
-use super::table::{Since, Table};
+use super::table::{Base, Encoded, Since, Table};
 use super::{Hub, event};
 use crate::catalog::{Catalog, Committed, PipelineView};
 use crate::problem::{Code, Fault, nearest};
@@ -253,12 +253,11 @@ impl Client {
     /// commit.
     async fn perform(&mut self, at: usize, work: Work) -> Option<Event> {
         let table = self.tables[at].table.clone();
-        let last_ms = self.last_ms;
-        let merged = match &work {
-            Work::Delta(epochs) => epochs.len() as u64 - 1,
-            Work::Snapshot(_) => 0,
+        let (merged, epoch) = match &work {
+            Work::Delta(epochs) => (epochs.len() as u64 - 1, self.tables[at].epoch),
+            Work::Snapshot(_) => (0, None),
         };
-        let encoded = encode(&self.hub, table, work, last_ms).await?;
+        let encoded = encode(&self.hub, table, work, Base { epoch, last_ms: self.last_ms }).await?;
         if encoded.name == "delta" && 0 < merged {
             self.hub.metrics.conflated(&self.tables[at].table.name, merged);
         }
@@ -286,40 +285,33 @@ impl Client {
     }
 }
 
-/// An event without its id.
-struct Encoded {
-    name: &'static str,
-    epoch: u64,
-    data: Bytes,
-}
-
-async fn encode(hub: &Hub, table: Arc<Table>, work: Work, last_ms: Option<i64>) -> Option<Encoded> {
-    if let Some(encoded) = encoded_before(&table, &work, last_ms) {
+/// The event that `work` comes to. Thousands of clients want the same one at the same moment: one of them
+/// encodes it.
+async fn encode(hub: &Hub, table: Arc<Table>, work: Work, base: Base) -> Option<Encoded> {
+    if let Some(encoded) = encoded_before(&table, &work, base) {
         return Some(encoded);
     }
     let permit = hub.encodings.clone().acquire_owned().await.ok()?;
+    // While this one waited.
+    if let Some(encoded) = encoded_before(&table, &work, base) {
+        return Some(encoded);
+    }
     let encoding = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        encode_now(&table, work, last_ms)
+        let encoded = encode_now(&table, work, base.last_ms)?;
+        table.keep(base, &encoded);
+        Some(encoded)
     });
     encoding.await.ok().flatten()
 }
 
 /// An event that another client needed already.
-fn encoded_before(table: &Table, work: &Work, last_ms: Option<i64>) -> Option<Encoded> {
-    match work {
-        Work::Delta(epochs) => {
-            let [rows] = epochs.as_slice() else { return None };
-            rows.encoded()?.delta.get()?;
-            let data = event::delta(&table.name, epochs, table.time(), last_ms)?;
-            Some(Encoded { name: "delta", epoch: rows.epoch, data })
-        }
-        Work::Snapshot(committed) => {
-            let epoch = committed.facts().epoch.0;
-            let data = table.encoded_snapshot(epoch, last_ms)?;
-            Some(Encoded { name: "snapshot", epoch, data })
-        }
-    }
+fn encoded_before(table: &Table, work: &Work, base: Base) -> Option<Encoded> {
+    let Work::Delta(epochs) = work else { return table.encoded(base) };
+    let [rows] = epochs.as_slice() else { return table.encoded(base) };
+    rows.encoded()?.delta.get()?;
+    let data = event::delta(&table.name, epochs, table.time(), base.last_ms)?;
+    Some(Encoded { name: "delta", epoch: rows.epoch, data })
 }
 
 fn encode_now(table: &Table, work: Work, last_ms: Option<i64>) -> Option<Encoded> {
@@ -336,10 +328,7 @@ fn encode_now(table: &Table, work: Work, last_ms: Option<i64>) -> Option<Encoded
     };
     let epoch = committed.facts().epoch.0;
     match event::snapshot(&table.name, committed.as_ref(), table.time(), last_ms) {
-        Ok(data) => {
-            table.keep_snapshot(epoch, last_ms, data.clone());
-            Some(Encoded { name: "snapshot", epoch, data })
-        }
+        Ok(data) => Some(Encoded { name: "snapshot", epoch, data }),
         Err(error) => {
             tracing::error!(table = %table.name, epoch, %error, "could not read a result table for a stream");
             None

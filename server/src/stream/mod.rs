@@ -45,7 +45,7 @@ const ROWS_MAX: usize = 10_000;
 /// Most bytes of an event's data: 4 MiB with its id and frame.
 const BYTES_MAX: usize = (4 << 20) - 16 * 1024;
 /// Streams at the same time.
-const CLIENTS_MAX: usize = 256;
+const CLIENTS_MAX: usize = 8_192;
 /// Encodings at the same time, so that many new clients do not take all threads.
 const ENCODINGS_MAX: usize = 2;
 

@@ -20,8 +20,8 @@ use crate::catalog::Committed;
 const KEPT: Duration = Duration::from_secs(70);
 /// Most memory of a table's ring.
 const BYTES_MAX: usize = 64 << 20;
-/// Encoded snapshots of the newest epoch, one for each `last` that clients asked for.
-const SNAPSHOTS_MAX: usize = 4;
+/// Most encoded events that are kept for other clients.
+const EVENTS_MAX: usize = 8;
 
 /// A result table as clients follow it.
 pub(super) struct Table {
@@ -41,8 +41,26 @@ struct Ring {
     /// The epoch before the first one in `epochs`.
     base: u64,
     epochs: VecDeque<(Instant, Arc<EpochRows>)>,
-    /// Of the newest epoch, by `last`.
-    snapshots: Vec<(Option<i64>, Bytes)>,
+    /// Those that lead to the newest epoch.
+    events: Vec<(Base, Encoded)>,
+}
+
+/// What an event of a table starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Base {
+    /// The epoch that the client has; none: a snapshot.
+    pub(super) epoch: Option<u64>,
+    /// In milliseconds, as the client asked.
+    pub(super) last_ms: Option<i64>,
+}
+
+/// An event without its id.
+#[derive(Debug, Clone)]
+pub(super) struct Encoded {
+    pub(super) name: &'static str,
+    /// The epoch behind it.
+    pub(super) epoch: u64,
+    pub(super) data: Bytes,
 }
 
 /// What a client that has an epoch needs.
@@ -98,7 +116,7 @@ impl Table {
         let rows = EpochRows::new(change.epoch, change.watermark_ms, key, change.upserts, change.deletes);
         ring.epochs.push_back((now, Arc::new(rows)));
         ring.latest = Some(change.table);
-        ring.snapshots.clear();
+        ring.events.clear();
         ring.evict(now);
     }
 
@@ -126,20 +144,19 @@ impl Table {
         self.ring().latest.clone()
     }
 
-    /// A snapshot that was encoded before, if it still is the newest.
-    pub(super) fn encoded_snapshot(&self, epoch: u64, last_ms: Option<i64>) -> Option<Bytes> {
+    /// The event that leads a client to the newest epoch, if another one needed it already.
+    pub(super) fn encoded(&self, base: Base) -> Option<Encoded> {
         let ring = self.ring();
-        let is_newest = ring.latest.as_ref().is_some_and(|latest| latest.facts().epoch.0 == epoch);
-        let found = ring.snapshots.iter().find(|(last, _)| *last == last_ms);
-        found.filter(|_| is_newest).map(|(_, bytes)| bytes.clone())
+        let found = ring.events.iter().find(|(other, _)| *other == base);
+        found.map(|(_, event)| event.clone())
     }
 
-    /// Keeps an encoded snapshot while it is the newest.
-    pub(super) fn keep_snapshot(&self, epoch: u64, last_ms: Option<i64>, bytes: Bytes) {
+    /// Keeps an event while it leads to the newest epoch.
+    pub(super) fn keep(&self, base: Base, event: &Encoded) {
         let mut ring = self.ring();
-        let is_newest = ring.latest.as_ref().is_some_and(|latest| latest.facts().epoch.0 == epoch);
-        if is_newest && ring.snapshots.len() < SNAPSHOTS_MAX {
-            ring.snapshots.push((last_ms, bytes));
+        let is_newest = ring.latest.as_ref().is_some_and(|latest| latest.facts().epoch.0 == event.epoch);
+        if is_newest && ring.events.len() < EVENTS_MAX {
+            ring.events.push((base, event.clone()));
         }
     }
 
