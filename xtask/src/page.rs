@@ -18,6 +18,7 @@
 //! 4. What a browser loads first stays within [`BUDGET_BYTES`], and what it loads for a page within
 //!    [`PART_BUDGET_BYTES`]; more is an error here, not a surprise later.
 
+mod names;
 mod split;
 
 use std::collections::BTreeMap;
@@ -43,7 +44,7 @@ const EDITOR: &str = "editor-";
 /// The parts of the style sheet in the order in which they are joined: a page's looks may build on those before.
 const STYLE: [&str; 8] = ["tokens", "base", "shell", "overview", "pipeline", "board", "query", "letters"];
 /// Change it when this file writes something else for the same input.
-const FORMAT: &str = "page 3";
+const FORMAT: &str = "page 4";
 const STAMP: &str = ".stamp";
 
 /// The files of the folder by name, in the order in which they are written.
@@ -142,6 +143,7 @@ fn assemble(cut: &Cut, statics: &BTreeMap<&str, String>) -> Result<Files> {
         "a dependency brings JavaScript of its own, which this build does not copy"
     );
     let bindings = output.js().to_owned();
+    let bindings = names::shorten(output.wasm_mut(), &bindings)?;
     let wasm = output.wasm_mut().emit_wasm();
 
     let mut files = Files::new();
