@@ -56,7 +56,7 @@ pub fn pin(query: &str, answer: &Answer, columns: Option<&[Column]>) -> Pin {
     match (time, series) {
         (Some(_), Some(series)) => add("series", &series.name),
         (None, Some(series)) => {
-            add("x", &series.name);
+            add("series", &series.name);
             add("aggregate", "sum");
         }
         (None, None) => add("aggregate", "sum"),
@@ -140,5 +140,16 @@ mod tests {
         assert!(pin.sentence.contains("\"share\" is no column of revenue"));
         assert_eq!(super::pin("SELECT 1", &of(&[("t", "VARCHAR")], &[]), None).yaml, None);
         assert_eq!(scalar("on"), "\"on\"");
+    }
+
+    #[test]
+    fn sums_by_key_are_a_ranking() {
+        let answer = of(&[("country", "VARCHAR"), ("revenue", "DOUBLE")], &[]);
+        assert_eq!(
+            pin("SELECT 1", &answer, None).yaml.as_deref(),
+            Some(
+                "  - title: Revenue by country\n    pipeline: revenue\n    chart: top\n    y: revenue\n    series: country\n    aggregate: sum\n    last: 30m\n"
+            )
+        );
     }
 }
