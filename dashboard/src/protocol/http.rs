@@ -2,10 +2,11 @@
 
 use js_sys::futures::JsFuture;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{AbortSignal, Headers, RequestInit, Response};
 use weir_api::Problem;
+
+use super::wire::{self, Wire};
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl Failure {
 ///
 /// # Errors
 /// See [`Failure`].
-pub async fn get<T: DeserializeOwned>(path: &str) -> Result<T, Failure> {
+pub async fn get<T: Wire>(path: &str) -> Result<T, Failure> {
     let init = RequestInit::new();
     init.set_headers(&headers("application/json", None)?);
     read(send(path, &init).await?).await
@@ -43,11 +44,7 @@ pub async fn get<T: DeserializeOwned>(path: &str) -> Result<T, Failure> {
 ///
 /// # Errors
 /// See [`Failure`].
-pub async fn post<T: DeserializeOwned>(
-    path: &str,
-    body: &impl Serialize,
-    signal: &AbortSignal,
-) -> Result<T, Failure> {
+pub async fn post<T: Wire>(path: &str, body: &impl Serialize, signal: &AbortSignal) -> Result<T, Failure> {
     send_json(path, body, Some(signal)).await
 }
 
@@ -55,11 +52,11 @@ pub async fn post<T: DeserializeOwned>(
 ///
 /// # Errors
 /// See [`Failure`].
-pub async fn post_alone<T: DeserializeOwned>(path: &str, body: &impl Serialize) -> Result<T, Failure> {
+pub async fn post_alone<T: Wire>(path: &str, body: &impl Serialize) -> Result<T, Failure> {
     send_json(path, body, None).await
 }
 
-async fn send_json<T: DeserializeOwned>(
+async fn send_json<T: Wire>(
     path: &str,
     body: &impl Serialize,
     signal: Option<&AbortSignal>,
@@ -104,7 +101,7 @@ pub(super) async fn send(path: &str, init: &RequestInit) -> Result<Response, Fai
     }
     let status = response.status();
     let body = text(&response).await?;
-    Err(Failure::Refused(serde_json::from_str(&body).unwrap_or_else(|_| Problem {
+    Err(Failure::Refused(wire::read(&body).unwrap_or_else(|_| Problem {
         problem_type: "about:blank".into(),
         title: response.status_text(),
         status,
@@ -115,8 +112,8 @@ pub(super) async fn send(path: &str, init: &RequestInit) -> Result<Response, Fai
     })))
 }
 
-async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Failure> {
-    serde_json::from_str(&text(&response).await?).map_err(|error| Failure::Unreadable(error.to_string()))
+async fn read<T: Wire>(response: Response) -> Result<T, Failure> {
+    wire::read(&text(&response).await?).map_err(Failure::Unreadable)
 }
 
 /// The server's clock, in milliseconds since 1970, where it says it.

@@ -16,12 +16,14 @@ pub mod body;
 pub mod connection;
 #[cfg(target_arch = "wasm32")]
 pub mod http;
+pub mod json;
 pub mod poll;
 pub mod sse;
 #[cfg(target_arch = "wasm32")]
 pub mod stream;
 pub mod tabs;
 pub mod time;
+pub mod wire;
 
 /// What the page wants to see: it decides the address of the stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

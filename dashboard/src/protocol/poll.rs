@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::json;
 use super::sse::Frame;
 
 /// The answer to a poll.
@@ -20,7 +21,7 @@ pub fn read(text: &str) -> Option<Answer> {
     let text = |value: &Value, name: &str| value.get(name)?.as_str().map(str::to_owned);
     let frame = |event: &Value| {
         let (name, id) = (text(event, "event")?, text(event, "id")?);
-        Some(Frame { name, id, data: event.get("data")?.to_string() })
+        Some(Frame { name, id, data: json::text(event.get("data")?) })
     };
     let frames = answer.get("events")?.as_array()?.iter().map(frame);
     Some(Answer { id: text(&answer, "id")?, frames: frames.collect::<Option<_>>()? })

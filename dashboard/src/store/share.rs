@@ -20,6 +20,7 @@ use super::Store;
 use crate::protocol::Wanted;
 use crate::protocol::sse::Frame;
 use crate::protocol::tabs::Message;
+use crate::protocol::wire;
 
 /// The tab that leads: what all tabs want, and what is known of it.
 #[derive(Debug)]
@@ -99,11 +100,10 @@ impl Hub {
     /// It does not fit, and the id is forgotten: connect anew.
     pub fn fold(&mut self, frame: &Frame) -> Result<(Option<String>, Option<Event>), String> {
         let after = self.store.last_id().map(str::to_owned);
-        let folded =
-            Event::parse(&frame.name, &frame.data).map_err(|error| error.to_string()).and_then(|event| {
-                self.store.fold(&frame.id, event.clone()).map_err(|error| error.to_string())?;
-                Ok((after, event))
-            });
+        let folded = wire::event(&frame.name, &frame.data).and_then(|event| {
+            self.store.fold(&frame.id, event.clone()).map_err(|error| error.to_string())?;
+            Ok((after, event))
+        });
         if folded.is_err() {
             self.store.forget_id();
         }
@@ -165,7 +165,7 @@ impl Seat {
             Message::Lead => Some(self.want(store)),
             // What can't be read is as good as lost: what comes behind it is out of step.
             Message::Frame { after, frame } => {
-                let event = Event::parse(&frame.name, &frame.data).ok()?;
+                let event = wire::event(&frame.name, &frame.data).ok()?;
                 self.fold(store, after.as_deref(), &frame.id, event)
             }
             // An answer to what was asked before may lack what is wanted now.
@@ -206,13 +206,12 @@ impl Seat {
 /// The data of a snapshot of each wanted table that is there.
 fn snapshots(store: &Store, wanted: &Wanted) -> Vec<String> {
     let tables = wanted.tables.iter().filter_map(|name| store.table(name));
-    // Every value in a snapshot is JSON already.
-    tables.filter_map(|table| serde_json::to_string(&table.snapshot()).ok()).collect()
+    tables.map(|table| wire::snapshot_text(table.snapshot())).collect()
 }
 
 fn fold_state(store: &mut Store, id: Option<&str>, snapshots: &[String]) -> Result<(), String> {
     for snapshot in snapshots {
-        let snapshot: Snapshot = serde_json::from_str(snapshot).map_err(|error| error.to_string())?;
+        let snapshot: Snapshot = wire::read(snapshot)?;
         store.fold("", Some(Event::Snapshot(snapshot))).map_err(|error| error.to_string())?;
     }
     match id {

@@ -13,6 +13,7 @@ use serde_json::Value;
 use weir_api::{Column, Delta, Row, Snapshot};
 
 use super::FoldError;
+use crate::protocol::json;
 use crate::protocol::time::{self, MILLISECOND};
 
 /// Twice the rows of the largest event: room for a snapshot and as many new rows, about 10 MB.
@@ -240,7 +241,7 @@ fn parse_watermark(text: Option<&str>) -> Option<i64> {
 fn key_text<'a>(values: impl Iterator<Item = &'a Value>) -> String {
     let mut text = String::new();
     for value in values {
-        text.push_str(&value.to_string());
+        json::push(&mut text, value);
         text.push(',');
     }
     text

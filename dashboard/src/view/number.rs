@@ -4,7 +4,7 @@ use serde_json::Value;
 use weir_api::Column;
 
 use super::zone::Zone;
-use crate::protocol::time;
+use crate::protocol::{json, time};
 
 /// `1,234,567`. Also of the integer part of a decimal that comes as text; other texts stay as they are.
 pub fn grouped(number: &str) -> String {
@@ -27,6 +27,53 @@ pub fn grouped(number: &str) -> String {
     text + fraction
 }
 
+/// `number` with so many digits behind the point, rounded half away from zero; what is beyond 64 bits has an exponent. The
+/// standard library's way, which is exact for any number of digits, is 10 KB of the page.
+pub fn fixed(number: f64, n_decimals: usize) -> String {
+    if !number.is_finite() {
+        return "–".to_owned();
+    }
+    let (mut size, mut exponent) = (number.abs(), 0_u32);
+    if 1e18 <= size {
+        for (power, by) in [(1e16, 16), (10.0, 1)] {
+            while power <= size {
+                size /= power;
+                exponent += by;
+            }
+        }
+    }
+    // A larger number has no half to round, and its scaled value might not fit.
+    let scale = 10_u64.pow(u32::try_from(n_decimals.min(9)).unwrap_or(9));
+    let (mut whole, mut rest) = (size as u64, 0);
+    if size < 9e15 {
+        rest = ((size - size.trunc()) * scale as f64).round() as u64;
+        whole += rest / scale;
+        rest %= scale;
+    }
+    let sign = if number < 0.0 && (whole, rest) != (0, 0) { "-" } else { "" };
+    let mut text = format!("{sign}{whole}");
+    if n_decimals != 0 {
+        let digits = rest.to_string();
+        text.push('.');
+        text.extend(std::iter::repeat_n('0', n_decimals.min(9) - digits.len()));
+        text += &digits;
+    }
+    if exponent != 0 {
+        text.push('e');
+        text += &exponent.to_string();
+    }
+    text
+}
+
+/// A decimal without the zeros at the end of its fraction.
+fn without_zeros(text: &str) -> &str {
+    if text.contains('.') && !text.contains('e') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        text
+    }
+}
+
 /// At most four significant digits with an SI step: `950`, `1.25 k`, `12.5 M`.
 pub fn si(value: f64) -> String {
     if !value.is_finite() {
@@ -42,9 +89,8 @@ pub fn si(value: f64) -> String {
         digits if 9.9995 <= digits => 2,
         _ => 3,
     };
-    let text = format!("{scaled:.n_decimals$}");
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    format!("{}{suffix}", if text == "-0" { "0" } else { text })
+    let text = fixed(scaled, n_decimals);
+    format!("{}{suffix}", without_zeros(&text))
 }
 
 /// A rate: whole numbers from ten on, so that the last digit does not flicker.
@@ -52,11 +98,11 @@ pub fn rate(per_second: f64) -> String {
     if 10_000.0 <= per_second {
         si(per_second)
     } else if 10.0 <= per_second {
-        grouped(&format!("{per_second:.0}"))
+        grouped(&fixed(per_second, 0))
     } else if per_second == 0.0 {
         "0".to_owned()
     } else {
-        format!("{per_second:.1}")
+        fixed(per_second, 1)
     }
 }
 
@@ -71,8 +117,8 @@ pub fn millis(millis: f64) -> String {
     match millis {
         ms if !ms.is_finite() => "–".to_owned(),
         ms if 999.5 <= ms => format!("{} s", si(ms / 1_000.0)),
-        ms if 9.95 <= ms => format!("{ms:.0} ms"),
-        ms => format!("{ms:.1} ms"),
+        ms if 9.95 <= ms => fixed(ms, 0) + " ms",
+        ms => fixed(ms, 1) + " ms",
     }
 }
 
@@ -83,7 +129,7 @@ pub fn span(millis: f64) -> String {
     }
     let tenths = (millis.max(0.0) / 100.0).floor();
     if tenths < 100.0 {
-        return format!("{:.1} s", tenths / 10.0);
+        return fixed(tenths / 10.0, 1) + " s";
     }
     whole_span(millis)
 }
@@ -104,7 +150,7 @@ pub fn whole_span(millis: f64) -> String {
 pub fn of(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.parse().ok().filter(|number: &f64| number.is_finite()),
+        Value::String(text) => json::parse_double(text),
         _ => None,
     }
 }
@@ -123,8 +169,7 @@ pub fn live_cell(column: &Column, value: &Value, zone: &Zone) -> String {
     match value {
         Value::Number(number) if number.is_f64() => {
             let value = number.as_f64().unwrap_or_default();
-            let rounded = format!("{value:.4}");
-            grouped(rounded.trim_end_matches('0').trim_end_matches('.'))
+            grouped(without_zeros(&fixed(value, 4)))
         }
         Value::String(text) if column.sql_type.starts_with("TIMESTAMP") => {
             let is_zoned = column.sql_type.ends_with("WITH TIME ZONE");
@@ -133,7 +178,7 @@ pub fn live_cell(column: &Column, value: &Value, zone: &Zone) -> String {
             time::parse_instant(text).map_or_else(|| text.clone(), clock)
         }
         Value::String(text) if is_numeric(column) => grouped(text),
-        Value::Number(number) => grouped(&number.to_string()),
+        Value::Number(_) => grouped(&json::text(value)),
         other => exact_cell(other),
     }
 }
@@ -143,7 +188,7 @@ pub fn exact_cell(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::String(text) => text.clone(),
-        other => other.to_string(),
+        other => json::text(other),
     }
 }
 
@@ -194,7 +239,24 @@ mod tests {
         assert!(["VARCHAR", "ARRAY<INT>", "INTERVAL"].iter().all(|name| !is_numeric(&column(name))));
     }
 
+    #[test]
+    fn decimals_are_rounded_as_people_do() {
+        let texts = [(0.25, 1), (-0.04, 1), (1_234.5678, 2), (0.999_99, 2), (7.0, 0), (-2.5, 0)]
+            .map(|(it, n)| fixed(it, n));
+        assert_eq!(texts, ["0.3", "0.0", "1234.57", "1.00", "7", "-3"]);
+        assert_eq!(fixed(9_007_199_254_740_993.0, 3), "9007199254740992.000");
+        assert_eq!([1e30, -1.5e300].map(|it| fixed(it, 2)), ["1.00e30", "-1.50e300"]);
+        assert_eq!([f64::INFINITY, f64::NAN].map(|it| fixed(it, 2)), ["–", "–"]);
+    }
+
     proptest! {
+        #[test]
+        fn decimals_are_the_number(number in -1e15_f64..1e15, n_decimals in 0_usize..5) {
+            let read: f64 = fixed(number, n_decimals).parse().expect("a number");
+            let half = 0.500_001 / 10_f64.powi(n_decimals as i32);
+            prop_assert!((read - number).abs() <= half + number.abs() * 1e-15, "{} of {}", read, number);
+        }
+
         #[test]
         fn grouping_only_adds_commas(number in any::<i64>()) {
             let text = grouped(&number.to_string());

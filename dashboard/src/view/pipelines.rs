@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use weir_api::{Pipeline, PipelineState, Sink, SqlResponse};
 
-use super::number::{bytes, grouped, millis, of, rate, si, span};
+use super::number::{bytes, fixed, grouped, millis, of, rate, si, span};
 use crate::protocol::time::{self, MILLISECOND};
 use crate::store::Store;
 use crate::store::pulse::Pulse;
@@ -259,7 +259,7 @@ fn spark_points(rates: impl ExactSizeIterator<Item = f64>) -> String {
     let points = rates.iter().enumerate().map(|(at, per_second)| {
         let x = first_x + step * at as f64;
         let y = HEIGHT - 1.0 - (HEIGHT - 2.0) * (per_second / most);
-        format!("{x:.1},{y:.1}")
+        [fixed(x, 1), fixed(y, 1)].join(",")
     });
     points.collect::<Vec<_>>().join(" ")
 }

@@ -8,11 +8,11 @@
 use std::future::Future;
 
 use leptos::prelude::*;
-use serde::de::DeserializeOwned;
 use weir_api::{SqlRequest, SqlResponse};
 
 use super::Live;
 use crate::protocol::http::{self, Failure};
+use crate::protocol::wire::Wire;
 
 /// What was answered; copies are the same.
 pub(in crate::page) struct Again<T: Send + Sync + 'static> {
@@ -41,7 +41,7 @@ impl<T: Send + Sync + 'static> Again<T> {
 }
 
 /// Gets the JSON at a path, unless that is empty, at once and then about every `seconds`.
-pub(in crate::page) fn get_again<T: DeserializeOwned + Send + Sync + 'static>(
+pub(in crate::page) fn get_again<T: Wire + Send + Sync + 'static>(
     live: Live,
     seconds: f64,
     path: Memo<String>,

@@ -3,6 +3,8 @@
 use serde_json::Value;
 use weir_api::{Dashboard, Panel};
 
+use crate::protocol::json;
+
 /// The text of `dashboards/NAME.yaml`.
 pub fn yaml(dashboard: &Dashboard) -> String {
     let mut text = format!("title: {}\n", scalar(&dashboard.title));
@@ -53,7 +55,9 @@ fn scalar(text: &str) -> String {
     if begins_well && !is_taken && text.chars().all(is_word) && !text.ends_with(' ') {
         return text;
     }
-    Value::String(text).to_string()
+    let mut quoted = String::new();
+    json::push_string(&mut quoted, &text);
+    quoted
 }
 
 #[cfg(test)]
