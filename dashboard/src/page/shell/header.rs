@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::boards::BoardLinks;
 use super::command::Command;
 use super::{Live, Route, Theme};
 use crate::view::address::Page;
@@ -28,7 +29,7 @@ pub(super) fn Header(
                 "Weir"
             </a>
             <p class="project">{Signal::derive(move || live.project())}</p>
-            <Navigation route page />
+            <Navigation live route page />
             <p
                 class="health"
                 role="status"
@@ -74,7 +75,7 @@ pub(super) fn Header(
 
 /// The pages. A pipeline's page belongs to the overview, from which one comes.
 #[component]
-fn Navigation(route: Route, page: Memo<Page>) -> impl IntoView {
+fn Navigation(live: Live, route: Route, page: Memo<Page>) -> impl IntoView {
     let item = move |to: Page, text: &'static str, is_here: fn(&Page) -> bool| {
         view! {
             <a href=Signal::derive(move || route.link_to(to.clone())) aria-current=Signal::derive(move || page.with(is_here).then_some("page"))>
@@ -85,6 +86,7 @@ fn Navigation(route: Route, page: Memo<Page>) -> impl IntoView {
     view! {
         <nav class="pages" aria-label="Pages">
             {item(Page::Overview, "Overview", |page| matches!(page, Page::Overview | Page::Pipeline(_)))}
+            <BoardLinks live route page />
             {item(Page::Sql, "SQL", |page| matches!(page, Page::Sql))}
             {item(Page::Letters, "Dead letters", |page| matches!(page, Page::Letters))}
         </nav>

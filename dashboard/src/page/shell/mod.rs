@@ -10,6 +10,7 @@
 //! 2. All but the overview are parts: their code is loaded when they are first shown.
 
 mod again;
+mod boards;
 mod command;
 mod header;
 mod link;
