@@ -19,6 +19,7 @@ pub mod legend;
 #[cfg(target_arch = "wasm32")]
 pub mod paint;
 pub mod picture;
+pub mod plotted;
 pub mod scale;
 pub mod series;
 pub mod stack;

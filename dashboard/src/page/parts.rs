@@ -43,8 +43,8 @@ pub(super) fn palette(
 }
 
 #[wasm_split(sql, wasm_split_path = leptos::wasm_split, preload(load_sql), fallible)]
-pub(super) fn sql(live: Live, route: Route) -> Result<AnyView, NotLoaded> {
-    Ok(view! { <query::Query live route /> }.into_any())
+pub(super) fn sql(live: Live, route: Route, theme: Theme, zone: Memo<Zone>) -> Result<AnyView, NotLoaded> {
+    Ok(view! { <query::Query live route theme zone /> }.into_any())
 }
 
 #[wasm_split(letters, wasm_split_path = leptos::wasm_split, preload(load_letters), fallible)]

@@ -11,6 +11,7 @@ use leptos::prelude::*;
 use web_sys::AbortController;
 use weir_api::{CONTENT_TYPE_ROWS, Problem, SqlRequest};
 
+use crate::chart::plotted::Axes;
 use crate::page::shell::{Live, Route};
 use crate::protocol::body;
 use crate::protocol::http::Failure;
@@ -58,6 +59,9 @@ pub(super) struct Desk {
     pub(super) sort: RwSignal<Option<Sort>>,
     /// Runs again by itself.
     pub(super) is_live: RwSignal<bool>,
+    /// Whether a chart is shown above the grid, and what was chosen for it.
+    pub(super) is_drawn: RwSignal<bool>,
+    pub(super) axes: RwSignal<Option<Axes>>,
     pub(super) is_running: RwSignal<bool>,
     was_cancelled: RwSignal<bool>,
     /// The answer that is shown, and the query that it is of.
@@ -102,6 +106,8 @@ impl Desk {
             history: RwSignal::new(History::parse(&kept.unwrap_or_default())),
             sort: RwSignal::new(None),
             is_live: RwSignal::new(false),
+            is_drawn: RwSignal::new(false),
+            axes: RwSignal::new(None),
             is_running: RwSignal::new(false),
             was_cancelled: RwSignal::new(false),
             answer: StoredValue::new_local((Answer::default(), String::new())),

@@ -7,6 +7,7 @@
 //! ```
 
 mod catalog;
+mod chart;
 mod desk;
 mod editor;
 mod grid;
@@ -17,12 +18,14 @@ mod trouble;
 
 use leptos::prelude::*;
 
-use super::shell::{ListState, Live, Route};
+use super::shell::{ListState, Live, Route, Theme};
 use crate::protocol::Wanted;
 use crate::view::explain;
 use crate::view::query;
+use crate::view::zone::Zone;
 
 use catalog::Tables;
+use chart::ChartOf;
 use desk::Desk;
 use editor::{Editor, Place};
 use grid::Grid;
@@ -35,7 +38,7 @@ use trouble::Trouble;
 const LIVE_LAST_MS: i64 = 1;
 
 #[component]
-pub(super) fn Query(live: Live, route: Route) -> impl IntoView {
+pub(super) fn Query(live: Live, route: Route, theme: Theme, zone: Memo<Zone>) -> impl IntoView {
     let desk = Desk::of_tab();
     let tables = Tables::of_tab();
     let place = RwSignal::new(None::<Place>);
@@ -73,6 +76,7 @@ pub(super) fn Query(live: Live, route: Route) -> impl IntoView {
             <Trouble desk place />
             <Tools desk tables hidden=Signal::derive(move || desk.number() == 0) />
             {move || plans.get().map(|plans| view! { <PlanOf plans /> })}
+            {move || (shows_grid.get() && desk.is_drawn.get()).then(|| view! { <ChartOf desk theme zone /> })}
             {move || shows_grid.get().then(|| view! { <Grid desk /> })}
         </section>
         <Past desk route />

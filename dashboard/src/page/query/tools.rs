@@ -37,6 +37,9 @@ pub(super) fn Tools(desk: Desk, tables: Tables, hidden: Signal<bool>) -> impl In
             <button type="button" class="small" data-testid="sql-live" aria-pressed=move || pressed(desk.is_live.get()) title="Runs again with each epoch of the tables that it reads" on:click=move |_| desk.is_live.update(|is_live| *is_live = !*is_live)>
                 "Live"
             </button>
+            <button type="button" class="small" data-testid="sql-draw" aria-pressed=move || pressed(desk.is_drawn.get()) title="Draws the answer above its rows" on:click=move |_| desk.is_drawn.update(|is_drawn| *is_drawn = !*is_drawn)>
+                "Chart"
+            </button>
             <CopyButton label="Copy link" text=link testid="sql-copy-link" />
             <button type="button" class="small" data-testid="sql-save-csv" on:click=move |_| save_as(Form::Csv)>"Save CSV"</button>
             <button type="button" class="small" data-testid="sql-save-ndjson" on:click=move |_| save_as(Form::Ndjson)>"Save NDJSON"</button>

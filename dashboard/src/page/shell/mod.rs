@@ -56,7 +56,7 @@ pub(super) fn App() -> impl IntoView {
             Page::Pipeline(_) => {
                 part(parts::load_pipeline, move || parts::pipeline(live, route, theme, zone, name))
             }
-            Page::Sql => part(parts::load_sql, move || parts::sql(live, route)),
+            Page::Sql => part(parts::load_sql, move || parts::sql(live, route, theme, zone)),
             Page::Board(_) => part(parts::load_board, move || parts::board(live, route, theme, zone, name)),
             Page::Letters => part(parts::load_letters, move || parts::letters(live, route, zone)),
             Page::Missing(_) => view! { <Missing route /> }.into_any(),
