@@ -25,6 +25,9 @@ pub mod tabs;
 pub mod time;
 pub mod wire;
 
+/// A stream carries at most so many tables, as the server has it.
+pub const TABLES_MAX: usize = 100;
+
 /// What the page wants to see: it decides the address of the stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wanted {

@@ -8,13 +8,15 @@ use super::Wanted;
 use super::sse::Frame;
 
 /// The channel's name, and the stem of the locks' names. Change it with the messages.
-pub const CHANNEL: &str = "weir-1";
+pub const CHANNEL: &str = "weir-2";
 
 /// What tabs say to each other; everybody hears everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// A tab wants this from whoever leads; `after` is the last event it has folded, `ask` counts what it says.
     Want { tab: String, ask: u64, wanted: Wanted, after: Option<String> },
+    /// A tab wants more tables than there is room for in the one stream: it has a connection of its own from now on.
+    Full { tab: String },
     /// Another tab leads from now on: say what you want.
     Lead,
     /// One event of the stream, and the one it comes behind; `None`: the first of a stream that begins with snapshots.
@@ -48,6 +50,7 @@ impl Message {
                 texts.extend(wanted.tables);
                 ("want", texts)
             }
+            Self::Full { tab } => ("full", vec![tab]),
             Self::Lead => ("lead", Vec::new()),
             Self::Frame { after, frame } => ("frame", vec![text(after), frame.id, frame.name, frame.data]),
             Self::State { tab, ask, id, snapshots } => {
@@ -76,6 +79,7 @@ impl Message {
                 let (after, last_ms) = (id(texts.next()?), texts.next()?.parse().ok()?);
                 Self::Want { tab, ask, after, wanted: Wanted { last_ms, tables: texts.collect() } }
             }
+            "full" => Self::Full { tab: texts.next()? },
             "lead" => Self::Lead,
             "frame" => {
                 let after = id(texts.next()?);
@@ -110,6 +114,7 @@ mod tests {
                     Message::Want { tab, ask, wanted: Wanted { tables, last_ms }, after }
                 }
             ),
+            ".*".prop_map(|tab| Message::Full { tab }),
             Just(Message::Lead),
             (id(), ".*", ".*", ".*").prop_map(|(after, name, data, id)| Message::Frame {
                 after,

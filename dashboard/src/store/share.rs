@@ -11,16 +11,17 @@
 //! 1. A frame says behind which event it comes, and a tab folds it only if it has that one: an id says exactly what its
 //!    holder has. So neither a message that came late nor another tab that leads makes a gap or a double. A tab that is
 //!    out of step asks, and gets all that it wants as of one id.
-//! 2. The stream carries what all tabs want. It is opened anew where somebody wants more, and not just for less.
+//! 2. The stream carries what all tabs want. It is opened anew where somebody wants more, and not just for less. A tab for whose
+//!    tables it has no room is told so, and has one of its own: none waits for what never comes.
 //! 3. Plain values in and out: who carries the messages is not known here.
 
 use weir_api::{Event, Snapshot};
 
 use super::Store;
-use crate::protocol::Wanted;
 use crate::protocol::sse::Frame;
 use crate::protocol::tabs::Message;
 use crate::protocol::wire;
+use crate::protocol::{TABLES_MAX, Wanted};
 
 /// The tab that leads: what all tabs want, and what is known of it.
 #[derive(Debug)]
@@ -46,16 +47,21 @@ impl Hub {
         &self.store
     }
 
-    /// A tab wants this from now on. Returns whether the stream must be opened anew.
-    pub fn want(&mut self, tab: &str, wanted: Wanted) -> bool {
+    /// A tab wants this from now on. Returns whether the stream must be opened anew, and the tabs that have no room in it.
+    pub fn want(&mut self, tab: &str, wanted: Wanted) -> (bool, Vec<String>) {
         match self.tabs.iter_mut().find(|(known, _)| known == tab) {
             Some((_, before)) => *before = wanted,
             None => self.tabs.push((tab.to_owned(), wanted)),
         }
+        let mut without_room = Vec::new();
+        // The first is this tab itself; those that came last go.
+        while 1 < self.tabs.len() && TABLES_MAX < self.all().tables.len() {
+            without_room.extend(self.tabs.pop().map(|(tab, _)| tab));
+        }
         let (all, carried) = (self.all(), self.store.wanted());
         let is_carried = all.tables.iter().all(|table| carried.tables.contains(table))
             && (all.tables.is_empty() || all.last_ms <= carried.last_ms);
-        !is_carried && self.store.want(all)
+        (!is_carried && self.store.want(all), without_room)
     }
 
     /// Whether a tab has said what it wants, and is not gone.

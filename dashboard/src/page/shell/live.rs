@@ -52,6 +52,8 @@ pub(super) struct Inner {
     /// There where this tab leads.
     pub(super) hub: Option<Hub>,
     tabs: Option<Tabs>,
+    /// There was no room for this tab in the other's stream: until it leads it has one of its own and hears nobody.
+    is_apart: bool,
     /// The other tabs know that this one lives.
     is_seated: bool,
     asked_ms: f64,
@@ -91,6 +93,7 @@ impl Live {
             seat: Seat::new(tab.clone()),
             hub: None,
             tabs: None,
+            is_apart: false,
             is_seated: false,
             asked_ms: f64::NEG_INFINITY,
             tidied_ms: 0.0,
@@ -154,6 +157,7 @@ impl Live {
     /// From now on this tab has the connection.
     fn lead(self) {
         self.update(|inner| {
+            inner.is_apart = false;
             inner.hub = Some(Hub::new(inner.seat.tab(), &inner.store));
             let now_ms = performance_ms();
             let was_told = inner.connection.has_heard();
@@ -165,6 +169,9 @@ impl Live {
 
     /// Takes what another tab says.
     fn hear(self, message: Message) {
+        if self.update(|inner| inner.is_apart) {
+            return;
+        }
         let is_folded = matches!(message, Message::Frame { .. } | Message::State { .. });
         let was_open = self.update(|inner| inner.connection.is_open());
         let tab = match &message {
@@ -334,7 +341,7 @@ impl Live {
 impl Inner {
     /// Says something to the other tabs.
     pub(super) fn post(&self, message: Message) {
-        if let Some(tabs) = self.tabs.as_ref().filter(|_| self.is_seated) {
+        if let Some(tabs) = self.tabs.as_ref().filter(|_| self.is_seated && !self.is_apart) {
             tabs.post(message);
         }
     }
@@ -354,6 +361,7 @@ impl Inner {
                 Message::Frame { .. } => self.connection.heard(now_ms),
                 Message::Link(link) => self.hear_of(link),
                 Message::Lead => self.connection.restart(now_ms),
+                Message::Full { tab } if tab == self.seat.tab() => self.go_apart(),
                 _ => {}
             }
             if let Some(answer) = self.seat.take(&mut self.store, &message) {
@@ -363,10 +371,12 @@ impl Inner {
         };
         // Others that lead have done so before: what they still say comes too late.
         let Message::Want { tab, ask, wanted, after } = message else { return };
-        if hub.want(&tab, wanted) {
+        let (is_new, without_room) = hub.want(&tab, wanted);
+        if is_new {
             self.cut();
             self.connection.restart(now_ms);
         }
+        without_room.into_iter().for_each(|tab| self.post(Message::Full { tab }));
         let answer = self.hub.as_ref().and_then(|hub| hub.answer(&tab, ask, after.as_deref()));
         if tab == self.seat.tab() {
             answer.iter().for_each(|answer| drop(self.seat.take(&mut self.store, answer)));
@@ -374,6 +384,13 @@ impl Inner {
             self.post(self.link());
             answer.into_iter().for_each(|answer| self.post(answer));
         }
+    }
+
+    /// Has a connection of its own from now on.
+    fn go_apart(&mut self) {
+        self.is_apart = true;
+        self.hub = Some(Hub::new(self.seat.tab(), &self.store));
+        self.connection.restart(performance_ms());
     }
 
     /// Takes what the tab that leads says of its connection.

@@ -136,7 +136,7 @@ impl World {
     /// The leader hears a tab, which may be its own.
     fn hear(&mut self, message: Message) {
         let Message::Want { tab, ask, wanted, after } = message else { return };
-        if self.hub.want(&tab, wanted) {
+        if self.hub.want(&tab, wanted).0 {
             self.stream = None;
         }
         if let Some(answer) = self.hub.answer(&tab, ask, after.as_deref()) {
@@ -322,15 +322,31 @@ fn stream_is_opened_anew_for_more_and_not_for_less() {
         last_ms,
     };
     let mut hub = Hub::new("1", &Store::default());
-    assert!(!hub.want("1", wanted(&[], 0)), "statuses come always");
-    assert!(hub.want("1", wanted(&["a"], 60_000)));
-    assert!(!hub.want("2", wanted(&["a"], 5_000)));
-    assert!(hub.want("2", wanted(&["a"], 120_000)), "further back");
-    assert!(hub.want("2", wanted(&["b"], 120_000)));
+    assert!(!hub.want("1", wanted(&[], 0)).0, "statuses come always");
+    assert!(hub.want("1", wanted(&["a"], 60_000)).0);
+    assert!(!hub.want("2", wanted(&["a"], 5_000)).0);
+    assert!(hub.want("2", wanted(&["a"], 120_000)).0, "further back");
+    assert!(hub.want("2", wanted(&["b"], 120_000)).0);
     assert_eq!(hub.store().wanted(), &wanted(&["a", "b"], 120_000));
     hub.gone("2");
-    assert!(!hub.want("1", wanted(&["b"], 60_000)));
+    assert!(!hub.want("1", wanted(&["b"], 60_000)).0);
     assert!(hub.tidy(), "nobody wants a any more");
     assert_eq!(hub.store().wanted(), &wanted(&["b"], 60_000));
     assert!(!hub.tidy());
+}
+
+#[test]
+fn tab_for_which_the_stream_has_no_room_is_told() {
+    let wanted = |stem: &str, n: usize| Wanted {
+        tables: (0..n).map(|at| format!("{stem}{at}")).collect(),
+        last_ms: LAST_MS,
+    };
+    let mut hub = Hub::new("1", &Store::default());
+    assert_eq!(hub.want("1", wanted("a", 60)), (true, vec![]));
+    assert_eq!(hub.want("2", wanted("a", 70)), (true, vec![]), "sixty of them are the same");
+    assert_eq!(hub.want("3", wanted("b", 31)), (false, vec!["3".to_owned()]));
+    assert!(!hub.knows("3"));
+    assert_eq!(hub.want("1", wanted("c", 100)), (true, vec!["2".to_owned()]), "its own come first");
+    assert_eq!(hub.store().wanted().tables.len(), 100);
+    assert_eq!(hub.want("1", wanted("c", 101)), (true, vec![]), "the server says what is wrong with that");
 }
