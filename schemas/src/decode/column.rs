@@ -284,7 +284,7 @@ impl Slot {
 fn reserve<T: ArrowNativeType>(values: &mut Vec<T>, n: usize, spare: &mut Option<Buffer>) {
     if let Some(buffer) = spare.take().filter(|_| values.is_empty()) {
         *values =
-            buffer.into_vec().unwrap_or_else(|shared| Vec::with_capacity(shared.len() / mem::size_of::<T>()));
+            buffer.into_vec().unwrap_or_else(|shared| Vec::with_capacity(shared.len() / size_of::<T>()));
         values.clear();
     }
     values.reserve(n);
