@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DashboardList {
     pub dashboards: Vec<DashboardEntry>,
+    /// Whether `PUT /api/v1/dashboards/{name}` writes their files; absent from the JSON where not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub editable: bool,
 }
 
 /// A dashboard in the list.
@@ -77,6 +80,10 @@ pub struct Panel {
     /// In lines of the grid, 1 to 6.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<u8>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ pub enum Code {
     MethodNotAllowed,
     NotAcceptable,
     RequestTimeout,
+    /// What is to be written was changed by somebody else.
+    Conflict,
     BodyTooLarge,
     UriTooLong,
     UnsupportedMediaType,
@@ -39,7 +41,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, in the order of their numbers.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::WrongQuery,
         Self::RefusedQuery,
         Self::FailedQuery,
@@ -53,6 +55,7 @@ impl Code {
         Self::MethodNotAllowed,
         Self::NotAcceptable,
         Self::RequestTimeout,
+        Self::Conflict,
         Self::BodyTooLarge,
         Self::UriTooLong,
         Self::UnsupportedMediaType,
@@ -90,6 +93,7 @@ impl Code {
             Self::MethodNotAllowed => ("E0405", 405, "method not allowed"),
             Self::NotAcceptable => ("E0406", 406, "no such format"),
             Self::RequestTimeout => ("E0408", 408, "the request took too long to arrive"),
+            Self::Conflict => ("E0409", 409, "changed meanwhile"),
             Self::BodyTooLarge => ("E0413", 413, "the body is too large"),
             Self::UriTooLong => ("E0414", 414, "the address is too long"),
             Self::UnsupportedMediaType => ("E0415", 400, "wrong content type"),

@@ -56,6 +56,18 @@ pub async fn post_alone<T: Wire>(path: &str, body: &impl Serialize) -> Result<T,
     send_json(path, body, None).await
 }
 
+/// Puts a text where it belongs; nothing comes back.
+///
+/// # Errors
+/// See [`Failure`].
+pub async fn put(path: &str, media_type: &str, text: &str) -> Result<(), Failure> {
+    let init = RequestInit::new();
+    init.set_method("PUT");
+    init.set_body(&JsValue::from_str(text));
+    init.set_headers(&headers("application/json", Some(media_type))?);
+    send(path, &init).await.map(drop)
+}
+
 async fn send_json<T: Wire>(
     path: &str,
     body: &impl Serialize,

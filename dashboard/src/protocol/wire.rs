@@ -178,7 +178,9 @@ impl Wire for DashboardList {
             let mut members = Members::of(value)?;
             Ok(DashboardEntry { name: members.text("name")?, title: members.text("title")? })
         };
-        Ok(Self { dashboards: Members::of(value)?.list("dashboards", entry)? })
+        let mut members = Members::of(value)?;
+        let editable = members.0.contains_key("editable") && members.flag("editable")?;
+        Ok(Self { dashboards: members.list("dashboards", entry)?, editable })
     }
 }
 
@@ -326,7 +328,7 @@ mod tests {
     fn types_are_read_as_their_derived_readers_do() {
         check::<Pipeline>(PIPELINE);
         check::<PipelinesResponse>(&format!(r#"{{"project":"shop","pipelines":[{PIPELINE}]}}"#));
-        check::<DashboardList>(r#"{"dashboards":[{"name":"shop","title":"Shop"}]}"#);
+        check::<DashboardList>(r#"{"dashboards":[{"name":"shop","title":"Shop"}],"editable":true}"#);
         check::<Problem>(
             r#"{"type":"urn:weir:error:E0301","title":"t","status":400,"detail":"d","hint":"h","line":1,"column":8}"#,
         );

@@ -97,6 +97,9 @@ pub struct RunArgs {
     /// An Origin whose pages may ask, besides our own; can be given several times
     #[arg(long, value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
+    /// Let the page write dashboards/NAME.yaml; without it dashboards are only copied or downloaded
+    #[arg(long)]
+    pub edit: bool,
     /// Read each partition to the end it has now, close every window, exit
     #[arg(long)]
     pub bounded: bool,

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use weir_engine::connector::Emit;
-use weir_engine::dataflow::plan::Plan;
 use weir_engine::pipeline::PipelineSink;
 use weir_engine::sql::LeftOut;
 use weir_schemas::registry::{Registered, SubjectVersion};
@@ -14,7 +13,7 @@ use weir_schemas::{RegistryError, SchemaId, SchemaRegistry, SchemaText};
 
 use super::{Failure, environment, load, talk};
 use crate::pipeline::{Connections, Outcome, Preparer, cores, left_out};
-use crate::project::{Code, Problems, Project, did_you_mean};
+use crate::project::{Project, check_columns, did_you_mean};
 
 /// Of a pipeline's SQL that names a table which the project does not have.
 const UNKNOWN_TABLE: &str = "E0203";
@@ -55,7 +54,7 @@ pub(super) fn check(dir: &Path, offline: bool) -> Result<(), Failure> {
             Outcome::Wrong(wrong) => problems.extend(wrong.without(UNKNOWN_TABLE, !is_whole)),
         }
     }
-    problems.extend(check_panels(&project, &plans));
+    problems.extend(check_columns(project.boards(), &plans));
     // Of a project with mistakes, what needs a wrong file is not unchecked but waits for its repair.
     talk(&project.redactor.apply(&notes.concat()));
     if is_whole {
@@ -81,23 +80,6 @@ fn told<'a>(source: &'a str, columns: &'a [LeftOut]) -> impl Iterator<Item = Str
     columns.iter().map(move |LeftOut { column, reason }| {
         format!("sources/{source}.yaml: column \"{column}\" is left out: {reason}\n")
     })
-}
-
-/// Panels whose columns their pipelines do not have. `plans`: of the pipelines that could be planned.
-pub(super) fn check_panels(project: &Project, plans: &BTreeMap<&str, Arc<Plan>>) -> Problems {
-    let mut problems = Problems::default();
-    for (name, dashboard) in &project.dashboards {
-        for each in &dashboard.uses {
-            let Some(plan) = plans.get(each.pipeline.as_str()) else { continue };
-            let columns = plan.output.fields().iter().map(|field| field.name().as_str());
-            if !columns.clone().any(|column| column == each.column) {
-                let hint = did_you_mean(&each.column, columns);
-                let message = format!("pipeline \"{}\" has no column {}{hint}", each.pipeline, each.shown);
-                problems.push(&format!("dashboards/{name}.yaml"), each.at, Code::PanelColumn, message);
-            }
-        }
-    }
-    problems
 }
 
 /// Prints the dataflow of a pipeline.

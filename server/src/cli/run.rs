@@ -20,17 +20,16 @@ use weir_engine::pipeline::{Environment, PipelineOptions, State};
 use weir_engine::state::Memory;
 use weir_schemas::SchemaRegistry;
 
-use super::check::check_panels;
 use super::end::end;
 use super::{Failure, RunArgs, init_log, load};
 use crate::catalog;
-use crate::http::{Access, AppState, Origin, Origins, serve};
+use crate::http::{Access, AppState, Boards, Origin, Origins, serve};
 use crate::metrics::Metrics;
 use crate::pipeline::{
     Connections, DataDir, Entry, Kept, Outcome, Pipelines, Prepared, Preparer, Shared, SourceSpec, Spec,
     Supervisor, SystemClock, Task, resources,
 };
-use crate::project::{Problems, Project, Source, did_you_mean};
+use crate::project::{Problems, Project, Source, check_columns, did_you_mean};
 use crate::sql::{Limits, Queries};
 use crate::stream::Hub;
 
@@ -50,6 +49,8 @@ pub struct Run {
     pub data_dir: PathBuf,
     pub access: Access,
     pub bounded: bool,
+    /// Whether the page may write dashboards.
+    pub edit: bool,
     /// Pipelines that go on where records were deleted before they were read.
     pub skip_lost: Vec<String>,
     /// Asked instead of those that weir.yaml names.
@@ -78,6 +79,7 @@ pub(super) fn command(args: &RunArgs) -> Result<(), Failure> {
         listen: args.listen,
         access,
         bounded: args.bounded,
+        edit: args.edit,
         skip_lost: args.skip_lost.clone(),
         registry: None,
         listening: Box::new(|address| tracing::info!(url = format!("http://{address}"), "listening")),
@@ -110,7 +112,7 @@ fn access(args: &RunArgs) -> Result<Access, Failure> {
 /// Before anything was touched: what is wrong with project, state or address. Later only that a
 /// pipeline of a bounded run failed.
 pub fn run(run: Run) -> Result<(), Failure> {
-    let Run { project, listen, data_dir, access, bounded, skip_lost, registry, listening } = run;
+    let Run { project, listen, data_dir, access, bounded, edit, skip_lost, registry, listening } = run;
     let project = Arc::new(project);
     let connections = match registry {
         Some(registry) => Connections::with_registry(&project, &registry),
@@ -144,7 +146,7 @@ pub fn run(run: Run) -> Result<(), Failure> {
 
     let entries = preflight.iter().map(|each| each.entry(&preparer, bounded, &skip_lost)).collect();
     let pipelines = Arc::new(Pipelines::new(entries));
-    let app = Arc::new(app(&project, &pipelines, origins, access).map_err(|error| failed(&error))?);
+    let app = Arc::new(app(&project, &pipelines, origins, access, edit).map_err(|error| failed(&error))?);
     let tasks = preflight.into_iter().filter_map(|each| each.task(&pipelines, &app.hub)).collect();
     let environment = Environment {
         clock: Arc::new(SystemClock::start()),
@@ -212,7 +214,7 @@ fn preflight(preparer: &Preparer, data_dir: &DataDir) -> Result<Vec<Looked>, Fai
         }
         all.push(looked);
     }
-    problems.extend(check_panels(project, &plans));
+    problems.extend(check_columns(project.boards(), &plans));
     if problems.is_empty() { Ok(all) } else { Err(problems.into()) }
 }
 
@@ -267,21 +269,22 @@ fn origins(project: &Project, connections: &Connections) -> Origins {
 }
 
 fn app(
-    project: &Project,
+    project: &Arc<Project>,
     pipelines: &Arc<Pipelines>,
     origins: Origins,
     access: Access,
+    edit: bool,
 ) -> std::io::Result<AppState> {
     let metrics = Arc::new(Metrics::default());
     let tables =
         pipelines.iter().map(|entry| (entry.name().to_owned(), entry.spec().options.retention_ms != 0));
-    let dashboards = project.dashboards.iter();
+    let dashboards = project.dashboards.iter().map(|(name, each)| (name.clone(), each.dashboard.clone()));
     Ok(AppState {
         catalog: Arc::new(catalog::Project { name: project.name.clone(), pipelines: Arc::clone(pipelines) }),
         hub: Hub::new(tables, Arc::clone(&metrics)),
         queries: Queries::new(Limits::default())?,
         metrics,
-        dashboards: dashboards.map(|(name, each)| (name.clone(), each.dashboard.clone())).collect(),
+        boards: Boards::new(dashboards.collect(), edit.then(|| Arc::clone(project))),
         origins,
         access,
     })

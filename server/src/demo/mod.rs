@@ -70,6 +70,7 @@ pub(crate) fn command(args: &DemoArgs) -> Result<(), Failure> {
         listen,
         access: Access::default(),
         bounded: false,
+        edit: false,
         skip_lost: Vec::new(),
         registry: Some(registry),
         listening: Box::new(welcome),

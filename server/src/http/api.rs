@@ -1,10 +1,10 @@
-//! Pipelines and dashboards as JSON.
+//! Pipelines as JSON.
 
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use weir_api::{DashboardEntry, DashboardList, PipelineDetail, PipelinesResponse};
+use weir_api::{PipelineDetail, PipelinesResponse};
 
 use super::AppState;
 use super::graph::graph;
@@ -39,26 +39,6 @@ pub(super) async fn pipeline(
         graph: graph(view),
         timing: view.timing(),
     })
-}
-
-/// All dashboards.
-pub(super) async fn dashboards(State(app): State<Arc<AppState>>) -> Result<Response, Fault> {
-    let entry = |(name, dashboard): &(String, weir_api::Dashboard)| DashboardEntry {
-        name: name.clone(),
-        title: dashboard.title.clone(),
-    };
-    json(&DashboardList { dashboards: app.dashboards.iter().map(entry).collect() })
-}
-
-/// One dashboard file.
-pub(super) async fn dashboard(
-    State(app): State<Arc<AppState>>,
-    Path(name): Path<String>,
-) -> Result<Response, Fault> {
-    match app.dashboards.iter().find(|(known, _)| *known == name) {
-        Some((_, dashboard)) => json(dashboard),
-        None => Err(missing("dashboard", &name, app.dashboards.iter().map(|(name, _)| name.as_str()))),
-    }
 }
 
 pub(super) fn missing<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a str>) -> Fault {

@@ -11,6 +11,7 @@
 //! 3. Nothing here computes for long: queries run on their own threads, streams when there is room.
 
 mod api;
+mod boards;
 mod graph;
 mod guard;
 mod page;
@@ -28,8 +29,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post};
-use weir_api::Dashboard;
 
+pub use boards::Boards;
 pub use serve::serve;
 pub use sources::{Origin, Origins};
 
@@ -45,8 +46,7 @@ pub struct AppState {
     pub hub: Arc<Hub>,
     pub queries: Queries,
     pub metrics: Arc<Metrics>,
-    /// By name, ascending.
-    pub dashboards: Vec<(String, Dashboard)>,
+    pub boards: Boards,
     pub origins: Origins,
     pub access: Access,
 }
@@ -68,8 +68,8 @@ fn router(app: Arc<AppState>) -> Router {
         .route("/api/v1/pipelines/{name}", get(api::pipeline))
         .route("/api/v1/stream", get(stream::stream))
         .route("/api/v1/poll", get(stream::poll))
-        .route("/api/v1/dashboards", get(api::dashboards))
-        .route("/api/v1/dashboards/{name}", get(api::dashboard))
+        .route("/api/v1/dashboards", get(boards::dashboards))
+        .route("/api/v1/dashboards/{name}", get(boards::dashboard).put(boards::write))
         .route("/api/v1/sources/{name}", get(sources::source))
         .route("/api/v1/sources/{name}/schemas/{id}", get(sources::schema))
         .route("/healthz", get(probes::healthz))

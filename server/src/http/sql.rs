@@ -36,7 +36,7 @@ const FORMATS: [(&str, Format); 5] = [
 /// One query, one answer.
 pub(super) async fn query(State(app): State<Arc<AppState>>, request: Request) -> Result<Response, Fault> {
     let (parts, body) = request.into_parts();
-    check_type(&parts)?;
+    check_type(&parts, "application/json")?;
     let format = format(&parts)?;
     let body = read(&parts, body).await?;
     let request = parse(&body)?;
@@ -73,14 +73,15 @@ fn parse(body: &[u8]) -> Result<SqlRequest, Fault> {
     serde_json::from_slice(body).map_err(|error| wrong(&error))
 }
 
-fn check_type(parts: &Parts) -> Result<(), Fault> {
+/// Refuses what is of another type: those that a web page can send anywhere without being asked first.
+pub(super) fn check_type(parts: &Parts, taken: &str) -> Result<(), Fault> {
     let value = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = value.split(';').next().unwrap_or_default().trim();
-    if media_type.eq_ignore_ascii_case("application/json") {
+    if media_type.eq_ignore_ascii_case(taken) {
         return Ok(());
     }
     Err(Fault::new(Code::UnsupportedMediaType, format!("content type \"{media_type}\" is not taken"))
-        .hint("send Content-Type: application/json"))
+        .hint(format!("send Content-Type: {taken}")))
 }
 
 fn format(parts: &Parts) -> Result<Format, Fault> {
@@ -94,7 +95,8 @@ fn format(parts: &Parts) -> Result<Format, Fault> {
     })
 }
 
-async fn read(parts: &Parts, body: Body) -> Result<Bytes, Fault> {
+/// The whole body.
+pub(super) async fn read(parts: &Parts, body: Body) -> Result<Bytes, Fault> {
     let too_large = || {
         Fault::new(
             Code::BodyTooLarge,

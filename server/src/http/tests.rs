@@ -13,6 +13,7 @@ use weir_schemas::SchemaRegistry as _;
 use weir_schemas::registry::MemoryRegistry;
 
 use super::*;
+use crate::project::Project;
 use crate::sql::Limits;
 use crate::testing::{FakeCatalog, RevenueRow, revenue, view};
 
@@ -77,6 +78,10 @@ impl Server {
     }
 
     async fn start_with(limits: Limits) -> Self {
+        Self::start_editing(limits, None).await
+    }
+
+    async fn start_editing(limits: Limits, edited: Option<Arc<Project>>) -> Self {
         let rows: Vec<RevenueRow> =
             (0..3).map(|i| (1_795_348_800_000 + i, "DE".to_owned(), i, false)).collect();
         let table = revenue(812, Some(1_795_348_800_000), true, &rows);
@@ -101,10 +106,10 @@ impl Server {
             hub: hub.clone(),
             queries: Queries::new(limits).expect("threads"),
             metrics,
-            dashboards: vec![(
-                "shop".to_owned(),
-                Dashboard { title: "Shop".to_owned(), panels: vec![panel] },
-            )],
+            boards: Boards::new(
+                vec![("shop".to_owned(), Dashboard { title: "Shop".to_owned(), panels: vec![panel] })],
+                edited,
+            ),
             origins: origins(),
             access: Access {
                 hosts: vec!["weir.example.com".to_owned()],
@@ -615,5 +620,77 @@ async fn stalled_client_catches_up_and_costs_others_nothing() {
     assert!((90 << 20) < read, "the reading client gets every epoch: {read} bytes");
     let caught_up = read_to_epoch(&mut stalled, 1_012).await;
     assert!(caught_up < 16 << 20, "a few events, not all that it missed: {caught_up} bytes");
+    server.stop().await;
+}
+
+/// A project whose dashboards may be written, with one that is the server's.
+fn edited(dir: &std::path::Path) -> Arc<Project> {
+    let files = [
+        (
+            "weir.yaml",
+            "connections:\n  shop:\n    type: kafka\n    bootstrap_servers: localhost:9092\n    schema_registry: { url: http://localhost:8081 }\nproject: shop\n",
+        ),
+        ("sources/orders.yaml", "connection: shop\ntopic: shop.orders\nevent_time: ordered_at\n"),
+        ("pipelines/revenue.yaml", "sql: SELECT * FROM orders\n"),
+        (
+            "dashboards/shop.yaml",
+            "title: Shop\npanels:\n  - { title: Orders, pipeline: revenue, chart: stat, y: orders }\n",
+        ),
+    ];
+    for (path, text) in files {
+        let path = dir.join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, text).expect("written");
+    }
+    Arc::new(Project::load(dir, &|_| None).expect("a project"))
+}
+
+#[tokio::test]
+async fn dashboards_are_written_only_where_that_was_asked_for_and_if_check_would_take_them() {
+    const YAML: [(&str, &str); 1] = [("content-type", "application/yaml")];
+    let refusing = Server::start().await;
+    let refused = refusing.request("PUT", "/api/v1/dashboards/shop", &YAML, "title: X\npanels: []\n").await;
+    assert_eq!((refused.status, refused.problem().code()), (403, Some("E0403")), "{}", refused.text());
+    refusing.stop().await;
+
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start_editing(Limits::default(), Some(edited(dir.path()))).await;
+    assert_eq!(server.get("/api/v1/dashboards").await.json()["editable"], true);
+    let read = || std::fs::read_to_string(dir.path().join("dashboards/shop.yaml")).expect("the file");
+    let before = read();
+    let put = async |name: &str, text: &str| {
+        server.request("PUT", &format!("/api/v1/dashboards/{name}"), &YAML, text).await
+    };
+    let column = "title: Shop\npanels:\n  - { title: T, pipeline: revenue, chart: stat, y: ordres }\n";
+    for (name, text, line) in [
+        ("shop", "title: Shop\npanls: []\n", 1),
+        ("shop", column, 3),
+        ("shop", "title: ${HOME}\npanels: []\n", 1),
+        ("Shop", "title: Shop\npanels: []\n", 1),
+        ("..%2Fweir", "title: Shop\npanels: []\n", 1),
+    ] {
+        let refused = put(name, text).await;
+        assert_eq!((refused.status, refused.problem().line), (400, Some(line)), "{name}: {}", refused.text());
+    }
+    let json = [("content-type", "application/json")];
+    assert_eq!(server.request("PUT", "/api/v1/dashboards/shop", &json, "{}").await.status, 400);
+    let foreign = [("content-type", "application/yaml"), ("origin", "https://evil.example")];
+    assert_eq!(
+        server.request("PUT", "/api/v1/dashboards/shop", &foreign, "title: X\npanels: []\n").await.status,
+        403
+    );
+    assert_eq!(read(), before, "nothing was written");
+
+    let text = "title: Shop today # as it was sent\npanels: []\n";
+    let written = put("shop", text).await;
+    assert_eq!((written.status, read().as_str()), (204, text), "{}", written.text());
+    assert_eq!(server.get("/api/v1/dashboards/shop").await.json()["title"], "Shop today");
+    assert_eq!(put("another", "title: Another\npanels: []\n").await.status, 204);
+    assert_eq!(server.get("/api/v1/dashboards").await.json()["dashboards"][0]["name"], "another");
+
+    std::fs::write(dir.path().join("dashboards/shop.yaml"), "title: By git\npanels: []\n").expect("written");
+    let late = put("shop", text).await;
+    assert_eq!((late.status, late.problem().code()), (409, Some("E0409")), "{}", late.text());
+    assert_eq!(read(), "title: By git\npanels: []\n");
     server.stop().await;
 }

@@ -1,10 +1,16 @@
 //! dashboards/*.yaml: panels over pipelines.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use weir_api::{Aggregate, Chart, Panel};
+use weir_engine::dataflow::plan::Plan;
 
 use super::codes::Code;
 use super::fields::{Fields, Sheet};
+use super::problem::Problems;
 use super::source::MAX_DURATION_MS;
+use super::suggest::did_you_mean;
 use super::text::Text;
 use super::yaml::{Node, Pos};
 
@@ -49,6 +55,26 @@ pub struct Use {
     /// The column in quotes, fit to be shown.
     pub shown: String,
     pub at: Pos,
+}
+
+/// Panels whose columns their pipelines do not have. `plans`: of the pipelines that could be planned.
+pub fn check_columns<'a>(
+    dashboards: impl Iterator<Item = (&'a str, &'a Dashboard)>,
+    plans: &BTreeMap<&str, Arc<Plan>>,
+) -> Problems {
+    let mut problems = Problems::default();
+    for (name, dashboard) in dashboards {
+        for each in &dashboard.uses {
+            let Some(plan) = plans.get(each.pipeline.as_str()) else { continue };
+            let columns = plan.output.fields().iter().map(|field| field.name().as_str());
+            if !columns.clone().any(|column| column == each.column) {
+                let hint = did_you_mean(&each.column, columns);
+                let message = format!("pipeline \"{}\" has no column {}{hint}", each.pipeline, each.shown);
+                problems.push(&format!("dashboards/{name}.yaml"), each.at, Code::PanelColumn, message);
+            }
+        }
+    }
+    problems
 }
 
 /// Reads a dashboard file; `pipelines` are the names of those that exist.

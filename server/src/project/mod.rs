@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 
 pub use codes::Code;
 pub use connection::{Connection, Registry};
-pub use dashboard::{Dashboard, Use};
+pub use dashboard::{Dashboard, Use, check_columns};
 pub use pipeline::{Pipeline, Resources, Settings};
 pub use problem::{Problem, Problems};
 pub use schema::{KINDS, schema};
@@ -106,7 +106,8 @@ impl Project {
         let read = |sheet: &mut Sheet<'_>, node: &Node| dashboard::read(sheet, node, &names);
         let dashboards = dashboards.each(&mut reading, read);
         let Reading { mut problems, redactor, .. } = reading;
-        refuse_unkept(&dashboards, &pipelines, &mut problems);
+        let boards = dashboards.iter().map(|(name, board)| (name.as_str(), board));
+        refuse_unkept(boards, &pipelines, &mut problems);
         if names.is_empty() && problems.is_empty() {
             let message = "the project has no pipeline: add pipelines/NAME.yaml";
             problems.push(ROOT_FILE, Pos::START, Code::Unreadable, message);
@@ -121,9 +122,39 @@ impl Project {
     }
 }
 
+impl Project {
+    /// The dashboards by name.
+    pub fn boards(&self) -> impl Iterator<Item = (&str, &Dashboard)> {
+        self.dashboards.iter().map(|(name, board)| (name.as_str(), board))
+    }
+
+    /// Reads the text of a dashboard that is not a file yet, as [`Project::read`] would read its file; only variables it
+    /// may not name: who sends it is not to read this process's environment.
+    ///
+    /// # Errors
+    /// All mistakes at once, at their places in the text.
+    pub fn read_dashboard(&self, name: &str, text: &str) -> Result<Dashboard, Problems> {
+        let file = format!("dashboards/{name}.yaml");
+        let (problems, redactor) = (Problems::default(), self.redactor.clone());
+        let mut reading = Reading { env: &|_| None, problems, redactor };
+        if let Some(message) = value::bad_name("dashboard", name) {
+            reading.problems.push(&file, Pos::START, Code::BadName, message);
+            return Err(reading.problems);
+        }
+        let names: Vec<String> = self.pipelines.keys().cloned().collect();
+        let board = reading.yaml(&file, text, |sheet, node| dashboard::read(sheet, node, &names));
+        let mut problems = reading.problems;
+        refuse_unkept(board.iter().map(|board| (name, board)), &self.pipelines, &mut problems);
+        match board {
+            Some(board) => problems.or(board),
+            None => Err(problems),
+        }
+    }
+}
+
 /// Panels over pipelines that keep no rows to be shown.
-fn refuse_unkept(
-    dashboards: &BTreeMap<String, Dashboard>,
+fn refuse_unkept<'a>(
+    dashboards: impl Iterator<Item = (&'a str, &'a Dashboard)>,
     pipelines: &BTreeMap<String, Pipeline>,
     problems: &mut Problems,
 ) {

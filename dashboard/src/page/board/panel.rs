@@ -7,7 +7,7 @@ use weir_api::Panel;
 
 use super::Board;
 use super::asked::{Asked, ask};
-use super::edit::Strip;
+use super::edit::{ResizeGrip, Strip};
 use super::figure::Figure;
 use super::legend::Legend;
 use super::menu::Menu;
@@ -202,7 +202,10 @@ pub(super) fn PanelBox(board: Board, at: usize, enlarged: Memo<Option<usize>>) -
         })
     });
     let class = move || {
-        size.get().map(|(width, height)| format!("panel wide-{width} high-{height}")).unwrap_or_default()
+        let mark = if board.draft.is_target(at) { " target" } else { "" };
+        size.get()
+            .map(|(width, height)| format!("panel wide-{width} high-{height}{mark}"))
+            .unwrap_or_default()
     };
     let as_table = RwSignal::new(false);
     let text = move |part: fn(&State) -> &str| {
@@ -229,6 +232,7 @@ pub(super) fn PanelBox(board: Board, at: usize, enlarged: Memo<Option<usize>>) -
         <section
             class=class
             data-testid=format!("panel-{}", at + 1)
+            data-panel=at
             data-stage=text(|state| state.stage.word())
             aria-labelledby=format!("panel-title-{at}")
             hidden=Signal::derive(move || enlarged.get().is_some_and(|enlarged| enlarged != at))
@@ -243,6 +247,7 @@ pub(super) fn PanelBox(board: Board, at: usize, enlarged: Memo<Option<usize>>) -
                 {text(|state| &state.sentence)}
             </p>
             <div class="panel-body" hidden=Signal::derive(move || !is_ready())>{body}</div>
+            {move || board.draft.is_there().then(|| view! { <ResizeGrip board at /> })}
         </section>
     }
 }

@@ -82,6 +82,7 @@ pub(in crate::page) struct Live {
     list: RwSignal<ListState>,
     project: RwSignal<Option<String>>,
     dashboards: RwSignal<Option<Vec<DashboardEntry>>>,
+    is_editable: RwSignal<bool>,
 }
 
 impl Live {
@@ -113,6 +114,7 @@ impl Live {
             list: RwSignal::new(ListState::Loading),
             project: RwSignal::new(None),
             dashboards: RwSignal::new(None),
+            is_editable: RwSignal::new(false),
         };
         match Tabs::find(move |message| live.hear(message)) {
             Some(tabs) => {
@@ -231,6 +233,11 @@ impl Live {
         self.dashboards.get()
     }
 
+    /// Whether the server writes the files of dashboards.
+    pub(in crate::page) fn is_editable(self) -> bool {
+        self.is_editable.get()
+    }
+
     /// Leaves out what another tab wants once that is gone.
     fn await_end(self, tab: &str) {
         let gone = tab.to_owned();
@@ -330,9 +337,10 @@ impl Live {
                 }
                 Err(_) => {}
             }
-            // They change with the server's start only, after which the list is asked for too.
+            // They change with the server's start, after which the list is asked for too, or from a page: this one then shows it.
             if let Ok(list) = http::get::<DashboardList>("/api/v1/dashboards").await {
                 self.dashboards.set(Some(list.dashboards));
+                self.is_editable.set(list.editable);
             }
         });
     }

@@ -11,6 +11,7 @@ pub mod exact;
 pub mod figure;
 pub mod grid;
 pub mod lines;
+pub mod place;
 pub mod shown;
 pub mod span;
 pub mod sql;

@@ -1,22 +1,26 @@
 //! Changing a dashboard in the browser: the panels show the draft at once, the file under git stays the truth. What comes
-//! out is its YAML, to be copied or saved.
+//! out is its YAML: copied, downloaded or, where the server may write it, saved.
 //!
-//! Invariant: a draft is kept in the browser until it is discarded, so that a reload loses nothing; the server never has
-//! it.
+//! Invariant: a draft is kept in the browser until it is discarded or saved, so that a reload loses nothing.
 
+mod file;
 mod form;
+mod grip;
 mod strip;
 
-use leptos::html;
 use leptos::prelude::*;
 use weir_api::{Chart, Dashboard, Panel};
 
-use super::{Board, export};
+use super::Board;
 use crate::chart::kind::fit;
-use crate::view::board::yaml::yaml;
 
+use file::File;
 use form::Form;
+pub(super) use grip::ResizeGrip;
 pub(super) use strip::Strip;
+
+/// After so long the server has been asked again for what was written.
+const ASKED_AGAIN: std::time::Duration = std::time::Duration::from_secs(7);
 
 /// The dashboard as it is being changed; copies are the same.
 #[derive(Clone, Copy)]
@@ -25,22 +29,49 @@ pub(super) struct Draft {
     dashboard: RwSignal<Option<Dashboard>>,
     /// The panel that the form is about.
     selected: RwSignal<usize>,
+    /// Where a panel that is dragged would go.
+    target: RwSignal<Option<usize>>,
+    /// What was done, for those who don't see it.
+    said: RwSignal<String>,
+    /// What was written a moment ago, until the server is asked again.
+    written: RwSignal<Option<Dashboard>>,
 }
 
 impl Draft {
     /// Takes up the draft that was kept for the dashboard of this name, now and for each other name.
     pub(super) fn start(name: Memo<String>) -> Self {
-        let draft = Self { name, dashboard: RwSignal::new(None), selected: RwSignal::new(0) };
+        let draft = Self {
+            name,
+            dashboard: RwSignal::new(None),
+            selected: RwSignal::new(0),
+            target: RwSignal::new(None),
+            said: RwSignal::new(String::new()),
+            written: RwSignal::new(None),
+        };
         Effect::new(move |_| {
             let kept = name.with(|name| kept(name));
             draft.selected.set(0);
+            draft.written.set(None);
             draft.dashboard.set(kept);
         });
         draft
     }
 
+    /// The draft, or what was written a moment ago.
     pub(super) fn dashboard(self) -> Option<Dashboard> {
-        self.dashboard.get()
+        self.dashboard.get().or_else(|| self.written.get())
+    }
+
+    /// Whether a panel that is dragged would take this one's place.
+    pub(super) fn is_target(self, at: usize) -> bool {
+        self.target.get() == Some(at)
+    }
+
+    /// The draft is the file now.
+    fn was_written(self) {
+        self.written.set(self.dashboard.get_untracked());
+        self.discard();
+        set_timeout(move || drop(self.written.try_set(None)), ASKED_AGAIN);
     }
 
     pub(super) fn is_there(self) -> bool {
@@ -78,6 +109,14 @@ impl Draft {
         });
     }
 
+    fn n_panels(self) -> usize {
+        self.dashboard.with_untracked(|dashboard| dashboard.as_ref().map_or(0, |it| it.panels.len()))
+    }
+
+    fn panel(self, at: usize) -> Option<Panel> {
+        self.dashboard.with_untracked(|dashboard| dashboard.as_ref()?.panels.get(at).cloned())
+    }
+
     /// Moves a panel to the place of another.
     fn shift(self, from: usize, to: usize) {
         self.change(|dashboard| {
@@ -87,6 +126,7 @@ impl Draft {
             }
         });
         self.selected.set(to);
+        self.said.set(format!("Panel {} is panel {} now.", from + 1, to + 1));
     }
 }
 
@@ -139,9 +179,7 @@ pub(super) fn Editor(board: Board) -> impl IntoView {
         let pipeline =
             untrack(|| board.live.read(|store| store.pipelines().first().map(|first| first.name.clone())));
         draft.change(|dashboard| dashboard.panels.push(new_panel(pipeline.unwrap_or_default())));
-        let n_panels =
-            draft.dashboard.with_untracked(|dashboard| dashboard.as_ref().map_or(0, |it| it.panels.len()));
-        draft.selected.set(n_panels.saturating_sub(1));
+        draft.selected.set(draft.n_panels().saturating_sub(1));
     };
     let title = move || {
         draft.dashboard.with(|dashboard| dashboard.as_ref().map(|it| it.title.clone()).unwrap_or_default())
@@ -154,7 +192,7 @@ pub(super) fn Editor(board: Board) -> impl IntoView {
                 <p class="quiet">
                     "The panels below show the draft. It stays in this browser; the file "
                     <code>{file}</code>
-                    " is changed by you, and read at the next start."
+                    {move || if board.live.is_editable() { " is written when you save." } else { " is changed by you, and read at the next start." }}
                 </p>
             </div>
             <div class="editor-bar">
@@ -172,45 +210,7 @@ pub(super) fn Editor(board: Board) -> impl IntoView {
             </div>
             {move || has_form.get().then(|| view! { <Form board /> })}
             <File board />
+            <p class="unseen" role="status">{draft.said}</p>
         </section>
-    }
-}
-
-/// The draft as its file.
-#[component]
-fn File(board: Board) -> impl IntoView {
-    let text = Memo::new(move |_| {
-        board.draft.dashboard.with(|dashboard| dashboard.as_ref().map(yaml).unwrap_or_default())
-    });
-    let shown = NodeRef::<html::Pre>::new();
-    let was_copied = RwSignal::new(false);
-    let copy = move |_| {
-        let is_copied = text.with_untracked(|text| export::copy(text));
-        if is_copied {
-            was_copied.set(true);
-            set_timeout(move || was_copied.set(false), std::time::Duration::from_secs(2));
-        } else if let Some(shown) = shown.get_untracked()
-            && let Ok(Some(selection)) = window().get_selection()
-        {
-            // Without a clipboard the text is at least selected.
-            drop(selection.select_all_children(&shown));
-        }
-    };
-    let save = move |_| {
-        text.with_untracked(|text| {
-            export::save(&format!("{}.yaml", board.name.get_untracked()), "application/yaml", text)
-        });
-    };
-    view! {
-        <details class="file">
-            <summary data-testid="draft-file">"The file"</summary>
-            <pre node_ref=shown tabindex="0" role="region" aria-label="YAML" data-testid="draft-yaml">{text}</pre>
-        </details>
-        <div class="actions">
-            <button type="button" data-testid="draft-copy" on:click=copy>
-                {move || if was_copied.get() { "Copied" } else { "Copy the YAML" }}
-            </button>
-            <button type="button" data-testid="draft-save" on:click=save>"Save the file"</button>
-        </div>
     }
 }

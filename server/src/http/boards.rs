@@ -1,0 +1,160 @@
+//! The dashboards: read at the start, and written from the page where `weir run --edit` says so.
+//!
+//! Invariants:
+//! 1. A file is written only if `weir check` would take it, and whole or not at all.
+//! 2. A file that somebody else has changed meanwhile is not overwritten.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use axum::extract::{Path as Segment, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use weir_api::{Dashboard, DashboardEntry, DashboardList};
+
+use super::AppState;
+use super::api::missing;
+use super::respond::json;
+use super::sql::{check_type, read};
+use crate::catalog::Catalog;
+use crate::problem::{Code, Fault};
+use crate::project::{Problems, Project, check_columns};
+
+/// What the page shows in `dashboards/`, as JSON.
+#[derive(Debug)]
+pub struct Boards {
+    /// There where files may be written.
+    project: Option<Arc<Project>>,
+    writing: Mutex<()>,
+    /// By name, ascending.
+    boards: RwLock<Arc<Vec<(String, Dashboard)>>>,
+}
+
+impl Boards {
+    /// `boards` ascending by name; `project`: whose files may be written.
+    #[must_use]
+    pub fn new(boards: Vec<(String, Dashboard)>, project: Option<Arc<Project>>) -> Self {
+        Self { project, writing: Mutex::default(), boards: RwLock::new(Arc::new(boards)) }
+    }
+
+    fn all(&self) -> Arc<Vec<(String, Dashboard)>> {
+        Arc::clone(&self.boards.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Writes `dashboards/NAME.yaml`.
+    fn write(&self, project: &Project, catalog: &dyn Catalog, name: &str, text: &str) -> Result<(), Fault> {
+        let board = project.read_dashboard(name, text).map_err(|problems| fault(&problems))?;
+        let views = catalog.pipelines();
+        let plans =
+            views.iter().filter_map(|view| Some((view.name.as_str(), Arc::clone(view.plan.as_ref()?))));
+        let problems = check_columns([(name, &board)].into_iter(), &plans.collect());
+        if !problems.is_empty() {
+            return Err(fault(&problems));
+        }
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut boards = self.all().to_vec();
+        let at = boards.binary_search_by(|(known, _)| known.as_str().cmp(name));
+        let folder = project.dir.join("dashboards");
+        let file = folder.join(format!("{name}.yaml"));
+        let there = match fs::read_to_string(&file) {
+            Ok(text) => Some(project.read_dashboard(name, &text).ok().map(|board| board.dashboard)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(unwritten(name, &error)),
+        };
+        let known = at.ok().map(|at| Some(boards[at].1.clone()));
+        if there != known {
+            let detail = format!("dashboards/{name}.yaml is not what this server read at its start");
+            return Err(Fault::new(Code::Conflict, detail).hint(
+                "somebody changed it: start weir again to see that, or copy the YAML and merge by hand",
+            ));
+        }
+        replace(&folder, name, text).map_err(|error| unwritten(name, &error))?;
+        match at {
+            Ok(at) => boards[at].1 = board.dashboard,
+            Err(at) => boards.insert(at, (name.to_owned(), board.dashboard)),
+        }
+        *self.boards.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(boards);
+        Ok(())
+    }
+}
+
+/// All dashboards.
+pub(super) async fn dashboards(State(app): State<Arc<AppState>>) -> Result<Response, Fault> {
+    let entry = |(name, dashboard): &(String, Dashboard)| DashboardEntry {
+        name: name.clone(),
+        title: dashboard.title.clone(),
+    };
+    let dashboards = app.boards.all().iter().map(entry).collect();
+    json(&DashboardList { dashboards, editable: app.boards.project.is_some() })
+}
+
+/// One dashboard file.
+pub(super) async fn dashboard(
+    State(app): State<Arc<AppState>>,
+    Segment(name): Segment<String>,
+) -> Result<Response, Fault> {
+    let boards = app.boards.all();
+    match boards.iter().find(|(known, _)| *known == name) {
+        Some((_, dashboard)) => json(dashboard),
+        None => Err(missing("dashboard", &name, boards.iter().map(|(name, _)| name.as_str()))),
+    }
+}
+
+/// Takes the text of a dashboard file, and writes it.
+pub(super) async fn write(
+    State(app): State<Arc<AppState>>,
+    Segment(name): Segment<String>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let Some(project) = app.boards.project.clone() else {
+        return Err(Fault::new(Code::Forbidden, "this server does not write files")
+            .hint("start it with weir run --edit, or copy the YAML into the file yourself"));
+    };
+    let (parts, body) = request.into_parts();
+    check_type(&parts, "application/yaml")?;
+    let body = read(&parts, body).await?;
+    let text = String::from_utf8(body.to_vec())
+        .map_err(|_| Fault::new(Code::BadRequest, "the body is not UTF-8"))?;
+    let written = tokio::task::spawn_blocking(move || {
+        app.boards.write(&project, app.catalog.as_ref(), &name, &text).map(|()| {
+            tracing::info!(dashboard = name, "written from the page");
+        })
+    });
+    written.await.map_err(|_| Fault::new(Code::Internal, "the file could not be written"))??;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// What `weir check` would say, the first of it with its place in the text.
+fn fault(problems: &Problems) -> Fault {
+    let problems = problems.sorted();
+    let Some(first) = problems.first() else { return Fault::new(Code::Internal, "nothing is wrong") };
+    let more = match problems.len() {
+        1 => String::new(),
+        n => format!(", and {} more", n - 1),
+    };
+    let fault = Fault::new(Code::BadRequest, format!("{}{more}", first.message));
+    let fault = fault.at(first.at.line as u64, first.at.column as u64);
+    match &first.hint {
+        Some(hint) => fault.hint(hint.clone()),
+        None => fault,
+    }
+}
+
+fn unwritten(name: &str, error: &io::Error) -> Fault {
+    Fault::new(Code::Internal, format!("could not write dashboards/{name}.yaml: {}", error.kind()))
+        .hint("may the server write there?")
+}
+
+/// Puts a file in the place of another: who reads it sees the old or the new one, also after a crash.
+fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    // What begins with a dot is not read as a file of the project.
+    let aside = folder.join(format!(".{name}.yaml.new"));
+    let mut file = fs::File::create(&aside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&aside, folder.join(format!("{name}.yaml")))?;
+    fs::File::open(folder)?.sync_all()
+}
