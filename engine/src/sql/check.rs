@@ -50,6 +50,7 @@ pub(super) fn check(
         tables,
         functions,
         with_names: Vec::new(),
+        scopes: Vec::new(),
         selects: Vec::new(),
         checked: Checked::default(),
         refusals: Vec::new(),
@@ -64,7 +65,10 @@ pub(super) struct Checker<'a> {
     pub(super) tables: &'a [TableDef],
     pub(super) functions: &'a Functions,
 
+    /// Of the queries being visited.
     pub(super) with_names: Vec<String>,
+    /// How many there were in front of each query being visited, innermost last.
+    scopes: Vec<usize>,
     /// The first aggregate call of each SELECT being visited, innermost last.
     pub(super) selects: Vec<Option<Span>>,
     pub(super) checked: Checked,
@@ -75,8 +79,14 @@ impl VisitorMut for Checker<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        self.scopes.push(self.with_names.len());
         self.check_query(query);
         self.check_body(&query.body);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.with_names.truncate(self.scopes.pop().unwrap_or(0));
         ControlFlow::Continue(())
     }
 

@@ -164,6 +164,7 @@ refusals! {
     sample: "SELECT id FROM orders TABLESAMPLE (10 PERCENT)" => expect!["1:16: FROM takes a source, TUMBLE(…), HOP(…) or a subquery (leave the rest out) [E0223]"];
     recursive: "WITH RECURSIVE r AS (SELECT id FROM orders) SELECT id FROM r" => expect!["1:6: WITH RECURSIVE is not supported (write WITH without RECURSIVE) [E0223]"];
     with_hides_a_source: "WITH orders AS (SELECT * FROM orders WHERE paid) SELECT window_start, count(*) AS n FROM @ GROUP BY window_start" => expect![[r#"1:6: "orders" is a source: WITH would hide it (give the WITH query another name) [E0223]"#]];
+    with_outside_its_query: "WITH a AS (WITH b AS (SELECT id FROM orders) SELECT id FROM b) SELECT id FROM b" => expect![[r#"1:79: unknown table "b" (did you mean "a"?) [E0203]"#]];
     placeholder: "SELECT id FROM orders WHERE id = $1" => expect!["1:34: the placeholder $1 has no value (write the value) [E0223]"];
     table_in_an_expression: "SELECT TABLE orders AS t FROM orders" => expect!["1:8: TABLE is not an expression (TABLE t is the first argument of TUMBLE or HOP in FROM) [E0223]"];
     column_without_type: "SELECT NULL AS x FROM orders" => expect![[r#"1:16: column "x" has no type (write CAST(NULL AS BIGINT)) [E0205]"#]];
