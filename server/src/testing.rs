@@ -207,6 +207,8 @@ pub(crate) fn view(name: &str, snapshot: Option<Arc<dyn Committed>>) -> Pipeline
                 operator("source", "source", 0),
                 operator("source", "source", 1),
                 operator("window", "window", 0),
+                // Of the same name as its source could be.
+                operator("source", "sink", 0),
             ],
             unread: Vec::new(),
             trouble: None,

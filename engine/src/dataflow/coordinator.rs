@@ -345,11 +345,7 @@ impl Coordinator {
     fn measure(&mut self, now_ns: u64) {
         let elapsed_ns = now_ns.saturating_sub(self.state.measured_ns);
         if MEASURE_NS <= elapsed_ns {
-            self.shared
-                .sources
-                .iter()
-                .chain(&self.shared.windows)
-                .for_each(|meter| meter.measure(now_ns, elapsed_ns));
+            self.shared.meters().for_each(|meter| meter.measure(now_ns, elapsed_ns));
             self.state.measured_ns = now_ns;
         }
     }

@@ -67,7 +67,8 @@ pub struct OperatorLive {
     pub subtask: usize,
     pub rows_in: u64,
     pub rows_out: u64,
-    /// Share of the last second or so, on the clock, spent working / waiting for room downstream, 0 to 1.
+    /// Share of the last second or so, on the clock, spent working / waiting for room downstream, 0 to 1. A sink
+    /// works while it delivers, and waits while its system is being connected to, or left alone after a failure.
     pub busy_ratio: f64,
     pub blocked_ratio: f64,
     pub state_bytes: u64,
@@ -139,7 +140,7 @@ impl Meter {
         *seen = (busy, blocked);
     }
 
-    fn live(&self, operator: &str, kind: &'static str, subtask: usize) -> OperatorLive {
+    pub(super) fn live(&self, operator: &str, kind: &'static str, subtask: usize) -> OperatorLive {
         let share = |value: &AtomicU64| value.load(Ordering::Relaxed) as f64 / 1_000.0;
         OperatorLive {
             operator: operator.to_owned(),
@@ -245,6 +246,12 @@ impl Shared {
         };
     }
 
+    /// The meters of all subtasks.
+    pub(crate) fn meters(&self) -> impl Iterator<Item = &Meter> {
+        let sinks = self.sinks.0.iter().map(|status| status.meter());
+        self.sources.iter().chain(&self.windows).chain(sinks)
+    }
+
     /// All that is known now.
     #[must_use]
     pub fn live(&self) -> Live {
@@ -253,6 +260,7 @@ impl Shared {
         let operators = sources
             .map(|(subtask, meter)| meter.live(&self.source_name, "source", subtask))
             .chain(windows.map(|(subtask, meter)| meter.live(self.window_kind, self.window_kind, subtask)))
+            .chain(self.sinks.0.iter().map(|status| status.operator()))
             .collect();
         let mut trouble: Vec<String> = lock(&self.trouble).values().cloned().collect();
         if let Some(sink) = self.sinks.full().filter(|_| self.state().0 == State::Running) {

@@ -9,6 +9,7 @@
 
 use weir_api::{Graph, GraphEdge, GraphNode};
 use weir_engine::dataflow::plan::{Call, Function, Plan, Step};
+use weir_engine::pipeline::OperatorLive;
 
 use crate::catalog::PipelineView;
 
@@ -53,15 +54,25 @@ pub(super) fn graph(view: &PipelineView) -> Graph {
             rows_per_second: None,
         }));
         let label = format!("{} ({})", sink.sink, sink.kind);
-        nodes.push(GraphNode { id, kind: "sink".to_owned(), label, rows_in, ..GraphNode::default() });
+        let is_it = |live: &&OperatorLive| live.kind == "sink" && live.operator == sink.sink;
+        // Not how long it waits: for nobody in the pipeline, and the sink's state says why.
+        let busy_ratio = view.live.operators.iter().find(is_it).map(|live| live.busy_ratio);
+        nodes.push(GraphNode {
+            id,
+            kind: "sink".to_owned(),
+            label,
+            rows_in,
+            busy_ratio,
+            ..GraphNode::default()
+        });
     }
     Graph { edges, nodes }
 }
 
-/// The operators that report figures, in the order of the data path, their subtasks together.
+/// The operators that report figures, but for sinks, in the order of the data path, their subtasks together.
 fn running(view: &PipelineView) -> Vec<GraphNode> {
     let mut nodes: Vec<GraphNode> = Vec::new();
-    for live in &view.live.operators {
+    for live in view.live.operators.iter().filter(|live| live.kind != "sink") {
         let id = format!("{} {}", live.kind, live.operator);
         let id = if live.kind == live.operator { live.kind.to_owned() } else { id };
         let at = nodes.iter().position(|node| node.id == id).unwrap_or_else(|| {

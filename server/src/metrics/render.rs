@@ -171,10 +171,15 @@ struct Operator {
 }
 
 fn operators(out: &mut Exposition, views: &[PipelineView]) {
-    let mut all: BTreeMap<(&str, &str), Operator> = BTreeMap::new();
+    let mut all: BTreeMap<(&str, String), Operator> = BTreeMap::new();
     for view in views {
         for live in &view.live.operators {
-            let operator = all.entry((&view.name, &live.operator)).or_default();
+            // A sink may have the name of the source.
+            let name = match live.kind {
+                "sink" => format!("sink {}", live.operator),
+                _ => live.operator.clone(),
+            };
+            let operator = all.entry((&view.name, name)).or_default();
             operator.rows_in += live.rows_in;
             operator.busy_ratio = operator.busy_ratio.max(live.busy_ratio);
             operator.state_bytes += live.state_bytes;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::connector::{Emit, Sink};
-use crate::dataflow::live::lock;
+use crate::dataflow::live::{Meter, OperatorLive, lock};
 use crate::state::Size;
 use crate::time::Epoch;
 
@@ -71,6 +71,7 @@ pub struct Status {
     woken: Receiver<()>,
     flush: AtomicBool,
     opening: AtomicBool,
+    meter: Meter,
     figures: Mutex<Figures>,
 }
 
@@ -111,6 +112,7 @@ impl Status {
             woken,
             flush: AtomicBool::new(false),
             opening: AtomicBool::new(false),
+            meter: Meter::default(),
             figures: Mutex::new(figures),
         }
     }
@@ -138,6 +140,15 @@ impl Status {
             deliveries_total: figures.deliveries_total,
             failed_deliveries_total: figures.failed_deliveries_total,
         }
+    }
+
+    /// The sink as an operator, the last one of the data path.
+    pub(crate) fn operator(&self) -> OperatorLive {
+        OperatorLive { rows_in: lock(&self.figures).rows_total, ..self.meter.live(&self.name, "sink", 0) }
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     pub(super) fn is_full(&self) -> bool {

@@ -94,6 +94,7 @@ impl Actor for SinkTask {
     fn step(&mut self) -> Result<Next, SinkFailure> {
         let Some(store) = self.store.upgrade().filter(|_| !self.context.stopping.is_set()) else {
             self.close();
+            self.status.meter().blocked.end(self.clock.monotonic_ns());
             self.status.set_state(SinkState::Stopped);
             return Ok(Next::End);
         };
@@ -103,10 +104,21 @@ impl Actor for SinkTask {
                 return Ok(Next::Wait(Some(Duration::from_nanos(left_ns))));
             }
             self.state.paused_until_ns = None;
+            self.status.meter().blocked.end(self.clock.monotonic_ns());
         }
         let tried = match self.state.writer.take() {
-            Some(writer) => self.deliver(writer, store),
-            None => self.open(store),
+            Some(writer) => {
+                self.status.meter().busy.begin(self.clock.monotonic_ns());
+                let tried = self.deliver(writer, store);
+                self.status.meter().busy.end(self.clock.monotonic_ns());
+                tried
+            }
+            None => {
+                self.status.meter().blocked.begin(self.clock.monotonic_ns());
+                let tried = self.open(store);
+                self.status.meter().blocked.end(self.clock.monotonic_ns());
+                tried
+            }
         };
         match tried {
             Ok(Tried::Delivered) => self.state.retry.worked(),
@@ -162,7 +174,9 @@ impl SinkTask {
     fn failed(&mut self, reason: String) {
         let pause = self.state.retry.failed();
         let pause_ns = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
-        self.state.paused_until_ns = Some(self.clock.monotonic_ns().saturating_add(pause_ns));
+        let now_ns = self.clock.monotonic_ns();
+        self.state.paused_until_ns = Some(now_ns.saturating_add(pause_ns));
+        self.status.meter().blocked.begin(now_ns);
         if !self.state.retry.is_open() {
             return self.status.failed(SinkState::Retrying, reason);
         }

@@ -75,7 +75,11 @@ fn windows_do_not_grow_while_the_outbox_of_a_sink_that_is_away_is_full() {
         run.until("sources are blocked, nobody works", |run| {
             let sources = run.operators("source");
             let are_blocked = sources.iter().all(|one| 0.9 < one.blocked_ratio && one.busy_ratio < 0.1);
-            are_blocked && run.operators("window").iter().all(is_idle)
+            let sink = &run.operators("sink")[0];
+            are_blocked
+                && run.operators("window").iter().all(is_idle)
+                && 0.9 < sink.blocked_ratio
+                && sink.busy_ratio < 0.1
         });
         let live = run.handle.live();
         assert!(live.records_total <= taken, "{} of {taken}", live.records_total);
@@ -108,6 +112,24 @@ fn sources_that_decode_slowly_are_busy_and_nobody_is_blocked() {
         let are_busy = sources.iter().all(|one| 0.9 < one.busy_ratio && one.blocked_ratio < 0.1);
         are_busy && run.operators("window").iter().all(is_idle)
     });
+}
+
+#[test]
+fn a_sink_that_delivers_slowly_is_busy() {
+    let dir = tempfile::tempdir().unwrap();
+    let sink = MemorySink::new("s", Emit::Updates);
+    let mut run = Run::start(dir.path(), sink.at_most(1 << 30));
+    run.append(10);
+    run.until("it has rows", |run| 0 < run.operators("sink")[0].rows_in);
+    assert_eq!(run.operators("sink")[0].operator, "s");
+    sink.hang(true);
+    run.append(10);
+    run.until("it is busy", |run| {
+        let sink = &run.operators("sink")[0];
+        0.9 < sink.busy_ratio && sink.blocked_ratio < 0.1 && run.operators("source").iter().all(is_idle)
+    });
+    sink.hang(false);
+    run.until("it is idle again", |run| is_idle(&run.operators("sink")[0]));
 }
 
 #[test]

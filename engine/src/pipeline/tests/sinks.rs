@@ -71,6 +71,10 @@ impl MemorySink {
         self.system.lock().unwrap().is_down = is_down;
     }
 
+    pub(super) fn hang(&self, hangs: bool) {
+        self.system.lock().unwrap().hangs = hangs;
+    }
+
     fn changes(&self) -> Vec<Change> {
         self.system.lock().unwrap().deliveries.concat()
     }
@@ -351,7 +355,7 @@ fn a_sink_that_hangs_keeps_no_pipeline_from_stopping_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let log = Log::new(vec![many(500)], 50);
     let sink = MemorySink::new("s", Emit::Final);
-    sink.system.lock().unwrap().hangs = true;
+    sink.hang(true);
     let handle = run_into(&log, APPEND, dir.path(), false, sink.all());
     until("all is read", || handle.snapshot().facts().counters.rows_in == 500);
     let stopped = std::thread::spawn(move || drop(handle));
@@ -359,7 +363,7 @@ fn a_sink_that_hangs_keeps_no_pipeline_from_stopping_and_loses_nothing() {
     // The writer that hangs is fenced by then: what it does later is refused.
     let next = run_into(&log, APPEND, dir.path(), true, sink.all());
     until("the next one is there", || sink.system.lock().unwrap().n_opened == 2);
-    sink.system.lock().unwrap().hangs = false;
+    sink.hang(false);
     next.join();
     assert_eq!(next.state(), (State::Stopped, None));
     assert_eq!(sink.records(), many(500));
