@@ -6,6 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::resolve::plan::Time;
+
 /// Array items and nested values without a single byte that one record may have. They cost
 /// memory and time, and no one ever sends them; one byte of "count" could ask for 2^63.
 pub(crate) const MAX_EMPTY: usize = 65_536;
@@ -45,6 +47,7 @@ pub(crate) enum FaultKind {
     BadDecimal {
         precision: u8,
     },
+    BadTime(i64),
     TooManyEmpty,
     TooDeep,
     /// The reader schema has no place for the value: index of the issue that says why.
@@ -146,6 +149,18 @@ impl<'a> Cursor<'a> {
             self.at = start;
             self.fault(FaultKind::BadInt(value))
         })
+    }
+
+    /// A time of day. Avro lets the number be any; no program means one outside the day by it, and a cast to
+    /// another unit would wrap.
+    pub(crate) fn time(&mut self, of: Time) -> Outcome {
+        let start = self.at;
+        let value = if of.is_int { i64::from(self.int()?) } else { self.long()? };
+        if of.is_within(value) {
+            return Ok(());
+        }
+        self.at = start;
+        Err(self.fault(FaultKind::BadTime(value)))
     }
 
     /// A length and that many bytes.
@@ -278,6 +293,7 @@ impl fmt::Display for Fault {
             }
             FaultKind::BadBlock => f.write_str("a block of items does not have the size that it states"),
             FaultKind::BadDecimal { precision } => write!(f, "a decimal has more than {precision} digits"),
+            FaultKind::BadTime(n) => write!(f, "{n} is not a time of a day of 24 hours"),
             FaultKind::TooManyEmpty => write!(f, "more than {MAX_EMPTY} items have no bytes"),
             FaultKind::TooDeep => write!(f, "values are nested deeper than {MAX_NESTING} levels"),
             FaultKind::Mismatch(_) => f.write_str("the reader schema has no place for the value"),

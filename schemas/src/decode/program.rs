@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::layout::Layout;
-use crate::resolve::plan::{Decimal, Plan, RecordPlan, Symbol};
+use crate::resolve::plan::{Decimal, Plan, RecordPlan, Symbol, Time};
 
 /// Named types inside each other that are made part of a program; deeper ones are walked.
 const MAX_INLINED: usize = 8;
@@ -118,6 +118,10 @@ pub(crate) enum Rare {
         slot: u32,
         symbols: u32,
     },
+    Time {
+        slot: u32,
+        of: Time,
+    },
     SkipInt,
     SkipBytes,
     SkipBoolean,
@@ -126,6 +130,9 @@ pub(crate) enum Rare {
     },
     SkipEnum {
         symbols: u32,
+    },
+    SkipTime {
+        of: Time,
     },
     /// No bytes: an entry of a struct, whose columns follow.
     Struct {
@@ -180,6 +187,7 @@ impl Rare {
             | UuidText { slot }
             | Decimal { slot, .. }
             | Enum { slot, .. }
+            | Time { slot, .. }
             | Struct { slot }
             | Null { slot } => Some(slot),
             SkipInt
@@ -187,6 +195,7 @@ impl Rare {
             | SkipBoolean
             | SkipDecimal { .. }
             | SkipEnum { .. }
+            | SkipTime { .. }
             | Default { .. }
             | Walk { .. }
             | Refuse
@@ -359,6 +368,7 @@ impl Compiler<'_> {
             Plan::Enum(symbols) => {
                 Rare::Enum { slot, symbols: keep(&mut self.program.symbols, symbols.clone()) }
             }
+            Plan::Time(of) => Rare::Time { slot, of: *of },
             Plan::Mismatch(_) => Rare::Refuse,
             _ => Rare::Shape,
         }
@@ -375,6 +385,7 @@ impl Compiler<'_> {
             Plan::Fixed(n) => self.push(Op::SkipFixed { n: number(*n) }),
             Plan::UuidText => self.push(Op::SkipFixed { n: 16 }),
             Plan::Int | Plan::IntToLong | Plan::IntToFloat | Plan::IntToDouble => self.rare(Rare::SkipInt),
+            Plan::Time(of) => self.rare(Rare::SkipTime { of: *of }),
             Plan::Bytes => self.rare(Rare::SkipBytes),
             Plan::Boolean => self.rare(Rare::SkipBoolean),
             Plan::Decimal(decimal) => {

@@ -12,7 +12,7 @@ use super::cursor::{Cursor, MAX_EMPTY};
 use super::program::{Branch, NO_SLOT, Op, Program, Rare};
 use super::take;
 use super::walk::{decimal_bytes, walk};
-use crate::resolve::plan::{Decimal, Plan, Symbol};
+use crate::resolve::plan::{Decimal, Plan, Symbol, Time};
 
 /// Why a record can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,6 +199,7 @@ impl Reader<'_> {
             Rare::SkipDecimal { decimal } => {
                 decimal256(decimal_of(program, decimal)?, &mut rest).ok_or(Stop::Bad)?;
             }
+            Rare::SkipTime { of } => drop(time(of, &mut rest).ok_or(Stop::Bad)?),
             Rare::SkipEnum { symbols } => drop(symbol(program, symbols, &mut rest)?),
             read => read_value(read, program, &mut rest, slots)?,
         }
@@ -322,6 +323,14 @@ fn read_value(op: Rare, program: &Program, rest: &mut &[u8], slots: &mut [Slot])
         (Rare::Decimal { decimal, .. }, Some(Values::Decimal256(values))) => {
             values.push(decimal256(decimal_of(program, decimal)?, rest).ok_or(bad)?);
         }
+        (Rare::Time { of, .. }, Some(Values::Int(values))) => {
+            let value = time(of, rest).and_then(|value| i32::try_from(value).ok());
+            values.push(value.ok_or(bad)?);
+        }
+        (Rare::Time { of, .. }, Some(Values::Long(values))) => {
+            time(of, &mut &**rest).ok_or(bad)?;
+            values.push_next(rest).ok_or(bad)?;
+        }
         (Rare::Struct { .. }, Some(Values::Struct { n_entries, .. })) => *n_entries += 1,
         _ => return Err(Stop::Shape),
     }
@@ -359,6 +368,11 @@ fn taken<'a>(decimal: Decimal, rest: &mut &'a [u8]) -> Option<&'a [u8]> {
         Some(size) => take::take(rest, size),
         None => take::bytes(rest),
     }
+}
+
+fn time(of: Time, rest: &mut &[u8]) -> Option<i64> {
+    let value = if of.is_int { i64::from(take::int(rest)?) } else { take::long(rest)? };
+    of.is_within(value).then_some(value)
 }
 
 /// `6ba7b810-9dad-11d1-80b4-00c04fd430c8`

@@ -28,6 +28,7 @@ pub(crate) fn walk(types: &[Plan], plan: &Plan, cursor: &mut Cursor<'_>) -> Outc
         Plan::Fixed(size) => cursor.take(*size).map(drop),
         Plan::UuidText => cursor.take(16).map(drop),
         Plan::Decimal(decimal) => decimal256(*decimal, cursor),
+        Plan::Time(of) => cursor.time(*of),
         Plan::Enum(symbols) => match &symbols[cursor.symbol(symbols.len())?] {
             Symbol::Text(_) => Ok(()),
             Symbol::Mismatch(issue) => Err(cursor.fault(FaultKind::Mismatch(*issue))),

@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::arrow::non_null;
-use super::plan::{Decimal, DefaultPlan, FieldPlan, Plan, RecordPlan, Symbol};
+use super::plan::{Decimal, DefaultPlan, FieldPlan, Plan, RecordPlan, Symbol, Time};
 use crate::avro::{Body, Definition, Field, Kind, Logical, Node, Schema, encode_default};
 
 /// Pairs of types that are looked at before two schemas are refused as too large. Unions inside
@@ -201,7 +201,11 @@ impl<'a> Compiler<'a> {
             (Kind::Named(writer), Kind::Named(reader)) => self.named(*writer, *reader, decimal),
             (Kind::Bytes, Kind::Bytes) if decimal.is_some() => self.decimal(None, decimal),
             (writer_kind, reader_kind) => match scalar(writer_kind, reader_kind) {
-                Some(plan) if decimal.is_none() => plan,
+                Some(plan) if decimal.is_none() => match reader.logical {
+                    Some(Logical::TimeMillis) => time(writer_kind, false),
+                    Some(Logical::TimeMicros) => time(writer_kind, true),
+                    _ => plan,
+                },
                 _ => self.no_promotion(writer, reader),
             },
         }
@@ -407,4 +411,8 @@ fn scalar(writer: &Kind, reader: &Kind) -> Option<Plan> {
         (Kind::Bytes | Kind::String, Kind::String) => Plan::Text,
         _ => return None,
     })
+}
+
+fn time(writer: &Kind, is_micros: bool) -> Plan {
+    Plan::Time(Time { is_int: *writer == Kind::Int, is_micros })
 }

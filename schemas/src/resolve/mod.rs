@@ -68,6 +68,8 @@ impl ReaderSchema {
     /// | local-timestamp-… | `Timestamp(unit, None)` |
     /// | array, map, record | `List`, `Map`, `Struct` |
     /// | union of null and T | T, nullable |
+    ///
+    /// A time is within a day of 24 hours; a record with another number there is a bad payload.
     #[must_use]
     pub fn arrow_schema(&self) -> SchemaRef {
         Arc::clone(&self.arrow)

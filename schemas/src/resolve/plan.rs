@@ -33,6 +33,7 @@ pub(crate) enum Plan {
     /// 16 bytes to the text of a UUID.
     UuidText,
     Decimal(Decimal),
+    Time(Time),
     /// Per writer symbol what is read instead.
     Enum(Vec<Symbol>),
     Array(Box<Plan>),
@@ -57,6 +58,24 @@ pub(crate) struct Decimal {
     pub(crate) size: Option<usize>,
     pub(crate) precision: u8,
     pub(crate) scale: i8,
+}
+
+/// A time of day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Time {
+    /// Written as int; else as long.
+    pub(crate) is_int: bool,
+    /// Microseconds; else milliseconds.
+    pub(crate) is_micros: bool,
+}
+
+impl Time {
+    /// Whether the number is one of a day of 24 hours.
+    #[inline]
+    pub(crate) fn is_within(self, value: i64) -> bool {
+        let day = if self.is_micros { 86_400_000_000 } else { 86_400_000 };
+        (0..day).contains(&value)
+    }
 }
 
 /// What an enum's symbol becomes.

@@ -6,7 +6,7 @@ use apache_avro::reader::datum::GenericDatumReader;
 use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Decimal256Array, FixedSizeBinaryArray,
     FixedSizeListArray, Float64Array, Int32Array, Int64Array, ListArray, MapArray, RecordBatch, StringArray,
-    StructArray, UInt64Array, new_null_array,
+    StructArray, Time32MillisecondArray, UInt64Array, new_null_array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{cast, cast_with_options};
@@ -98,11 +98,16 @@ impl Random {
                 cast(&(Arc::new(Float64Array::new(bits, nulls)) as ArrayRef), field.data_type())
                     .expect("a float")
             }
-            DataType::Int64 | DataType::Time64(_) | DataType::Timestamp(..) => {
+            DataType::Time32(_) | DataType::Time64(_) => {
+                let times = (0..n).map(|_| self.below(86_400_000) as i32).collect::<Vec<_>>();
+                let millis = Time32MillisecondArray::new(times.into(), nulls);
+                cast(&(Arc::new(millis) as ArrayRef), field.data_type()).expect("a time")
+            }
+            DataType::Int64 | DataType::Timestamp(..) => {
                 let longs = Int64Array::new(self.longs(n).into(), nulls);
                 cast(&(Arc::new(longs) as ArrayRef), field.data_type()).expect("of 64 bits")
             }
-            DataType::Int32 | DataType::Date32 | DataType::Time32(_) => {
+            DataType::Int32 | DataType::Date32 => {
                 let ints = Int32Array::new(self.longs(n).iter().map(|long| *long as i32).collect(), nulls);
                 cast(&(Arc::new(ints) as ArrayRef), field.data_type()).expect("of 32 bits")
             }

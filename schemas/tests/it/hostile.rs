@@ -1,11 +1,13 @@
 //! Schemas and records made to hurt: refused, and nothing worse.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
+use apache_avro::types::Value as Avro;
 use proptest::prelude::*;
-use weir_schemas::{ReaderSchema, RejectReason, SchemaText};
+use weir_schemas::{Decoder, ReaderSchema, RejectReason, SchemaText};
 
-use crate::support::{Fixed, decode, decoder, framed};
+use crate::support::{Fixed, body, decode, decoder, framed};
 
 const READER: &str = r#"{"type":"record","name":"R","fields":[{"name":"id","type":"int","default":0}]}"#;
 
@@ -13,6 +15,39 @@ fn rejected(writer: &str, body: &[u8]) -> (RejectReason, String) {
     let decoded = decode(&mut decoder(READER, Fixed::of(&[(1, writer)])), &[framed(1, body)]);
     let rejected = decoded.rejected.into_iter().next().expect("it is no good record");
     (rejected.reason, rejected.detail)
+}
+
+#[test]
+fn a_time_outside_its_day_is_no_time_wherever_it_is() {
+    let long = |n: i64| body(r#""long""#, &Avro::Long(n));
+    let schema =
+        |ty: &str| format!(r#"{{"type":"record","name":"R","fields":[{{"name":"t","type":{ty}}}]}}"#);
+    let (millis, micros) =
+        (r#"{"type":"int","logicalType":"time-millis"}"#, r#"{"type":"long","logicalType":"time-micros"}"#);
+    let list = r#"{"type":"array","items":{"type":"int","logicalType":"time-millis"}}"#;
+    let item = |n| [&long(1)[..], &long(n), &long(0)].concat();
+    for (writer, reader, day, at, written) in [
+        (millis, millis, 86_400_000, 0, &long as &dyn Fn(i64) -> Vec<u8>),
+        (micros, micros, 86_400_000_000, 0, &long),
+        (r#""int""#, micros, 1 << 31, 0, &long),
+        (list, list, 86_400_000, 1, &item),
+    ] {
+        let values = [0, -1, day - 1, day].map(|n| framed(1, &written(n)));
+        let of = |columns| {
+            let reader = Arc::new(ReaderSchema::parse(&schema(reader)).expect("valid"));
+            let mut decoder =
+                Decoder::new(reader, columns, Fixed::of(&[(1, &schema(writer))])).expect("columns");
+            decode(&mut decoder, &values)
+        };
+        let decoded = of(vec![0]);
+        assert_eq!(decoded.records, [0, 2], "{writer} as {reader}");
+        let bad = |value| format!("field \"t\", byte {at} of the body: {value} is ");
+        for (rejected, value) in decoded.rejected.iter().zip([-1, day]) {
+            assert_eq!(rejected.reason, RejectReason::BadPayload);
+            assert!(rejected.detail.starts_with(&bad(value)), "{}", rejected.detail);
+        }
+        assert_eq!(of(vec![]).rejected, decoded.rejected, "whether or not it is asked for");
+    }
 }
 
 #[test]
