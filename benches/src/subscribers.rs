@@ -208,6 +208,7 @@ async fn read(mut socket: TcpStream, arrivals: &Mutex<Vec<Arrival>>) {
             if let Some(event) = line.strip_prefix(b"event:") {
                 is_delta = event.trim_ascii() == b"delta";
             } else if let (true, Some(epoch)) = (is_delta, epoch_of(line)) {
+                is_delta = false;
                 let arrival = (epoch, now_ms());
                 arrivals.lock().unwrap_or_else(PoisonError::into_inner).push(arrival);
             }
@@ -216,10 +217,10 @@ async fn read(mut socket: TcpStream, arrivals: &Mutex<Vec<Arrival>>) {
     }
 }
 
-/// Of a delta's `data:` line.
+/// Of a delta's `data:` line; what stands before the JSON may have come in a chunk of its own.
 fn epoch_of(line: &[u8]) -> Option<u64> {
-    let data = std::str::from_utf8(line.strip_prefix(b"data:")?).ok()?;
-    let (_, behind) = data.split_once("\"epoch\":")?;
+    let head = String::from_utf8_lossy(&line[..line.len().min(200)]);
+    let (_, behind) = head.split_once("\"epoch\":")?;
     behind.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
 }
 
