@@ -5,9 +5,9 @@
 //!            └ bad_framing   └ unknown_, incompatible_schema    └ entries given back; walk says what is wrong
 //! ```
 //!
-//! Records are read by a flat [`program`] that only says whether they could be, 32 of them at a time ([`block`]) or,
-//! where one of these is bad, each alone ([`run`]). Which of its bytes are wrong is looked for afterwards, by a
-//! [`walk`] over the plan.
+//! Records are read by a flat `program` that only says whether they could be, 32 of them at a time (`block`) or,
+//! where one of these is bad, each alone (`run`). Which of its bytes are wrong is looked for afterwards, by a
+//! `walk` over the plan.
 //!
 //! All writer schemas fill the same columns, so that ids may alternate from record to record at no
 //! cost and rows keep the order of their records.
