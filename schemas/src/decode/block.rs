@@ -79,13 +79,7 @@ impl Reader<'_> {
                 rests.iter_mut().all(|rest| (0..n).all(|_| take::text(rest).is_some()))
             }
             (Op::SkipFixed { n }, _) => rests.iter_mut().all(|rest| take::take(rest, n as usize).is_some()),
-            (Op::Rare(op), _) => rests.iter_mut().all(|rest| match self.rare(op, rest, machine, slots) {
-                Ok(behind) => {
-                    *rest = behind;
-                    true
-                }
-                Err(_) => false,
-            }),
+            (Op::Rare(op), _) => advance(rests, |rest| self.rare(op, rest, machine, slots)),
             _ => false,
         }
     }
@@ -132,14 +126,19 @@ impl Reader<'_> {
         machine: &mut Machine,
         slots: &mut [Slot],
     ) -> bool {
-        rests.iter_mut().all(|rest| match self.run(step.clone(), rest, machine, slots) {
-            Ok(behind) => {
-                *rest = behind;
-                true
-            }
-            Err(_) => false,
-        })
+        advance(rests, |rest| self.run(step.clone(), rest, machine, slots))
     }
+}
+
+/// Goes on with each record behind what `read` takes of it; `false` where one of them can't be read.
+fn advance<'a, E>(rests: &mut [&'a [u8]], mut read: impl FnMut(&'a [u8]) -> Result<&'a [u8], E>) -> bool {
+    rests.iter_mut().all(|rest| match read(rest) {
+        Ok(behind) => {
+            *rest = behind;
+            true
+        }
+        Err(_) => false,
+    })
 }
 
 fn maybe(
