@@ -30,13 +30,10 @@ pub(crate) fn encode_default(
             long(i64::from(n), out);
         }
         (Kind::Long, Value::Number(n)) => long(n.as_i64().ok_or_else(wrong)?, out),
-        (Kind::Float, Value::Number(n)) => {
-            let n = n.as_f64().ok_or_else(wrong)? as f32;
-            out.extend_from_slice(&n.to_le_bytes());
+        (Kind::Float, value) => {
+            out.extend_from_slice(&(number(value).ok_or_else(wrong)? as f32).to_le_bytes())
         }
-        (Kind::Double, Value::Number(n)) => {
-            out.extend_from_slice(&n.as_f64().ok_or_else(wrong)?.to_le_bytes())
-        }
+        (Kind::Double, value) => out.extend_from_slice(&number(value).ok_or_else(wrong)?.to_le_bytes()),
         (Kind::String, Value::String(text)) => bytes(text.as_bytes(), out),
         (Kind::Bytes, Value::String(text)) => bytes(&latin1(text).ok_or_else(wrong)?, out),
         (Kind::Array(item), Value::Array(values)) => {
@@ -102,6 +99,20 @@ fn record(
 
 fn count(n: usize) -> i64 {
     i64::try_from(n).expect("no collection in memory has more than i64::MAX elements")
+}
+
+/// JSON has no infinite numbers, nor those that are none: the libraries write their names.
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(n) => n.as_f64(),
+        Value::String(name) => match name.as_str() {
+            "NaN" => Some(f64::NAN),
+            "Infinity" => Some(f64::INFINITY),
+            "-Infinity" => Some(f64::NEG_INFINITY),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// Bytes are written in JSON as the characters U+0000 to U+00FF.

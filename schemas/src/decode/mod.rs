@@ -40,6 +40,7 @@ use self::column::Columns;
 use self::cursor::FaultKind;
 use self::layout::Layout;
 use self::run::{Machine, Stop};
+pub(crate) use self::walk::fault;
 use self::writers::{Found, Writer, WriterPlan, Writers};
 use crate::error::FatalError;
 use crate::registry::SchemaRegistry;
@@ -351,7 +352,7 @@ impl Outcome {
         let fault = match stop {
             Stop::Full => return Err(FatalError::BatchTooLarge),
             Stop::Shape => return Err(bug(&format!("{} was read into other columns", writer.describe()))),
-            Stop::Bad => walk::fault(&plan.types, &plan.root, body),
+            Stop::Bad => fault(&plan.types, &plan.root, body),
         };
         let Some(fault) = fault else {
             return Err(bug(&format!("a good record of {} could not be read", writer.describe())));

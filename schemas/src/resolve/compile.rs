@@ -15,6 +15,7 @@ use std::sync::Arc;
 use super::arrow::non_null;
 use super::plan::{Decimal, DefaultPlan, FieldPlan, Plan, RecordPlan, Symbol, Time};
 use crate::avro::{Body, Definition, Field, Kind, Logical, Node, Schema, encode_default};
+use crate::decode::fault;
 
 /// Pairs of types that are looked at before two schemas are refused as too large. Unions inside
 /// records inside unions multiply; real schemas stay below a hundredth of this.
@@ -331,7 +332,11 @@ impl<'a> Compiler<'a> {
         }
         let mut identity = Compiler::new(self.reader, self.reader, false);
         let plan = identity.node(&field.node, &field.node);
-        Ok(DefaultPlan { column, bytes, plan })
+        // Of its type it is; what a logical type takes is for whoever reads to know.
+        match fault(&[], &plan, &bytes) {
+            None => Ok(DefaultPlan { column, bytes, plan }),
+            Some(fault) => Err(self.issue(format!("the default {value} can't be read: {fault}"))),
+        }
     }
 
     /// The plan of something that only the writer has.

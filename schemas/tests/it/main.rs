@@ -1,5 +1,6 @@
 //! Records that were encoded by another Avro library, through this crate's public interface.
 
+mod cases;
 mod encode;
 mod evolution;
 mod hostile;

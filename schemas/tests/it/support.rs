@@ -142,6 +142,7 @@ pub(crate) fn avro_json(value: Avro) -> Json {
         Avro::Double(n) => float(n),
         Avro::Bytes(bytes) | Avro::Fixed(_, bytes) => hex(&bytes),
         Avro::String(text) | Avro::Enum(_, text) => json!(text),
+        Avro::Duration(duration) => hex(&<[u8; 12]>::from(duration)),
         Avro::Uuid(uuid) => json!(uuid.to_string()),
         Avro::Decimal(decimal) => big(&decimal),
         Avro::Union(_, value) => avro_json(*value),
