@@ -6,6 +6,7 @@ mod evolution;
 mod hostile;
 mod http;
 mod memory;
+mod pairs;
 mod poison;
 mod random;
 mod support;

@@ -118,7 +118,8 @@ fn hex(bytes: &[u8]) -> Json {
 }
 
 fn big(decimal: &Decimal) -> Json {
-    let bytes: Vec<u8> = decimal.try_into().expect("it was made from bytes");
+    // It has none where it was made of none.
+    let bytes: Vec<u8> = decimal.try_into().unwrap_or_default();
     let negative = bytes.first().is_some_and(|byte| 0x80 <= *byte);
     let mut wide = [if negative { 0xff } else { 0 }; 16];
     wide[16 - bytes.len()..].copy_from_slice(&bytes);

@@ -11,7 +11,7 @@ use super::names::{Names, name_of};
 ///
 /// # Panics
 /// If the datum is not one of the schema: the table is wrong.
-pub(super) fn encode(writer: &Json, datum: &Json) -> Vec<u8> {
+pub(crate) fn encode(writer: &Json, datum: &Json) -> Vec<u8> {
     // Bytes know no logical types: so any number can be written as any of them.
     let schema = Schema::parse(&without_logical_types(writer)).expect("the table's writer schema is valid");
     let names = Names::of(&schema);

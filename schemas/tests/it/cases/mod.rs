@@ -17,11 +17,12 @@ use apache_avro::reader::datum::GenericDatumReader;
 use serde_json::{Map, Value as Json, json};
 use weir_schemas::{Decoder, ReaderSchema};
 
+pub(crate) use self::datum::encode;
 use self::names::Names;
 use crate::support::{Fixed, decode, decoder, framed, row};
 
 /// What became of a datum: the value of `x`, or the reason and the text of its refusal.
-type Verdict = Result<Json, (String, String)>;
+pub(crate) type Verdict = Result<Json, (String, String)>;
 
 #[test]
 fn primitive_types_are_promoted_as_specified() {
@@ -93,7 +94,7 @@ fn check(case: &Json, failures: &mut Vec<String>) {
     let name = case["name"].as_str().expect("a case has a name");
     let writer = record(case.get("writer"), None);
     let reader = record(case.get("reader"), case.get("default"));
-    let body = datum::encode(&writer, &case["datum"]);
+    let body = encode(&writer, &case["datum"]);
 
     let ours = ours(&writer, &reader, &body);
     let wanted = match (case.get("value"), &ours) {
@@ -132,7 +133,7 @@ fn record(field_type: Option<&Json>, default: Option<&Json>) -> Json {
     json!({"type": "record", "name": "R", "namespace": "shop", "fields": Vec::from_iter(field)})
 }
 
-fn ours(writer: &Json, reader: &Json, body: &[u8]) -> Verdict {
+pub(crate) fn ours(writer: &Json, reader: &Json, body: &[u8]) -> Verdict {
     let (writer, reader) = (writer.to_string(), reader.to_string());
     if let Err(error) = ReaderSchema::parse(&reader) {
         return Err(("reader".into(), error.to_string()));
@@ -150,7 +151,7 @@ fn ours(writer: &Json, reader: &Json, body: &[u8]) -> Verdict {
 }
 
 /// `None` where it refuses.
-fn apache_avro(writer: &Json, reader: &Json, body: &[u8]) -> Option<Json> {
+pub(crate) fn apache_avro(writer: &Json, reader: &Json, body: &[u8]) -> Option<Json> {
     let (writer, reader) = (Schema::parse(writer).ok()?, Schema::parse(reader).ok()?);
     let datum = GenericDatumReader::builder(&writer).reader_schema(&reader).build().ok()?;
     let value = datum.read_value(&mut &*body).ok()?;
