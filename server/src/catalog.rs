@@ -105,7 +105,10 @@ impl PipelineView {
     #[must_use]
     pub fn of(entry: &Entry) -> Self {
         let spec = entry.spec();
-        let source = spec.sources.first();
+        let plan = entry.plan();
+        let read =
+            plan.as_ref().and_then(|plan| spec.sources.iter().find(|source| source.name == plan.source));
+        let source = read.or(spec.sources.first());
         let (state, error) = entry.state();
         Self {
             name: spec.name.clone(),
@@ -120,7 +123,7 @@ impl PipelineView {
                 idle_timeout_ms: source.watermark.idle_timeout_ms,
                 lateness_ms: spec.options.lateness_ms,
             }),
-            plan: entry.plan(),
+            plan,
             snapshot: entry.snapshot().map(|snapshot| snapshot as Arc<dyn Committed>),
             live: entry.live(),
         }

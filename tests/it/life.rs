@@ -4,11 +4,13 @@
 use std::time::{Duration, Instant};
 
 use apache_avro::types::Value as Avro;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::json;
 
 use crate::producer::{Producer, To, Topics, Writer};
 use crate::services::{disturb, services};
-use crate::weir::{Project, Weir};
+use crate::weir::{Project, Weir, connection};
 
 const SCHEMA: &str = r#"{"type": "record", "name": "tick", "fields": [{"name": "n", "type": "long"}]}"#;
 const START_MS: i64 = 1_700_000_000_000;
@@ -177,4 +179,83 @@ fn while_the_broker_is_away_results_can_be_read_at_once() {
     assert!(why.contains("\\\"away\\\""), "{why}");
     assert!(weir.stop().success());
     services.kafka.start();
+}
+
+/// The offsets of a group for partitions 0 and 1, as a tool asks for them.
+fn group_offsets(bootstrap: &str, group: &str, topic: &str) -> Option<[i64; 2]> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", bootstrap).set("group.id", group);
+    let tool: BaseConsumer = config.create().expect("a client");
+    let mut of = TopicPartitionList::new();
+    of.add_partition_range(topic, 0, 1);
+    let committed = tool.committed_offsets(of, Duration::from_secs(5)).ok()?;
+    let offset = |partition| match committed.find_partition(topic, partition)?.offset() {
+        Offset::Offset(offset) => Some(offset),
+        _ => None,
+    };
+    Some([offset(0)?, offset(1)?])
+}
+
+#[test]
+fn lag_tools_see_how_far_a_pipeline_is() {
+    let services = services();
+    let (bootstrap, registry) = (&services.kafka.bootstrap, &services.registry.url);
+    Topics::new(bootstrap).create("life_lag", 2);
+    let ticks = Ticks::new(bootstrap, registry, "life_lag");
+    ticks.write(0..7);
+    // Once by librdkafka's reader, too: what tells does not depend on who reads.
+    for (project, reader) in ["", "properties: { socket.timeout.ms: \"60000\" }"].iter().enumerate() {
+        let (name, written) = (format!("lag{project}"), 7 + 4 * project as i64);
+        let connection = connection("test", bootstrap, registry, reader);
+        let project = Project::with_connections(&[connection]).source("life_lag", "").pipeline(
+            &name,
+            &counting("life_lag"),
+            "",
+        );
+        let offsets = || group_offsets(bootstrap, &format!("weir.it.{name}"), "life_lag");
+        let known = "SELECT next_offset FROM weir.partitions ORDER BY partition";
+        assert!(project.run_bounded().success());
+        assert_eq!(offsets(), Some([written, 0]), "when a bounded run has ended");
+
+        let weir = project.run();
+        ticks.write(written..written + 2);
+        weir.await_rows(known, &[vec![json!(written + 2)], vec![json!(0)]]);
+        weir.eventually("a running one tells, too", || (offsets()? == [written + 2, 0]).then_some(()));
+        ticks.write(written + 2..written + 4);
+        weir.await_rows(known, &[vec![json!(written + 4)], vec![json!(0)]]);
+        assert!(weir.stop().success());
+        assert_eq!(offsets(), Some([written + 4, 0]), "after a stop");
+    }
+}
+
+#[test]
+fn it_listens_at_once_while_a_registry_hangs_and_is_refused_where_it_is_wrong() {
+    let services = disturb();
+    let (bootstrap, registry) = (&services.kafka.bootstrap, &services.registry.url);
+    Topics::new(bootstrap).create("life_hangs", 1);
+    Ticks::new(bootstrap, registry, "life_hangs").write(0..5);
+    let project = || {
+        let project = Project::new(&services).source("life_hangs", "");
+        ["one", "two", "three"].into_iter().fold(project, |project, name| {
+            let version = "schema: { subject: life_hangs-value, version: 1 }\n";
+            let project = project.source_at("test", &format!("life_hangs_{name}"), "life_hangs", version);
+            project.pipeline(name, &counting(&format!("life_hangs_{name}")), "")
+        })
+    };
+    services.registry.set_hanging(true);
+    let before = Instant::now();
+    let weir = project().run();
+    assert!(before.elapsed() < Duration::from_secs(4), "{:?}", before.elapsed());
+    let why = weir.not_ready().expect("it is not reading");
+    assert!(why.contains("are being looked up"), "{why}");
+    services.registry.set_hanging(false);
+    weir.await_ready();
+    weir.await_rows("SELECT count(*) FROM three", &[vec![json!(5)]]);
+    assert!(weir.stop().success());
+
+    services.registry.set_hanging(true);
+    let wrong = project().pipeline("wrong", "SELECT n, FROM life_hangs", "");
+    assert_eq!(wrong.run_bounded().code(), Some(2), "that is known without a registry");
+    assert!(!wrong.path(".weir/one").exists(), "nothing was touched");
+    services.registry.set_hanging(false);
 }

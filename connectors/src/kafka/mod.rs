@@ -2,7 +2,8 @@
 //!
 //! One reader per source subtask: `fetch`, which speaks the protocol itself, or where the connection has
 //! settings that only librdkafka knows, `KafkaReader` with a client. Another client is for questions about
-//! the topic. All of them only read: no consumer group is joined, nothing is committed. Writing is `sink`'s.
+//! the topic, and one tells Kafka how far reading is, for tools that show lag (`group`). No consumer group is
+//! joined, and no offset is read from one. Writing is `sink`'s.
 //!
 //! Invariants:
 //! 1. Positions are absolute offsets, resolved here; librdkafka never chooses one by itself
@@ -13,6 +14,7 @@
 
 mod decoder;
 mod fetch;
+mod group;
 mod lookup;
 mod native;
 mod properties;
@@ -34,6 +36,7 @@ use weir_engine::connector::{
 };
 use weir_schemas::{LeftOut, ReaderSchema, SchemaRegistry};
 
+pub use group::ConsumerGroup;
 pub use lookup::{ReaderSchemaText, SchemaChoice, lookup_reader_schema};
 pub use properties::check_property;
 pub use sink::{KafkaSink, KafkaSinkConfig, PROGRESS_TOPIC};
@@ -94,7 +97,8 @@ pub struct KafkaSourceConfig {
     pub start: Start,
     /// Columns to add, in this order.
     pub metadata: Vec<Metadata>,
-    /// What the broker's logs and quotas know the clients as: `weir.<project>.<pipeline>`.
+    /// What the broker's logs and quotas know the clients as, and the name of the consumer group:
+    /// `weir.<project>.<pipeline>`.
     pub client_id: String,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! 1. Every property that is accepted does something, for sources or for sinks. Those that Weir sets
-//!    itself, that are about consumer groups (there is none) or that transactions depend on are refused.
+//!    itself, that are about consumer groups (none is joined) or that transactions depend on are refused.
 //! 2. What is about producing never reaches a source: its reader is chosen by what does.
 
 use super::native::{Conf, SetError};
@@ -12,7 +12,8 @@ use crate::suggest;
 
 const OWN: &str = "Weir sets it itself";
 const NO_GROUP: &str = "Weir assigns partitions itself and joins no consumer group";
-const NO_COMMIT: &str = "Weir keeps offsets with its state and commits none to Kafka";
+const NO_COMMIT: &str =
+    "Weir keeps offsets with its state; those that it tells Kafka are for others to look at";
 const PRODUCER: &str = "Weir sets what its transactions depend on itself";
 const NO_CALLBACK: &str = "it is not for configuration files";
 
@@ -147,6 +148,16 @@ pub(super) fn client_conf(
     let properties = connection.properties.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let mut conf = Conf::new();
     for (name, value) in DEFAULTS.into_iter().chain(sized).chain(properties).chain(own) {
+        conf.set(name, value).map_err(|error| property_error(name, value, error))?;
+    }
+    Ok(conf)
+}
+
+/// The configuration of a client that tells the offsets of the group that bears its name.
+pub(super) fn group_conf(connection: &KafkaConnection, name: &str) -> Result<Conf, PropertyError> {
+    let mut conf = client_conf(connection, name, 1)?;
+    // For as long offsets wait for a coordinator that is away before the client gives them up.
+    for (name, value) in [("group.id", name), ("session.timeout.ms", "6000")] {
         conf.set(name, value).map_err(|error| property_error(name, value, error))?;
     }
     Ok(conf)

@@ -322,6 +322,57 @@ fn an_offset_behind_the_end_of_the_topic_is_refused(who: Who) {
     }
 }
 
+/// The offsets of partitions 0 and 1 in the source's group, as a tool asks for them; -1 where there is none.
+fn group_offsets(fixture: &Fixture) -> [i64; 2] {
+    use rdkafka::consumer::{BaseConsumer, Consumer};
+    let tool: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", fixture.kafka.bootstrap_servers())
+        .set("group.id", "weir.test.orders")
+        .create()
+        .unwrap();
+    let mut of = rdkafka::TopicPartitionList::new();
+    of.add_partition_range("orders", 0, 1);
+    let committed = tool.committed_offsets(of, Duration::from_secs(30)).unwrap();
+    [0, 1].map(|partition| match committed.find_partition("orders", partition).unwrap().offset() {
+        rdkafka::Offset::Offset(offset) => offset,
+        _ => -1,
+    })
+}
+
+#[test]
+fn the_group_has_what_it_was_told_last_whatever_the_broker_did_meanwhile() {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let fixture = Fixture::new(Who::Fetch, 2);
+    let source = fixture.source("orders", &[]);
+    let mut group = source.consumer_group().unwrap();
+    group.tell(&[(0, 7), (1, 0)], PATIENCE).unwrap();
+    assert_eq!(group_offsets(&fixture), [7, 0]);
+    for round in 0..3 {
+        fixture.kafka.set_down(true).unwrap();
+        for behind in 0..3 {
+            let before = Instant::now();
+            let error =
+                group.tell(&[(0, 10 * round + behind), (1, 0)], Duration::from_millis(200)).unwrap_err();
+            assert!(before.elapsed() < Duration::from_secs(2), "it is told within its time");
+            assert!(
+                matches!(&error, SourceError::Retry(why) if why.contains("\"weir.test.orders\"")),
+                "{error}"
+            );
+        }
+        fixture.kafka.set_down(false).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let told = [(0, 10 * round + 9), (1, round)];
+        while group.tell(&told, Duration::from_secs(2)).is_err() {
+            assert!(Instant::now() < deadline);
+        }
+        assert_eq!(group_offsets(&fixture), told.map(|(_, offset)| offset), "the last one counts");
+    }
+    // One that goes while something is under way takes nobody with it.
+    fixture.kafka.set_down(true).unwrap();
+    group.tell(&[(0, 99)], Duration::from_millis(50)).unwrap_err();
+    drop(group);
+}
+
 #[test]
 fn discover_tells_partitions_offsets_and_identity() {
     let fixture = Fixture::new(Who::Fetch, 2);

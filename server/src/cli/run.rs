@@ -1,8 +1,9 @@
 //! `run`: checks everything, then starts pipelines and HTTP, and stops them in order.
 //!
 //! ```text
-//! project ─► data dir (locked) ─► plans against kept state ─► listen ─► pipelines ─► serve … signal ─► stop ─► exit 0
-//!        exit 2 ◄── anything wrong so far; nothing was touched
+//! project ─► data dir (locked) ─► plans against kept state ─► pipelines ─► … signal ─► stop ─► exit 0
+//!                 exit 2 ◄── anything wrong so far; nothing was touched
+//!                                 └─► listen, serve: then, or while a registry takes long to answer
 //! ```
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use axum::http::uri::Authority;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::task::{JoinError, JoinHandle};
 use weir_connectors::chain;
 use weir_engine::pipeline::{Environment, PipelineOptions, State};
 use weir_engine::state::Memory;
@@ -38,6 +40,9 @@ const CACHE_BYTES: usize = 64 << 20;
 const WRITE_BUFFER_BYTES: usize = 64 << 20;
 /// From the signal to the exit, at most: a little less than the 10 s that are promised.
 const STOP_MAX: Duration = Duration::from_secs(9);
+/// What is wrong with a project is told before anything listens, unless finding out takes longer: whoever looks
+/// after the process must not take it for dead.
+const LISTEN_AFTER: Duration = Duration::from_millis(500);
 /// Signals this close together are one: `timeout`, a terminal and some supervisors signal the
 /// process and its group, so that it hears everything twice.
 const SAME_SIGNAL: Duration = Duration::from_secs(1);
@@ -121,6 +126,9 @@ pub fn run(run: Run) -> Result<(), Failure> {
     let origins = origins(&project, &connections);
     let preparer = Preparer::new(Arc::clone(&project), connections);
     let data_dir = DataDir::open(&data_dir).map_err(|error| failed(&error))?;
+    let entries = project.pipelines.keys().map(|name| entry(name, &preparer, bounded, &skip_lost)).collect();
+    let pipelines = Arc::new(Pipelines::new(entries));
+    let app = Arc::new(app(&project, &pipelines, origins, access, edit).map_err(|error| failed(&error))?);
     // A thousand is usual, and less than the streams and files that may be open. Where it can't be raised, what
     // is beyond it waits.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
@@ -133,21 +141,22 @@ pub fn run(run: Run) -> Result<(), Failure> {
         .build()
         .map_err(|error| failed(&error))?;
     let mut signals = runtime.block_on(async { Signals::new() }).map_err(|error| failed(&error))?;
-    let Some((preparer, data_dir, preflight)) =
-        runtime.block_on(preflight_or_signal(preparer, data_dir, &mut signals))?
-    else {
-        runtime.shutdown_background();
-        return Ok(());
+    let found = runtime.block_on(look_and_listen(
+        {
+            let pipelines = Arc::clone(&pipelines);
+            move || preflight(&preparer, &data_dir, &pipelines).map(|looked| (preparer, data_dir, looked))
+        },
+        Listen { address: listen, app: Arc::clone(&app), listening },
+        &mut signals,
+    ));
+    let ((preparer, data_dir, looked), http) = match found {
+        Ok(Some(found)) => found,
+        other => {
+            runtime.shutdown_background();
+            return other.map(drop);
+        }
     };
-    let listener = runtime
-        .block_on(TcpListener::bind(listen))
-        .map_err(|error| Failure::Failed(format!("could not listen on {listen}: {error}")))?;
-    listening(listener.local_addr().unwrap_or(listen));
-
-    let entries = preflight.iter().map(|each| each.entry(&preparer, bounded, &skip_lost)).collect();
-    let pipelines = Arc::new(Pipelines::new(entries));
-    let app = Arc::new(app(&project, &pipelines, origins, access, edit).map_err(|error| failed(&error))?);
-    let tasks = preflight.into_iter().filter_map(|each| each.task(&pipelines, &app.hub)).collect();
+    let tasks = looked.into_iter().filter_map(|each| each.task(&pipelines, &app.hub)).collect();
     let environment = Environment {
         clock: Arc::new(SystemClock::start()),
         memory: Memory::new(CACHE_BYTES, WRITE_BUFFER_BYTES),
@@ -156,7 +165,7 @@ pub fn run(run: Run) -> Result<(), Failure> {
     let supervisor =
         Supervisor::start(Arc::clone(&pipelines), &shared, tasks).map_err(|error| failed(&error))?;
 
-    let in_time = runtime.block_on(until_stopped(listener, Arc::clone(&app), supervisor, signals, bounded));
+    let in_time = runtime.block_on(until_stopped(http, supervisor, signals, bounded));
     let any_failed = pipelines.iter().any(|entry| entry.state().0 == State::Failed);
     if !in_time {
         // Threads that did not end would keep the process; what is committed is safe.
@@ -174,42 +183,50 @@ fn failed(error: &dyn std::error::Error) -> Failure {
     Failure::Failed(chain(error))
 }
 
+/// A pipeline before anything is known of what it needs.
+fn entry(name: &str, preparer: &Preparer, bounded: bool, skip_lost: &[String]) -> Arc<Entry> {
+    let project = preparer.project();
+    let pipeline = &project.pipelines[name];
+    let sources = preparer.candidates(pipeline.sql()).into_iter().filter_map(|name| {
+        let source = project.sources.get(name)?;
+        Some(SourceSpec { name: name.to_owned(), topic: source.topic.clone(), watermark: source.watermark })
+    });
+    let entry = Entry::new(Spec {
+        name: name.to_owned(),
+        sql: pipeline.shown_sql().to_owned(),
+        sources: sources.collect(),
+        options: PipelineOptions {
+            skip_lost: skip_lost.iter().any(|skipping| skipping == name),
+            ..pipeline.options(name, resources(project.pipelines.len()), bounded)
+        },
+        redactor: project.redactor.clone(),
+    });
+    entry.wait_for("the schemas of its sources are being looked up");
+    Arc::new(entry)
+}
+
 /// A pipeline after a first look at what it needs.
 struct Looked {
     name: String,
     kept: Option<Kept>,
     prepared: Option<Prepared>,
-    waits_for: Option<String>,
 }
 
-/// The preflight; `None` where a signal came first: a registry may take long to answer.
-async fn preflight_or_signal(
-    preparer: Preparer,
-    data_dir: DataDir,
-    signals: &mut Signals,
-) -> Result<Option<(Preparer, DataDir, Vec<Looked>)>, Failure> {
-    let looking = tokio::task::spawn_blocking(move || {
-        preflight(&preparer, &data_dir).map(|looked| (preparer, data_dir, looked))
-    });
-    tokio::select! {
-        looked = looking => looked.map_err(|error| failed(&error))?.map(Some),
-        () = signals.next() => Ok(None),
-    }
-}
-
-/// Plans every pipeline whose schema is known already, against the state that is kept of it.
-fn preflight(preparer: &Preparer, data_dir: &DataDir) -> Result<Vec<Looked>, Failure> {
+/// Plans every pipeline whose schema is known already, against the state that is kept of it. The others say what
+/// they wait for.
+fn preflight(preparer: &Preparer, data_dir: &DataDir, pipelines: &Pipelines) -> Result<Vec<Looked>, Failure> {
     let project = preparer.project();
     let (mut all, mut problems, mut plans) = (Vec::new(), Problems::default(), BTreeMap::new());
-    for name in project.pipelines.keys() {
+    for entry in pipelines.iter() {
+        let name = entry.name();
         let kept = data_dir.kept(name).map_err(|error| failed(&error))?;
-        let mut looked = Looked { name: name.clone(), kept, prepared: None, waits_for: None };
+        let mut looked = Looked { name: name.to_owned(), kept, prepared: None };
         match preparer.prepare(name, looked.kept.as_ref()) {
             Outcome::Ready(prepared) => {
-                plans.insert(name.as_str(), Arc::clone(&prepared.plan));
+                plans.insert(name, Arc::clone(&prepared.plan));
                 looked.prepared = Some(prepared);
             }
-            Outcome::Waiting(why) => looked.waits_for = Some(why),
+            Outcome::Waiting(why) => entry.wait_for(why),
             Outcome::Wrong(wrong) => problems.extend(wrong),
         }
         all.push(looked);
@@ -219,41 +236,62 @@ fn preflight(preparer: &Preparer, data_dir: &DataDir) -> Result<Vec<Looked>, Fai
 }
 
 impl Looked {
-    fn entry(&self, preparer: &Preparer, bounded: bool, skip_lost: &[String]) -> Arc<Entry> {
-        let project = preparer.project();
-        let pipeline = &project.pipelines[&self.name];
-        let sources = match &self.prepared {
-            Some(prepared) => vec![prepared.plan.source.as_str()],
-            None => preparer.candidates(pipeline.sql()),
-        };
-        let sources = sources.into_iter().filter_map(|name| {
-            let source = project.sources.get(name)?;
-            Some(SourceSpec {
-                name: name.to_owned(),
-                topic: source.topic.clone(),
-                watermark: source.watermark,
-            })
-        });
-        let entry = Entry::new(Spec {
-            name: self.name.clone(),
-            sql: pipeline.shown_sql().to_owned(),
-            sources: sources.collect(),
-            options: PipelineOptions {
-                skip_lost: skip_lost.contains(&self.name),
-                ..pipeline.options(&self.name, resources(project.pipelines.len()), bounded)
-            },
-            redactor: project.redactor.clone(),
-        });
-        if let Some(why) = &self.waits_for {
-            entry.wait_for(why.clone());
-        }
-        Arc::new(entry)
-    }
-
     fn task(self, pipelines: &Pipelines, hub: &Arc<Hub>) -> Option<Task> {
         let entry = Arc::clone(pipelines.get(&self.name)?);
         let observer = hub.observer(&self.name);
         Some(Task { entry, observer, kept: self.kept, prepared: self.prepared })
+    }
+}
+
+/// Where to listen, and with what to answer.
+struct Listen {
+    address: SocketAddr,
+    app: Arc<AppState>,
+    listening: Box<dyn FnOnce(SocketAddr)>,
+}
+
+/// HTTP while it is served.
+struct Http {
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Listen {
+    async fn start(self) -> Result<Http, Failure> {
+        let Self { address, app, listening } = self;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| Failure::Failed(format!("could not listen on {address}: {error}")))?;
+        listening(listener.local_addr().unwrap_or(address));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(serve(listener, app, async move {
+            stopped.await.ok();
+        }));
+        Ok(Http { stop, server })
+    }
+}
+
+/// Looks at what pipelines need, and listens: when that is known, or while it takes long. `None` where a signal came
+/// first.
+async fn look_and_listen<T: Send + 'static>(
+    look: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+    listen: Listen,
+    signals: &mut Signals,
+) -> Result<Option<(T, Http)>, Failure> {
+    let looked = |found: Result<Result<T, Failure>, JoinError>| found.map_err(|error| failed(&error))?;
+    let mut looking = tokio::task::spawn_blocking(look);
+    let early = tokio::select! {
+        found = tokio::time::timeout(LISTEN_AFTER, &mut looking) => found.ok(),
+        () = signals.next() => return Ok(None),
+    };
+    let early = early.map(looked).transpose()?;
+    let http = listen.start().await?;
+    if let Some(found) = early {
+        return Ok(Some((found, http)));
+    }
+    tokio::select! {
+        found = looking => Ok(Some((looked(found)?, http))),
+        () = signals.next() => Ok(None),
     }
 }
 
@@ -321,16 +359,9 @@ impl Signals {
     }
 }
 
-/// Serves until a signal or, in a bounded run, until all pipelines are done. Whether everything
+/// Waits for a signal or, in a bounded run, until all pipelines are done. Whether everything
 /// stopped in time.
-async fn until_stopped(
-    listener: TcpListener,
-    app: Arc<AppState>,
-    supervisor: Supervisor,
-    mut signals: Signals,
-    bounded: bool,
-) -> bool {
-    let (stop_http, http_stopped) = oneshot::channel::<()>();
+async fn until_stopped(http: Http, supervisor: Supervisor, mut signals: Signals, bounded: bool) -> bool {
     let (done, mut pipelines_done) = oneshot::channel::<()>();
     let stopper = supervisor.stopper();
     // A thread of its own: pipelines end when they end, and no runtime should wait for it.
@@ -338,9 +369,6 @@ async fn until_stopped(
         supervisor.join();
         done.send(()).ok();
     });
-    let server = tokio::spawn(serve(listener, app, async move {
-        http_stopped.await.ok();
-    }));
     let signalled = tokio::select! {
         () = signals.next() => true,
         _ = &mut pipelines_done, if bounded => false,
@@ -349,12 +377,12 @@ async fn until_stopped(
         tracing::info!("stopping: a second signal ends the process at once");
         stopper.stop();
     }
-    stop_http.send(()).ok();
+    http.stop.send(()).ok();
     let stopped = async {
         if signalled {
             pipelines_done.await.ok();
         }
-        if let Ok(Err(error)) = server.await {
+        if let Ok(Err(error)) = http.server.await {
             tracing::error!(%error, "serving failed");
         }
     };

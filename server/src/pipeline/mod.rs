@@ -14,6 +14,7 @@
 mod clock;
 mod connections;
 mod data_dir;
+mod group;
 mod machine;
 mod prepare;
 mod supervise;
@@ -80,7 +81,7 @@ pub struct Spec {
     pub name: String,
     /// As it stands in the file: environment variables not put in.
     pub sql: String,
-    /// The sources it may read; the one that the query reads is first.
+    /// The sources it may read: its plan says which it is.
     pub sources: Vec<SourceSpec>,
     pub options: PipelineOptions,
     /// Takes values of environment variables out of whatever is shown of the pipeline.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Conf ──► Client ──► Topic ──► Partition (one queue each) ──► Batch::take ──► RecordBlock
-//!            │ └────► describe, create, list_offsets, transactions; Topic ──► produce
+//!            │ └────► describe, create, list_offsets, Group, transactions; Topic ──► produce
 //!            └──────► Wake: some queue has something; trouble: what the client last complained of
 //! ```
 //!
@@ -30,6 +30,7 @@ mod client;
 mod conf;
 mod create;
 mod describe;
+mod group;
 mod offsets;
 mod owned;
 mod partition;
@@ -45,6 +46,7 @@ use rdkafka_sys as sys;
 pub(super) use batch::{Batch, Taken};
 pub(super) use client::Client;
 pub(super) use conf::{Conf, SetError};
+pub(super) use group::Group;
 pub(super) use offsets::LogOffset;
 pub(super) use partition::Partition;
 pub(super) use topic::Topic;

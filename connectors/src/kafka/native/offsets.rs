@@ -33,32 +33,45 @@ impl LogOffset {
 }
 
 /// A list of partitions, each with an offset and an error.
-struct Partitions {
+pub(super) struct Partitions {
     list: NonNull<sys::rd_kafka_topic_partition_list_t>,
 }
 
 impl Partitions {
-    fn new(topic: &CStr, partitions: &[i32], offset: i64) -> Self {
-        let size = i32::try_from(partitions.len()).unwrap_or(i32::MAX);
+    /// Partitions of a topic with their offsets.
+    pub(super) fn new(topic: &CStr, offsets: &[(i32, i64)]) -> Self {
+        let size = i32::try_from(offsets.len()).unwrap_or(i32::MAX);
         // SAFETY: a new list that we own; `add` copies the topic's name and returns an element of it.
         unsafe {
             let list = NonNull::new(sys::rd_kafka_topic_partition_list_new(size))
                 .expect("librdkafka aborts where memory is out");
-            for partition in partitions {
+            for (partition, offset) in offsets {
                 let element =
                     sys::rd_kafka_topic_partition_list_add(list.as_ptr(), topic.as_ptr(), *partition);
-                (*element).offset = offset;
+                (*element).offset = *offset;
             }
             Self { list }
         }
     }
 
-    /// Partition, offset and error code of every element.
+    pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_topic_partition_list_t {
+        self.list.as_ptr()
+    }
+
     fn read(&self) -> Vec<(i32, i64, i32)> {
-        // SAFETY: the list is ours and has `cnt` elements. The error is read as a number, since it
+        // SAFETY: the list is ours.
+        unsafe { Self::read_all(self.list.as_ptr()) }
+    }
+
+    /// Partition, offset and error code of every element.
+    ///
+    /// # Safety
+    /// `list` is alive, or null.
+    pub(super) unsafe fn read_all(list: *const sys::rd_kafka_topic_partition_list_t) -> Vec<(i32, i64, i32)> {
+        // SAFETY: the caller's promise; it has `cnt` elements. The error is read as a number, since it
         // may be one that the enum does not have.
         unsafe {
-            let list = self.list.as_ref();
+            let Some(list) = list.as_ref() else { return Vec::new() };
             (0..usize::try_from(list.cnt).unwrap_or(0))
                 .map(|i| {
                     let element = list.elems.add(i);
@@ -90,10 +103,10 @@ impl Client {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
-        let list = Partitions::new(topic, partitions, at.to_wire());
+        let asked: Vec<(i32, i64)> = partitions.iter().map(|partition| (*partition, at.to_wire())).collect();
+        let list = Partitions::new(topic, &asked);
         // SAFETY: handle and list are alive. librdkafka hands late answers to nobody.
-        let error =
-            unsafe { sys::rd_kafka_offsets_for_times(self.as_ptr(), list.list.as_ptr(), millis(timeout)) };
+        let error = unsafe { sys::rd_kafka_offsets_for_times(self.as_ptr(), list.as_ptr(), millis(timeout)) };
         if error != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
             return Err(Failure::of(error));
         }
