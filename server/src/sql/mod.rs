@@ -25,11 +25,13 @@ mod yielding;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
+use futures::FutureExt;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
@@ -170,7 +172,9 @@ impl Queries {
         let task = runtime.spawn(async move {
             // The permit lives as long as the work: planning can't be interrupted.
             let _permit = permit;
-            if let Err(fault) = Box::pin(job.run(&sender)).await {
+            // Some of DataFusion's functions panic on some of their arguments. What a query made is dropped.
+            let ended = AssertUnwindSafe(Box::pin(job.run(&sender))).catch_unwind().await;
+            if let Err(fault) = ended.unwrap_or_else(|_| Err(panicked())) {
                 // A failure to send means that nobody waits for the answer.
                 sender.send(Piece::Failed(fault)).await.ok();
             }
@@ -231,10 +235,15 @@ impl Answer {
                 .hint("select less, or send a longer timeout")),
             Ok(Some(Piece::Failed(fault))) => Err(fault),
             Ok(Some(piece)) => Ok(piece),
-            // The task ended without a last word: it panicked.
+            // The task ended without a last word: the process is about to end.
             Ok(None) => Err(internal()),
         }
     }
+}
+
+fn panicked() -> Fault {
+    Fault::new(Code::FailedQuery, "one of its functions does not take what it was given")
+        .hint("the server's log says which; leave such rows out by a WHERE, or take another function")
 }
 
 fn internal() -> Fault {

@@ -1,17 +1,33 @@
 //! Plans that let go of their thread.
 //!
 //! A query that nobody reads any more is dropped where it waits. DataFusion makes the leaves of a plan wait now and then;
-//! a join makes any number of batches of one that it got, and what reads them in a loop would go on to the end.
+//! a join makes any number of batches of one that it got, and what reads them in a loop would go on to the end. One
+//! that compares rows by a condition, or only looks whether there are any (IN, EXISTS), makes none for long, and does
+//! not wait before it has compared its whole batch with all rows of the other side.
 //!
-//! Invariant: below every operator that reads a join in a loop the join itself waits now and then. One batch against all rows
-//! of the other side is still done at a stretch where nothing comes out of it.
+//! Invariant: below every operator that reads a join in a loop the join itself waits now and then, and a join that
+//! compares waits at least once in [`ROWS_MAX`] of its rows.
 
+use std::fmt;
 use std::sync::Arc;
 
-use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::physical_plan::ExecutionPlan;
+use arrow::record_batch::RecordBatch;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::{JoinType, Result, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, replace_children_if_necessary,
+};
+use futures::{StreamExt, stream};
+
+/// How many rows a join that compares gets at a time: with a million on its other side it lets go of its thread
+/// several times in a minute, and as DataFusion takes several rows of the other side together where there are so
+/// few, it is as fast as with 8,192.
+const ROWS_MAX: usize = 128;
 
 /// Has every operator with several inputs wait now and then.
 ///
@@ -22,7 +38,94 @@ pub(super) fn yielding(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Execution
         if plan.children().len() < 2 {
             return Ok(Transformed::no(plan));
         }
+        let plan = if compares(&plan) { with_small_batches(plan)? } else { plan };
         Ok(Transformed::yes(Arc::new(CooperativeExec::new(plan)) as Arc<dyn ExecutionPlan>))
     })
     .data()
+}
+
+/// Whether a join may compare many rows and make none of them.
+fn compares(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let by_key = |join: &HashJoinExec| {
+        // The others, such as that of IN, make a row at most of all that have its key.
+        let makes_pairs =
+            matches!(join.join_type(), JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full);
+        join.filter().is_some() || !makes_pairs
+    };
+    plan.is::<NestedLoopJoinExec>() || plan.downcast_ref::<HashJoinExec>().is_some_and(by_key)
+}
+
+/// Cuts what a join reads batch by batch: its second input; the first it keeps as a whole.
+fn with_small_batches(join: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let mut inputs: Vec<Arc<dyn ExecutionPlan>> = join.children().into_iter().cloned().collect();
+    if let Some(read) = inputs.get_mut(1) {
+        *read = Arc::new(SmallBatches { input: Arc::clone(read) });
+    }
+    replace_children_if_necessary(join, inputs)
+}
+
+/// Hands its input over in pieces of [`ROWS_MAX`], and waits in front of each.
+#[derive(Debug)]
+struct SmallBatches {
+    input: Arc<dyn ExecutionPlan>,
+}
+
+impl DisplayAs for SmallBatches {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SmallBatches")
+    }
+}
+
+impl ExecutionPlan for SmallBatches {
+    fn name(&self) -> &str {
+        "SmallBatches"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match children.pop() {
+            Some(input) if children.is_empty() => Ok(Arc::new(Self { input })),
+            _ => internal_err!("SmallBatches has one input"),
+        }
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let input = self.input.execute(partition, context)?;
+        let schema = input.schema();
+        let pieces = input.flat_map(|batch| match batch {
+            Ok(batch) => stream::iter(pieces(&batch)).left_stream(),
+            Err(error) => stream::iter([Err(error)]).right_stream(),
+        });
+        let waiting = pieces.then(|piece| async {
+            tokio::task::yield_now().await;
+            piece
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, waiting)))
+    }
+}
+
+fn pieces(batch: &RecordBatch) -> Vec<Result<RecordBatch>> {
+    let starts = (0..batch.num_rows()).step_by(ROWS_MAX);
+    starts.map(|start| Ok(batch.slice(start, ROWS_MAX.min(batch.num_rows() - start)))).collect()
 }
