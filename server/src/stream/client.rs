@@ -298,8 +298,11 @@ async fn encode(hub: &Hub, table: Arc<Table>, work: Work, base: Base) -> Option<
     }
     let encoding = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        let encoded = encode_now(&table, work, base.last_ms)?;
-        table.keep(base, &encoded);
+        let encoded = encode_now(&table, &work, base.last_ms)?;
+        // What is with its epoch need not be kept twice.
+        if shared(&work, base.last_ms).is_none() {
+            table.keep(base, &encoded);
+        }
         Some(encoded)
     });
     encoding.await.ok().flatten()
@@ -307,24 +310,28 @@ async fn encode(hub: &Hub, table: Arc<Table>, work: Work, base: Base) -> Option<
 
 /// An event that another client needed already.
 fn encoded_before(table: &Table, work: &Work, base: Base) -> Option<Encoded> {
-    let Work::Delta(epochs) = work else { return table.encoded(base) };
-    let [rows] = epochs.as_slice() else { return table.encoded(base) };
-    rows.encoded()?.delta.get()?;
-    let data = event::delta(&table.name, epochs, table.time(), base.last_ms)?;
+    shared(work, base.last_ms).or_else(|| table.encoded(base))
+}
+
+/// The delta of a single epoch, which all have in common that it leaves no row out for.
+fn shared(work: &Work, last_ms: Option<i64>) -> Option<Encoded> {
+    let Work::Delta(epochs) = work else { return None };
+    let [rows] = epochs.as_slice() else { return None };
+    let data = event::shared_delta(rows, last_ms)?;
     Some(Encoded { name: "delta", epoch: rows.epoch, data })
 }
 
-fn encode_now(table: &Table, work: Work, last_ms: Option<i64>) -> Option<Encoded> {
+fn encode_now(table: &Table, work: &Work, last_ms: Option<i64>) -> Option<Encoded> {
     let committed = match work {
         Work::Delta(epochs) => {
             let epoch = epochs.last()?.epoch;
-            if let Some(data) = event::delta(&table.name, &epochs, table.time(), last_ms) {
+            if let Some(data) = event::delta(&table.name, epochs, table.time(), last_ms) {
                 return Some(Encoded { name: "delta", epoch, data });
             }
             // Too large for an event: the newest snapshot instead, with its newest rows.
             table.latest()?
         }
-        Work::Snapshot(committed) => committed,
+        Work::Snapshot(committed) => committed.clone(),
     };
     let epoch = committed.facts().epoch.0;
     match event::snapshot(&table.name, committed.as_ref(), table.time(), last_ms) {

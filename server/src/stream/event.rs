@@ -37,7 +37,7 @@ pub(super) fn delta(
     let [single] = encoded.as_slice() else {
         return write_delta(table, last, newest_per_key(&encoded).into_iter(), after_ms);
     };
-    if after_ms.is_some_and(|after_ms| single.time_ms_min <= after_ms) {
+    if !is_for_all(single, after_ms) {
         return write_delta(table, last, single.iter(), after_ms);
     }
     if let Some(shared) = single.delta.get() {
@@ -45,6 +45,17 @@ pub(super) fn delta(
     }
     let text = write_delta(table, last, single.iter(), None)?;
     Some(single.delta.get_or_init(|| text).clone())
+}
+
+/// The delta of one epoch, as [`delta`] has it, where it was made before and no row is left out.
+pub(super) fn shared_delta(epoch: &EpochRows, last_ms: Option<i64>) -> Option<Bytes> {
+    let encoded = epoch.encoded()?;
+    encoded.delta.get().filter(|_| is_for_all(&encoded, after(epoch.watermark_ms, last_ms))).cloned()
+}
+
+/// Whether no row is left out by its age.
+fn is_for_all(rows: &EncodedRows, after_ms: Option<i64>) -> bool {
+    after_ms.is_none_or(|after_ms| after_ms < rows.time_ms_min)
 }
 
 /// Rows later than this are wanted.

@@ -329,6 +329,56 @@ fn client_that_is_behind_gets_one_merged_delta() {
 }
 
 #[test]
+fn a_delta_is_made_once_for_clients_that_want_the_same_rows() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    runtime.block_on(async {
+        let catalog = FakeCatalog::new(vec![view("revenue", Some(revenue(1, Some(0), true, &[])))]);
+        let hub = Hub::new([("revenue".to_owned(), true)], Arc::default());
+        // Two of each: all rows; without the older one.
+        let mut clients: Vec<Client> = [None, None, Some(15_000), Some(15_000)]
+            .into_iter()
+            .map(|last_ms| {
+                let wanted = Subscription { tables: vec!["revenue".to_owned()], last_ms, after: None };
+                hub.subscribe(catalog.as_ref(), wanted).expect("a table")
+            })
+            .collect();
+        for client in &mut clients {
+            next_data(client).await;
+        }
+        let rows = [10_000, 20_000].map(|end_ms| (end_ms, "DE".to_owned(), 1, true));
+        let change = Change {
+            epoch: 2,
+            watermark_ms: Some(25_000),
+            upserts: vec![revenue_batch(&rows)],
+            deletes: vec![],
+            table: revenue(2, Some(25_000), true, &rows),
+        };
+        hub.publish("revenue", change, Instant::now());
+        let mut deltas = Vec::new();
+        for client in &mut clients {
+            deltas.push(next_data(client).await);
+        }
+        let rows_of = |data: &[u8]| {
+            let delta: weir_api::Delta = serde_json::from_slice(data).expect("a delta");
+            delta.upserts.len()
+        };
+        assert_eq!(deltas.iter().map(|data| rows_of(data)).collect::<Vec<_>>(), [2, 2, 1, 1]);
+        assert_eq!(deltas[0].as_ptr(), deltas[1].as_ptr());
+        assert_eq!(deltas[2].as_ptr(), deltas[3].as_ptr());
+    });
+}
+
+/// The data of the next event.
+async fn next_data(client: &mut Client) -> Bytes {
+    loop {
+        let piece = client.next().await.expect("open");
+        if piece.starts_with(b"{") {
+            break piece;
+        }
+    }
+}
+
+#[test]
 fn appended_epochs_are_never_merged() {
     let mut steps = vec![Step::CatchUp];
     steps.extend((0..50).map(commit));
@@ -371,13 +421,9 @@ fn subscribed(rows: &[RevenueRow], last_ms: Option<i64>) -> weir_api::Snapshot {
         let hub = Hub::new([("revenue".to_owned(), true)], Arc::default());
         let wanted = Subscription { tables: vec!["revenue".to_owned()], last_ms, after: None };
         let mut client = hub.subscribe(catalog.as_ref(), wanted).expect("a table");
-        loop {
-            let piece = client.next().await.expect("open");
-            assert!(piece.len() < 4 << 20);
-            if piece.starts_with(b"{") {
-                break serde_json::from_slice(&piece).expect("a snapshot");
-            }
-        }
+        let data = next_data(&mut client).await;
+        assert!(data.len() < 4 << 20);
+        serde_json::from_slice(&data).expect("a snapshot")
     })
 }
 
