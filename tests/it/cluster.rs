@@ -2,10 +2,13 @@
 //! others lead; once it is back, it leads again what it led before.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use serde_json::Value;
 
 use crate::producer::PATIENCE;
 use crate::services::{Found, Kafka, eventually, free_ports, node_properties, run_folder};
@@ -36,6 +39,7 @@ pub(crate) struct Cluster {
     /// Of all three.
     pub(crate) bootstrap: String,
     brokers: [Kafka; 3],
+    folder: PathBuf,
 }
 
 /// A partition's leader, -1 where it has none, the broker that should be it, and how many copies are there.
@@ -65,12 +69,26 @@ impl Cluster {
         brokers.iter_mut().for_each(Kafka::spawn);
         brokers.iter_mut().for_each(Kafka::start);
         let bootstrap = brokers.each_ref().map(|broker| broker.bootstrap.clone()).join(",");
-        Self { bootstrap, brokers }
+        Self { bootstrap, brokers, folder }
     }
 
-    /// Kills a broker, from 1 to 3, and waits until the others lead all that it led.
+    /// Who is the controller, as the three have noted of their votes: clients are told any broker.
+    pub(crate) fn controller(&self) -> usize {
+        let vote = |id: usize| {
+            let file = self.folder.join(format!("{id}/data/__cluster_metadata-0/quorum-state"));
+            // It is being replaced, now and then.
+            let vote: Value = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
+            let leader = usize::try_from(vote["leaderId"].as_i64()?).ok().filter(|leader| 0 < *leader)?;
+            Some((vote["leaderEpoch"].as_i64()?, leader))
+        };
+        eventually("there is a controller", PATIENCE, || (1..=3).filter_map(vote).max()).1
+    }
+
+    /// Kills a broker, from 1 to 3, and waits until the others lead all that it led, and one of them is the
+    /// controller.
     pub(crate) fn kill(&mut self, id: usize) {
         self.brokers[id - 1].stop();
+        eventually("another is the controller", PATIENCE, || (self.controller() != id).then_some(()));
         let dead = i32::try_from(id).expect("one of three");
         self.eventually("others lead", |copies| copies.leader != dead && 0 <= copies.leader);
     }

@@ -7,7 +7,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -91,6 +91,7 @@ impl Sunk {
 #[test]
 fn nothing_is_lost_or_doubled_when_it_dies_at_any_step() {
     let services = services();
+    let began = Instant::now();
     let mut sunk = Sunk::new(&services, "steps", 2, 6, "20ms");
     for (i, point) in (0u64..).zip(Point::PIPELINE) {
         let recovers = point.name().starts_with("recover");
@@ -110,11 +111,14 @@ fn nothing_is_lost_or_doubled_when_it_dies_at_any_step() {
         sunk.take();
     }
     let (epoch, rows, updates) = sunk.check();
-    eprintln!("| each step, three sinks | epoch {epoch} | equal, {rows} final rows, {updates} updates |");
+    eprintln!(
+        "| each step, three sinks, {:.0?} | epoch {epoch} | equal, {rows} final rows, {updates} updates |",
+        began.elapsed(),
+    );
 }
 
 /// Does it when it is dropped.
-struct Defer<F: Fn()>(F);
+pub(crate) struct Defer<F: Fn()>(pub(crate) F);
 
 impl<F: Fn()> Drop for Defer<F> {
     fn drop(&mut self) {
@@ -163,13 +167,15 @@ fn kill_under_load(sunk: &mut Sunk, n_kills: u64, seed: u64, mut disturb: impl F
 fn nothing_is_lost_or_doubled_when_it_is_killed_under_load() {
     let (n_kills, seed) = (number("WEIR_KILLS", 8), number("WEIR_SEED", 1));
     let services = services();
+    let began = Instant::now();
     let mut sunk = Sunk::new(&services, "load", 4, seed, "50ms");
     kill_under_load(&mut sunk, n_kills, seed, |_| {});
     assert_eq!(sunk.finals.n_partitions(), 4, "as many as the source has");
     let (epoch, rows, updates) = sunk.check();
     eprintln!(
-        "| kill -9 under load, seed {seed} | {n_kills} kills, {} records, epoch {epoch} | result table, files and \
-         topics equal: {rows} final rows, {updates} updates |",
+        "| kill -9 under load, seed {seed}, {:.0?} | {n_kills} kills, {} records, epoch {epoch} | result table, files \
+         and topics equal: {rows} final rows, {updates} updates |",
+        began.elapsed(),
         sunk.shop.n_written(),
     );
 }
@@ -179,6 +185,7 @@ fn nothing_is_lost_or_doubled_when_the_broker_is_killed_too() {
     let (n_kills, seed) = (number("WEIR_KILLS", 8).div_ceil(10), number("WEIR_SEED", 1));
     let mut random = StdRng::seed_from_u64(!seed);
     let mut services = disturb();
+    let began = Instant::now();
     let mut sunk = Sunk::new(&services, "shaken_load", 4, seed, "50ms");
     kill_under_load(&mut sunk, n_kills, seed, |weir| {
         let mut pause = || std::thread::park_timeout(Duration::from_millis(random.random_range(0..1_500)));
@@ -193,8 +200,9 @@ fn nothing_is_lost_or_doubled_when_the_broker_is_killed_too() {
     });
     let (epoch, rows, updates) = sunk.check();
     eprintln!(
-        "| kill -9 of the broker, then of weir, seed {seed} | {n_kills} times, {} records, epoch {epoch} | result \
-         table, files and topics equal: {rows} final rows, {updates} updates |",
+        "| kill -9 of the broker, then of weir, seed {seed}, {:.0?} | {n_kills} times, {} records, epoch {epoch} | \
+         result table, files and topics equal: {rows} final rows, {updates} updates |",
+        began.elapsed(),
         sunk.shop.n_written(),
     );
 }

@@ -3,10 +3,10 @@
 //! It takes more than a minute, so `make test` leaves it to `make chaos`, which sets `WEIR_KILLS`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cluster::Cluster;
-use crate::kills::number;
+use crate::kills::{Defer, number};
 use crate::producer::{Producer, Topics};
 use crate::services::services;
 use crate::shop::{SOURCE, Shop, query, revenue};
@@ -55,6 +55,7 @@ fn nothing_is_lost_or_doubled_when_brokers_die_and_leaders_move() {
             .sink(&format!("{reader}_{emit}"), &sink(reader, emit));
     }
     let done = AtomicBool::new(false);
+    let (began, mut n_controllers) = (Instant::now(), 0);
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
@@ -62,12 +63,17 @@ fn nothing_is_lost_or_doubled_when_brokers_die_and_leaders_move() {
                 std::thread::park_timeout(Duration::from_millis(20));
             }
         });
+        // Told to stop when this ends by a panic, too: the scope waits for the writer.
+        let stop = Defer(|| done.store(true, Ordering::Relaxed));
         let mut weir = project.run();
-        for id in (0..n_rounds).flat_map(|_| 1..=3) {
+        for (round, turn) in (0..n_rounds).flat_map(|round| (1..=4).map(move |turn| (round, turn))) {
             await_progress(&weir);
+            let controller = cluster.controller();
+            let id = if turn == 4 { controller } else { turn };
+            n_controllers += usize::from(id == controller);
             cluster.kill(id);
             await_progress(&weir);
-            if id == 2 {
+            if turn as u64 == 1 + round % 4 {
                 // It finds its way with two brokers, too.
                 weir.kill();
                 weir = project.run();
@@ -75,8 +81,9 @@ fn nothing_is_lost_or_doubled_when_brokers_die_and_leaders_move() {
             }
             cluster.revive(id);
             await_progress(&weir);
+            eprintln!("round {}, turn {turn}: {:.0?}", round + 1, began.elapsed());
         }
-        done.store(true, Ordering::Relaxed);
+        drop(stop);
         writer.join().expect("the writer");
         assert!(weir.stop().success());
     });
@@ -93,8 +100,10 @@ fn nothing_is_lost_or_doubled_when_brokers_die_and_leaders_move() {
     assert_eq!(finals(&rows), expected, "each final row is in the topic once");
     assert_eq!(Updates::of(&updates).rows, expected, "the last value of each key");
     eprintln!(
-        "| kill -9 of each of three brokers in turn, leaders move to the others and back, {n_rounds} rounds, seed \
-         {seed} | {} records | both readers' result tables and topics equal: {} final rows, {} updates |",
+        "| kill -9 of each of three brokers in turn and then of the controller, leaders move to the others and back, \
+         weir is killed while one is away, {n_rounds} rounds, {n_controllers} controllers, seed {seed}, {:.0?} | {} \
+         records | both readers' result tables and topics equal: {} final rows, {} updates |",
+        began.elapsed(),
         shop.n_written(),
         rows.len(),
         updates.len(),
