@@ -2,7 +2,7 @@
 # Installs what building needs and is missing: some Debian packages and the wasm target of Rust.
 #
 #   scripts/setup.sh          for building and the demo
-#   scripts/setup.sh --test   for the tests too: a browser, and Kafka and a schema registry as jars
+#   scripts/setup.sh --test   for the tests too: a browser, Kafka and a schema registry as jars, clients of registries
 #
 # Does nothing, and takes a moment, where all is there. Needs rustup; packages need root or sudo.
 set -euo pipefail
@@ -43,7 +43,8 @@ if [ "${1:-}" = --test ]; then
   # Debian's nodejs comes without it, others' with it.
   has npm npm
   has mvn maven
-  has java openjdk-17-jre-headless
+  has javac openjdk-17-jdk-headless
+  python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
 fi
 install "${missing[@]}"
 
@@ -60,4 +61,5 @@ fi
 if [ "${1:-}" = --test ]; then
   scripts/services.sh >/dev/null
   scripts/browser.sh >/dev/null
+  scripts/clients.sh >/dev/null
 fi

@@ -140,14 +140,14 @@ mod tests {
 
     use arrow::array::AsArray;
     use arrow::datatypes::{Int64Type, TimestampMillisecondType};
-    use weir_schemas::registry::MemoryRegistry;
+    use weir_schemas::registry::EmbeddedRegistry;
     use weir_schemas::{Decoder, ReaderSchema, SchemaRegistry};
 
     use super::*;
 
     #[test]
     fn bids_are_avro_of_116_bytes_with_hot_keys_and_rising_event_times() {
-        let registry = MemoryRegistry::new();
+        let registry = EmbeddedRegistry::new();
         let id = registry.register("bid-value", SCHEMA).unwrap();
         let schema = Arc::new(ReaderSchema::new(SCHEMA.into()).unwrap());
         let mut decoder = Decoder::new(schema, (0..7).collect(), Arc::new(registry)).unwrap();

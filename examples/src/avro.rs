@@ -169,7 +169,7 @@ fn nullable(value: Option<Value>) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use weir_schemas::registry::MemoryRegistry;
+    use weir_schemas::registry::EmbeddedRegistry;
     use weir_schemas::{ReaderSchema, SchemaText};
 
     use super::*;
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn everything_that_happens_can_be_written_before_and_after_the_upgrade() {
-        let registry = MemoryRegistry::new();
+        let registry = EmbeddedRegistry::new();
         let mut encoder = Encoder::new(&registry).unwrap();
         let mut shop = Shop::new(1, 1.0);
         let mut ids = Vec::new();

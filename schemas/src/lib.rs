@@ -10,7 +10,7 @@
 //! ```
 //!
 //! This crate has never heard of Kafka, of the engine or of an HTTP server; the registry client
-//! and [`registry::MemoryRegistry::handle`] are all the HTTP there is.
+//! and [`registry::EmbeddedRegistry::handle`], which knows paths and statuses, are all the HTTP there is.
 //!
 //! Invariants:
 //! 1. What becomes of a record depends on its bytes, the two schemas and nothing else: not on its

@@ -9,6 +9,7 @@ pub mod metrics;
 pub mod pipeline;
 pub mod problem;
 pub mod project;
+pub mod registry;
 pub mod sql;
 pub mod stream;
 

@@ -13,7 +13,7 @@ use weir_engine::Epoch;
 use weir_engine::connector::{Change, Delivery, Emit, Position, Sink as _, SinkContext, SinkError, Stopping};
 use weir_engine::state::failpoint::Point;
 use weir_schemas::SchemaRegistry;
-use weir_schemas::registry::MemoryRegistry;
+use weir_schemas::registry::EmbeddedRegistry;
 
 use crate::producer::{Producer, To, Topics};
 use crate::services::{Services, services};
@@ -97,7 +97,7 @@ fn updates_end_at_the_result_table_and_what_vanished_is_a_tombstone() {
 }
 
 /// A sink of its own, as each process makes it.
-fn sink(bootstrap: &str, registry: &Arc<MemoryRegistry>, topic: &str) -> KafkaSink {
+fn sink(bootstrap: &str, registry: &Arc<EmbeddedRegistry>, topic: &str) -> KafkaSink {
     let connection = KafkaConnection {
         bootstrap_servers: bootstrap.to_owned(),
         properties: BTreeMap::new(),
@@ -134,7 +134,7 @@ fn at(epoch: u64) -> Position {
 fn a_writer_that_another_process_has_fenced_gives_up_and_leaves_that_one_alone() {
     let services = services();
     let bootstrap = &services.kafka.bootstrap;
-    let registry = Arc::new(MemoryRegistry::new());
+    let registry = Arc::new(EmbeddedRegistry::new());
     let (zombie, owner) = (sink(bootstrap, &registry, "fenced"), sink(bootstrap, &registry, "fenced"));
     let context = context("fenced");
     let (mut late, progress) = zombie.open(&context).expect("the topic is made");
@@ -168,7 +168,7 @@ fn a_writer_that_another_process_has_fenced_gives_up_and_leaves_that_one_alone()
 fn progress_is_found_while_another_sinks_transaction_is_open() {
     let services = services();
     let bootstrap = &services.kafka.bootstrap;
-    let registry = Arc::new(MemoryRegistry::new());
+    let registry = Arc::new(EmbeddedRegistry::new());
     let mine = sink(bootstrap, &registry, "hindered");
     let context = context("hindered");
     let (mut writer, _) = mine.open(&context).expect("the topics are made");
@@ -191,7 +191,7 @@ fn progress_is_found_while_another_sinks_transaction_is_open() {
 #[test]
 fn a_row_that_kafka_does_not_take_is_told_and_leaves_nothing_open() {
     let services = services();
-    let registry = Arc::new(MemoryRegistry::new());
+    let registry = Arc::new(EmbeddedRegistry::new());
     let bootstrap = &services.kafka.bootstrap;
     let large = sink(bootstrap, &registry, "large");
     let text: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(2_000_000)]));

@@ -9,7 +9,7 @@ use weir_connectors::kafka::{KafkaConnection, KafkaSource, KafkaSourceConfig, Me
 use weir_engine::connector::{
     PartitionInfo, Reader, ReaderEvent, Source, SourceError, Start, WatermarkOptions,
 };
-use weir_schemas::registry::MemoryRegistry;
+use weir_schemas::registry::EmbeddedRegistry;
 
 use crate::producer::{PATIENCE, Producer, To, Topics};
 use crate::services::{disturb, eventually, services};
@@ -29,7 +29,7 @@ fn source_with(bootstrap: &str, topic: &str, properties: &[(&str, &str)]) -> Kaf
     let connection = KafkaConnection {
         bootstrap_servers: bootstrap.to_owned(),
         properties: properties.collect(),
-        registry: Arc::new(MemoryRegistry::new()),
+        registry: Arc::new(EmbeddedRegistry::new()),
     };
     let schema = r#"{"type": "record", "name": "r", "fields": [{"name": "id", "type": "long"}]}"#;
     let config = KafkaSourceConfig {

@@ -23,6 +23,7 @@ mod browser_sql;
 mod certificates;
 mod cluster;
 mod dead_letters;
+mod embedded_registry;
 mod end_to_end;
 mod file_sink;
 mod kafka_sink;

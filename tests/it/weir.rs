@@ -292,7 +292,7 @@ pub(crate) fn rows(answer: &Value) -> Vec<Vec<Value>> {
 }
 
 /// `WEIR_BIN`, else what cargo built beside this test.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("WEIR_BIN") {
         return path.into();
     }

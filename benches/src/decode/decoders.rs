@@ -10,7 +10,7 @@ use arrow_avro::reader::ReaderBuilder;
 use arrow_avro::schema::{AvroSchema, Fingerprint, FingerprintAlgorithm, SchemaStore};
 use clap::ValueEnum;
 use weir_engine::aggregate::Groups;
-use weir_schemas::registry::MemoryRegistry;
+use weir_schemas::registry::EmbeddedRegistry;
 use weir_schemas::{Decoder, ReaderSchema, SchemaRegistry};
 
 use super::records::{Batch, Case, RECORDS_PER_BATCH, SCHEMA_ID};
@@ -41,7 +41,7 @@ pub(super) fn make(name: Name, case: &Case) -> Result<Box<dyn Decode>> {
 }
 
 fn weir(writer: &str, reader: &str) -> Result<Decoder> {
-    let registry = MemoryRegistry::new();
+    let registry = EmbeddedRegistry::new();
     let id = registry.register("value", writer)?;
     ensure!(id.0 == SCHEMA_ID, "the first schema has another id than the records");
     let reader = ReaderSchema::parse(reader)?;

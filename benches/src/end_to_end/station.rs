@@ -11,7 +11,7 @@ use weir_connectors::kafka::{KafkaConnection, KafkaSource, KafkaSourceConfig, Re
 use weir_engine::connector::{Emit, ReaderEvent, Source, Start, WatermarkOptions};
 use weir_engine::pipeline::{Pipeline, PipelineOptions, PipelineSink, State, start};
 use weir_schemas::SchemaRegistry;
-use weir_schemas::registry::MemoryRegistry;
+use weir_schemas::registry::EmbeddedRegistry;
 
 use crate::bids::SCHEMA;
 use crate::environment::{Silent, environment, options, planned};
@@ -140,8 +140,8 @@ pub(crate) struct Station {
 }
 
 /// Registers the schema of the bids and returns its id, the same in every process.
-pub(super) fn registry() -> Result<(MemoryRegistry, u32)> {
-    let registry = MemoryRegistry::new();
+pub(super) fn registry() -> Result<(EmbeddedRegistry, u32)> {
+    let registry = EmbeddedRegistry::new();
     let id = registry.register("bid-value", SCHEMA)?;
     Ok((registry, id.0))
 }

@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use weir_engine::connector::{
     Reader, ReaderEvent, Reason, RecordBlock, Source, SourceError, Start, WatermarkOptions,
 };
-use weir_schemas::registry::MemoryRegistry;
+use weir_schemas::registry::EmbeddedRegistry;
 use weir_schemas::{SchemaRegistry, wire};
 
 use super::*;
@@ -46,7 +46,7 @@ struct Fixture {
     who: Who,
     kafka: MockKafka,
     producer: BaseProducer,
-    registry: Arc<MemoryRegistry>,
+    registry: Arc<EmbeddedRegistry>,
 }
 
 impl Fixture {
@@ -59,7 +59,7 @@ impl Fixture {
             .set("linger.ms", "0")
             .create()
             .unwrap();
-        Self { who, kafka, producer, registry: Arc::new(MemoryRegistry::new()) }
+        Self { who, kafka, producer, registry: Arc::new(EmbeddedRegistry::new()) }
     }
 
     fn source(&self, topic: &str, metadata: &[Metadata]) -> KafkaSource {

@@ -45,6 +45,8 @@ pub(crate) enum Kind {
     Sink = 11,
     /// JSON: a number.
     Incarnation = 16,
+    /// Bytes of whoever keeps a journal.
+    JournalEntry = 32,
 }
 
 /// Starts a frame; append the payload, then [`seal`] it.

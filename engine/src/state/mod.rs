@@ -8,6 +8,8 @@
 //! restart   ◄── Store: identity, recovered facts, panes, result blocks
 //! ```
 //!
+//! Beside it, [`Journal`]: a log of entries that others keep, each one synced write.
+//!
 //! It knows Arrow batches and facts, not what they mean: the window operator decides which groups
 //! a block of state holds, [`crate::result`] which rows a block of results.
 //!
@@ -21,6 +23,7 @@ mod error;
 pub mod failpoint;
 mod frame;
 mod ipc;
+mod journal;
 mod key;
 mod memory;
 mod outbox;
@@ -35,6 +38,7 @@ mod outbox_test;
 mod store_test;
 
 pub use error::Error;
+pub use journal::Journal;
 pub use memory::Memory;
 pub use record::{Identity, Recovered, Settings};
 pub use reset::Forgotten;

@@ -94,18 +94,7 @@ impl Store {
 
     fn opened(dir: &Path, db: Result<DB, rocksdb::Error>) -> Result<Self, Error> {
         let path = dir.to_owned();
-        let db = match db {
-            Ok(db) => db,
-            // RocksDB has no kind of its own for it: "IO error: While lock file: …/LOCK: …" or
-            // "IO error: lock hold by current process …".
-            Err(source)
-                if source.as_ref().to_ascii_lowercase().contains("error: while lock file")
-                    || source.as_ref().contains("lock hold by current process") =>
-            {
-                return Err(Error::Locked { path });
-            }
-            Err(source) => return Err(Error::Storage { action: "open", path, source }),
-        };
+        let db = db.map_err(|source| open_error(dir, source))?;
         let store = Self {
             inner: Arc::new(Inner { path, db, last: Mutex::new(None), last_bytes: AtomicUsize::new(0) }),
         };
@@ -370,7 +359,19 @@ impl fmt::Debug for Store {
     }
 }
 
-fn synced() -> WriteOptions {
+/// Why a folder could not be opened.
+pub(super) fn open_error(dir: &Path, source: rocksdb::Error) -> Error {
+    // RocksDB has no kind of its own for it: "IO error: While lock file: …/LOCK: …" or
+    // "IO error: lock hold by current process …".
+    let is_locked = source.as_ref().to_ascii_lowercase().contains("error: while lock file")
+        || source.as_ref().contains("lock hold by current process");
+    match is_locked {
+        true => Error::Locked { path: dir.to_owned() },
+        false => Error::Storage { action: "open", path: dir.to_owned(), source },
+    }
+}
+
+pub(super) fn synced() -> WriteOptions {
     let mut options = WriteOptions::default();
     options.set_sync(true);
     options

@@ -31,9 +31,11 @@ pub(crate) fn encode_default(
         }
         (Kind::Long, Value::Number(n)) => long(n.as_i64().ok_or_else(wrong)?, out),
         (Kind::Float, value) => {
-            out.extend_from_slice(&(number(value).ok_or_else(wrong)? as f32).to_le_bytes())
+            out.extend_from_slice(&(default_number(value).ok_or_else(wrong)? as f32).to_le_bytes())
         }
-        (Kind::Double, value) => out.extend_from_slice(&number(value).ok_or_else(wrong)?.to_le_bytes()),
+        (Kind::Double, value) => {
+            out.extend_from_slice(&default_number(value).ok_or_else(wrong)?.to_le_bytes())
+        }
         (Kind::String, Value::String(text)) => bytes(text.as_bytes(), out),
         (Kind::Bytes, Value::String(text)) => bytes(&latin1(text).ok_or_else(wrong)?, out),
         (Kind::Array(item), Value::Array(values)) => {
@@ -102,7 +104,7 @@ fn count(n: usize) -> i64 {
 }
 
 /// JSON has no infinite numbers, nor those that are none: the libraries write their names.
-fn number(value: &Value) -> Option<f64> {
+pub(crate) fn default_number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(n) => n.as_f64(),
         Value::String(name) => match name.as_str() {

@@ -14,7 +14,7 @@ mod parse;
 use std::fmt;
 use std::sync::Arc;
 
-pub(crate) use default::encode_default;
+pub(crate) use default::{default_number, encode_default};
 
 /// A parsed schema.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,8 +2,8 @@
 //!
 //! Calls block; whoever decodes has a thread of its own.
 
+pub mod embedded;
 pub mod http;
-pub mod memory;
 mod prompt;
 
 use std::fmt;
@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::SchemaId;
 
+pub use embedded::EmbeddedRegistry;
 pub use http::HttpRegistry;
-pub use memory::MemoryRegistry;
 pub use prompt::PromptRegistry;
 
 /// A schema with everything needed to parse it.
@@ -68,6 +68,12 @@ pub trait SchemaRegistry: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`RegistryError`].
     fn latest(&self, subject: &str) -> Result<Registered, RegistryError>;
+
+    /// The numbers of a subject's versions, ascending.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    fn versions(&self, subject: &str) -> Result<Vec<u32>, RegistryError>;
 
     /// A version of a subject.
     ///

@@ -98,6 +98,10 @@ impl SchemaRegistry for PromptRegistry {
         self.registry.latest(subject)
     }
 
+    fn versions(&self, subject: &str) -> Result<Vec<u32>, RegistryError> {
+        self.registry.versions(subject)
+    }
+
     fn version(&self, subject: &str, version: u32) -> Result<Registered, RegistryError> {
         self.registry.version(subject, version)
     }
@@ -119,12 +123,12 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::registry::MemoryRegistry;
+    use crate::registry::EmbeddedRegistry;
 
     /// Answers questions about ids when told to.
     #[derive(Debug)]
     struct Slow {
-        known: MemoryRegistry,
+        known: EmbeddedRegistry,
         answers: Barrier,
     }
 
@@ -142,6 +146,10 @@ mod tests {
             self.known.latest(subject)
         }
 
+        fn versions(&self, subject: &str) -> Result<Vec<u32>, RegistryError> {
+            self.known.versions(subject)
+        }
+
         fn version(&self, subject: &str, version: u32) -> Result<Registered, RegistryError> {
             self.known.version(subject, version)
         }
@@ -153,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_registry_that_hangs_is_waited_for_a_moment_and_its_answer_is_not_lost() {
-        let slow = Arc::new(Slow { known: MemoryRegistry::new(), answers: Barrier::new(2) });
+        let slow = Arc::new(Slow { known: EmbeddedRegistry::new(), answers: Barrier::new(2) });
         let id = slow.register("s", r#"{"type": "record", "name": "r", "fields": []}"#).expect("a schema");
         let registry = PromptRegistry::new(Arc::clone(&slow) as Arc<dyn SchemaRegistry>);
         for _ in 0..2 {

@@ -8,7 +8,7 @@ use std::thread;
 
 use serde_json::json;
 use weir_schemas::registry::http::Credentials;
-use weir_schemas::registry::{HttpRegistry, MemoryRegistry, SubjectVersion};
+use weir_schemas::registry::{EmbeddedRegistry, HttpRegistry, SubjectVersion};
 use weir_schemas::{RegistryError, SchemaId, SchemaRegistry};
 
 const AMOUNT: &str =
@@ -21,7 +21,7 @@ const AUTHORIZATION: &str = "authorization: basic ywrtaw46cznjcmv0";
 
 #[derive(Default)]
 struct Server {
-    registry: MemoryRegistry,
+    registry: EmbeddedRegistry,
     n_requests: AtomicUsize,
     /// Answered instead of the registry's answer, unless 0.
     status: AtomicU16,

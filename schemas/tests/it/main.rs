@@ -1,11 +1,11 @@
 //! Records that were encoded by another Avro library, through this crate's public interface.
 
 mod cases;
+mod embedded;
 mod encode;
 mod evolution;
 mod hostile;
 mod http;
-mod memory;
 mod pairs;
 mod poison;
 mod random;

@@ -52,6 +52,10 @@ impl SchemaRegistry for Fixed {
         unreachable!("a decoder asks by id")
     }
 
+    fn versions(&self, _: &str) -> Result<Vec<u32>, RegistryError> {
+        unreachable!("a decoder asks by id")
+    }
+
     fn version(&self, _: &str, _: u32) -> Result<Registered, RegistryError> {
         unreachable!("a decoder asks by id")
     }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use crate::registry::DEFAULT_LISTEN as REGISTRY_LISTEN;
+
 /// Where `run` listens and `sql` asks unless told otherwise.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 
@@ -17,7 +19,8 @@ pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
   weir demo                          a shop with live numbers, no server needed
   weir check shop                    is the project in the folder shop right?
   weir run shop                      run it; the dashboard is on http://127.0.0.1:8080
-  weir sql 'SELECT * FROM revenue'   ask it"
+  weir sql 'SELECT * FROM revenue'   ask it
+  weir registry --data-dir schemas   a schema registry, on http://127.0.0.1:8081"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -29,16 +32,7 @@ pub enum Command {
     /// Run the pipelines of a project, and serve their results over HTTP
     Run(RunArgs),
     /// Tell all that is wrong with a project
-    #[command(after_help = "Example:
-  weir check shop --offline
-  sources/orders.yaml:3:1: error: unknown key \"topc\", did you mean \"topic\"? [E0102]")]
-    Check {
-        /// The project's folder
-        dir: PathBuf,
-        /// Ask no schema registry; what needs one is named as unchecked
-        #[arg(long)]
-        offline: bool,
-    },
+    Check(CheckArgs),
     /// Print the dataflow of a pipeline
     #[command(after_help = "Example:
   weir explain shop revenue")]
@@ -50,6 +44,8 @@ pub enum Command {
     },
     /// Ask a query over the result and system tables
     Sql(SqlArgs),
+    /// Run a schema registry that speaks Confluent's API
+    Registry(RegistryArgs),
     /// Run a shop with live numbers: Kafka, registry and data are simulated in this process
     Demo(DemoArgs),
     /// Show what the data directory of a stopped weir holds; nothing is written
@@ -78,6 +74,27 @@ pub enum Command {
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Example:
+  weir check shop --offline
+  sources/orders.yaml:3:1: error: unknown key \"topc\", did you mean \"topic\"? [E0102]
+
+  weir check shop --next orders=orders-v4.avsc
+  sources/orders.yaml: \"shop.orders-value\", read with version 3
+    versions 1 to 3: read
+    orders-v4.avsc: not read: amount: the writer's string can't be read as long: …
+    orders-v4.avsc: as the reader schema it breaks pipelines/revenue.yaml:2:20: …")]
+pub struct CheckArgs {
+    /// The project's folder
+    pub dir: PathBuf,
+    /// Ask no schema registry; what needs one is named as unchecked
+    #[arg(long)]
+    pub offline: bool,
+    /// A schema that is to become the next version, and the source that it is for; several times
+    #[arg(long, value_name = "SOURCE=FILE")]
+    pub next: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
   weir run shop --listen 127.0.0.1:9000 --data-dir /var/lib/weir/shop")]
 pub struct RunArgs {
     /// The project's folder
@@ -88,15 +105,8 @@ pub struct RunArgs {
     /// Where state and results are kept [default: DIR/.weir]
     #[arg(long, value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
-    /// Listen on an address that others reach, though anybody who reaches it may read everything
-    #[arg(long)]
-    pub allow_unauthenticated: bool,
-    /// A Host that requests may name, besides loopback; can be given several times
-    #[arg(long, value_name = "HOST")]
-    pub allow_host: Vec<String>,
-    /// An Origin whose pages may ask, besides our own; can be given several times
-    #[arg(long, value_name = "ORIGIN")]
-    pub allow_origin: Vec<String>,
+    #[command(flatten)]
+    pub reach: ReachArgs,
     /// Let the page write dashboards/NAME.yaml; without it dashboards are only copied or downloaded
     #[arg(long)]
     pub edit: bool,
@@ -106,6 +116,42 @@ pub struct RunArgs {
     /// A pipeline that goes on where unread records were deleted, and counts them; several times
     #[arg(long, value_name = "PIPELINE")]
     pub skip_lost: Vec<String>,
+    /// How to write the log
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+// Who may reach what listens. Not a doc comment: it would become the help of the command.
+#[derive(Debug, ClapArgs)]
+pub struct ReachArgs {
+    /// Listen on an address that others reach, though anybody who reaches it may read all, and change what can be changed
+    #[arg(long)]
+    pub allow_unauthenticated: bool,
+    /// A Host that requests may name, besides loopback; can be given several times
+    #[arg(long, value_name = "HOST")]
+    pub allow_host: Vec<String>,
+    /// An Origin whose pages may ask, besides our own; can be given several times
+    #[arg(long, value_name = "ORIGIN")]
+    pub allow_origin: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = r#"Example:
+  weir registry --data-dir schemas
+  curl http://127.0.0.1:8081/subjects/names-value/versions --json '{"schema": "{\"type\": \"string\"}"}'
+  curl http://127.0.0.1:8081/subjects/names-value/versions/latest
+
+Clients of Confluent's registry use it unchanged: schema.registry.url=http://127.0.0.1:8081.
+Inside weir run: the key "registry" of weir.yaml, as in registry: { listen: 127.0.0.1:8081 }."#)]
+pub struct RegistryArgs {
+    /// Address of the registry
+    #[arg(long, value_name = "ADDRESS", default_value = REGISTRY_LISTEN)]
+    pub listen: SocketAddr,
+    /// Where the schemas are kept
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: PathBuf,
+    #[command(flatten)]
+    pub reach: ReachArgs,
     /// How to write the log
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

@@ -11,19 +11,21 @@ use weir_engine::sql::LeftOut;
 use weir_schemas::registry::{Registered, SubjectVersion};
 use weir_schemas::{RegistryError, SchemaId, SchemaRegistry, SchemaText};
 
-use super::{Failure, environment, load, talk};
+use super::args::CheckArgs;
+use super::{Failure, environment, load, talk, versions};
 use crate::pipeline::{Connections, Outcome, Preparer, cores, left_out};
 use crate::project::{Project, check_columns, did_you_mean};
 
 /// Of a pipeline's SQL that names a table which the project does not have.
 const UNKNOWN_TABLE: &str = "E0203";
 
-/// Tells all that is wrong with the project in `dir`.
+/// Tells all that is wrong with a project, and what it makes of its schemas' versions.
 ///
 /// # Errors
-/// The mistakes, or what could not be asked.
-pub(super) fn check(dir: &Path, offline: bool) -> Result<(), Failure> {
-    let (project, mut problems) = Project::read(dir, &environment)?;
+/// The mistakes, what could not be asked, or that a next version would break something.
+pub(super) fn check(args: &CheckArgs) -> Result<(), Failure> {
+    let offline = args.offline;
+    let (project, mut problems) = Project::read(&args.dir, &environment)?;
     // What could be read is looked at all the same: all mistakes are told at once.
     let is_whole = problems.is_empty();
     let project = Arc::new(project);
@@ -55,6 +57,12 @@ pub(super) fn check(dir: &Path, offline: bool) -> Result<(), Failure> {
         }
     }
     problems.extend(check_columns(project.boards(), &plans));
+    let mut is_broken = false;
+    if problems.is_empty() {
+        let (told, breaks) = told_versions(&preparer, args)?;
+        notes.extend(told);
+        is_broken = breaks;
+    }
     // Of a project with mistakes, what needs a wrong file is not unchecked but waits for its repair.
     talk(&project.redactor.apply(&notes.concat()));
     if is_whole {
@@ -66,6 +74,9 @@ pub(super) fn check(dir: &Path, offline: bool) -> Result<(), Failure> {
     if !unchecked.is_empty() && !offline {
         return Err(Failure::Failed("not everything could be checked".to_owned()));
     }
+    if is_broken {
+        return Err(Failure::Failed("a new version would break what is there".to_owned()));
+    }
     let Project { name, sources, pipelines, sinks, dashboards, .. } = &*project;
     let (n_sources, n_pipelines, n_sinks, n_dashboards) =
         (sources.len(), pipelines.len(), sinks.len(), dashboards.len());
@@ -73,6 +84,21 @@ pub(super) fn check(dir: &Path, offline: bool) -> Result<(), Failure> {
         "{name}: right. Sources: {n_sources}, pipelines: {n_pipelines}, sinks: {n_sinks}, dashboards: {n_dashboards}\n"
     ));
     Ok(())
+}
+
+/// What to say of versions, and whether one of the next ones breaks something.
+fn told_versions(preparer: &Preparer, args: &CheckArgs) -> Result<(Vec<String>, bool), Failure> {
+    let (mut notes, mut is_broken) = (Vec::new(), false);
+    if !args.offline {
+        let sources = preparer.project().sources.keys();
+        notes.extend(sources.filter_map(|source| versions::told(preparer, source)));
+    }
+    for next in &args.next {
+        let (text, is_fine) = versions::told_next(preparer, next)?;
+        notes.push(text);
+        is_broken |= !is_fine;
+    }
+    Ok((notes, is_broken))
 }
 
 /// What to say of a source's columns that no query can read.
@@ -136,6 +162,10 @@ impl SchemaRegistry for Nobody {
     }
 
     fn latest(&self, _: &str) -> Result<Registered, RegistryError> {
+        Self::unavailable()
+    }
+
+    fn versions(&self, _: &str) -> Result<Vec<u32>, RegistryError> {
         Self::unavailable()
     }
 

@@ -10,9 +10,13 @@ mod check;
 mod end;
 mod inspect;
 mod log;
+mod reach;
+mod registry;
 mod reset;
 mod run;
+mod signals;
 mod sql;
+mod versions;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -77,9 +81,10 @@ fn run_command() -> u8 {
 fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(args) => run::command(&args),
-        Command::Check { dir, offline } => check::check(&dir, offline),
+        Command::Check(args) => check::check(&args),
         Command::Explain { dir, pipeline } => check::explain(&dir, &pipeline),
         Command::Sql(args) => sql::command(&args),
+        Command::Registry(args) => registry::command(&args),
         Command::Demo(args) => demo::command(&args),
         Command::Inspect { data_dir, format } => inspect::command(&data_dir, format),
         Command::Reset(args) => reset::command(&args),

@@ -12,9 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::uri::Authority;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinHandle};
 use weir_connectors::chain;
@@ -23,7 +21,8 @@ use weir_engine::state::Memory;
 use weir_schemas::SchemaRegistry;
 
 use super::end::end;
-use super::{Failure, RunArgs, init_log, load};
+use super::signals::Signals;
+use super::{Failure, RunArgs, init_log, load, reach, registry};
 use crate::catalog;
 use crate::http::{Access, AppState, Boards, Origin, Origins, serve};
 use crate::metrics::Metrics;
@@ -65,14 +64,12 @@ pub struct Run {
 }
 
 pub(super) fn command(args: &RunArgs) -> Result<(), Failure> {
-    if !args.listen.ip().is_loopback() && !args.allow_unauthenticated {
-        return Err(Failure::Usage(format!(
-            "others could reach {} without a password: listen on 127.0.0.1, or say --allow-unauthenticated",
-            args.listen
-        )));
-    }
-    let access = access(args)?;
+    reach::check_listen(args.listen, &args.reach)?;
+    let access = reach::access(&args.reach)?;
     let project = load(&args.dir)?;
+    if let Some(registry) = &project.registry {
+        reach::check_listen(registry.listen, &args.reach)?;
+    }
     if let Some(name) = args.skip_lost.iter().find(|name| !project.pipelines.contains_key(*name)) {
         let hint = did_you_mean(name, project.pipelines.keys().map(String::as_str));
         return Err(Failure::Usage(format!("--skip-lost: there is no pipeline \"{name}\"{hint}")));
@@ -89,26 +86,6 @@ pub(super) fn command(args: &RunArgs) -> Result<(), Failure> {
         registry: None,
         listening: Box::new(|address| tracing::info!(url = format!("http://{address}"), "listening")),
     })
-}
-
-/// Whom to let in besides loopback; a name that no request could bear is a mistake.
-fn access(args: &RunArgs) -> Result<Access, Failure> {
-    let is_host = |text: &str| {
-        text.parse::<Authority>().is_ok_and(|host| !host.host().is_empty()) && !text.contains(['*', '@'])
-    };
-    if let Some(host) = args.allow_host.iter().find(|host| !is_host(host)) {
-        let example = "name one such as weir.example.com";
-        return Err(Failure::Usage(format!("--allow-host \"{host}\" is not a host: {example}")));
-    }
-    let is_origin = |text: &str| {
-        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        host.is_some_and(|host| is_host(host.trim_end_matches('/')))
-    };
-    if let Some(origin) = args.allow_origin.iter().find(|origin| !is_origin(origin)) {
-        let example = "name one such as https://wiki.example.com";
-        return Err(Failure::Usage(format!("--allow-origin \"{origin}\" is not an origin: {example}")));
-    }
-    Ok(Access { hosts: args.allow_host.clone(), origins: args.allow_origin.clone() })
 }
 
 /// Runs until a signal, or the end of a bounded run.
@@ -141,6 +118,13 @@ pub fn run(run: Run) -> Result<(), Failure> {
         .build()
         .map_err(|error| failed(&error))?;
     let mut signals = runtime.block_on(async { Signals::new() }).map_err(|error| failed(&error))?;
+    let memory = Memory::new(CACHE_BYTES, WRITE_BUFFER_BYTES);
+    // Before the preflight, which may ask it.
+    let embedded = project
+        .registry
+        .as_ref()
+        .map(|at| registry::start(&runtime, at.listen, &data_dir, &memory, app.access.clone()))
+        .transpose()?;
     let found = runtime.block_on(look_and_listen(
         {
             let pipelines = Arc::clone(&pipelines);
@@ -157,10 +141,7 @@ pub fn run(run: Run) -> Result<(), Failure> {
         }
     };
     let tasks = looked.into_iter().filter_map(|each| each.task(&pipelines, &app.hub)).collect();
-    let environment = Environment {
-        clock: Arc::new(SystemClock::start()),
-        memory: Memory::new(CACHE_BYTES, WRITE_BUFFER_BYTES),
-    };
+    let environment = Environment { clock: Arc::new(SystemClock::start()), memory };
     let shared = Arc::new(Shared { preparer, data_dir, environment });
     let supervisor =
         Supervisor::start(Arc::clone(&pipelines), &shared, tasks).map_err(|error| failed(&error))?;
@@ -171,6 +152,10 @@ pub fn run(run: Run) -> Result<(), Failure> {
         // Threads that did not end would keep the process; what is committed is safe.
         tracing::warn!("ended before all pipelines had stopped: their last epoch may not be committed");
         end(u8::from(bounded && any_failed));
+    }
+    if let Some(embedded) = embedded {
+        // Last: whoever was stopping may have asked it.
+        runtime.block_on(embedded.stop());
     }
     runtime.shutdown_background();
     if bounded && any_failed {
@@ -253,7 +238,7 @@ struct Listen {
 /// HTTP while it is served.
 struct Http {
     stop: oneshot::Sender<()>,
-    server: JoinHandle<std::io::Result<()>>,
+    server: JoinHandle<()>,
 }
 
 impl Listen {
@@ -328,37 +313,6 @@ fn app(
     })
 }
 
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-
-    /// The next one, those within `pause` from now left out.
-    async fn next_after(&mut self, pause: Duration) {
-        let end = tokio::time::sleep(pause);
-        tokio::pin!(end);
-        loop {
-            tokio::select! {
-                () = &mut end => break,
-                () = self.next() => {}
-            }
-        }
-        self.next().await;
-    }
-}
-
 /// Waits for a signal or, in a bounded run, until all pipelines are done. Whether everything
 /// stopped in time.
 async fn until_stopped(http: Http, supervisor: Supervisor, mut signals: Signals, bounded: bool) -> bool {
@@ -382,7 +336,7 @@ async fn until_stopped(http: Http, supervisor: Supervisor, mut signals: Signals,
         if signalled {
             pipelines_done.await.ok();
         }
-        if let Ok(Err(error)) = http.server.await {
+        if let Err(error) = http.server.await {
             tracing::error!(%error, "serving failed");
         }
     };

@@ -21,7 +21,7 @@ use weir_connectors::mock::MockKafka;
 use weir_examples::TOPICS;
 use weir_examples::produce::{Options, run as produce};
 use weir_schemas::SchemaRegistry;
-use weir_schemas::registry::MemoryRegistry;
+use weir_schemas::registry::EmbeddedRegistry;
 
 use crate::cli::{DEFAULT_LISTEN, DemoArgs, Failure, Run, init_log, run, talk};
 use crate::http::Access;
@@ -52,7 +52,7 @@ pub(crate) fn command(args: &DemoArgs) -> Result<(), Failure> {
     for (topic, n_partitions) in TOPICS {
         kafka.create_topic(topic, n_partitions).map_err(|error| failed(&error))?;
     }
-    let registry = MemoryRegistry::new();
+    let registry = EmbeddedRegistry::new();
     let folder = tempfile::Builder::new().prefix("weir-demo-").tempdir().map_err(|error| failed(&error))?;
     let dir = folder.path().join("shop");
     write_project(&dir).map_err(|error| failed(&error))?;
@@ -139,7 +139,7 @@ struct Generator {
 }
 
 impl Generator {
-    fn start(bootstrap_servers: String, seed: u64, registry: MemoryRegistry) -> io::Result<Self> {
+    fn start(bootstrap_servers: String, seed: u64, registry: EmbeddedRegistry) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let options =
             Options { bootstrap_servers, seed, rate: 1.0, past: PAST, upgrade_after: UPGRADE_AFTER };

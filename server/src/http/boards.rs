@@ -16,8 +16,8 @@ use weir_api::{Dashboard, DashboardEntry, DashboardList};
 
 use super::AppState;
 use super::api::missing;
+use super::body::{BODY_BYTES_MAX, check_type, read_body};
 use super::respond::json;
-use super::sql::{check_type, read};
 use crate::catalog::Catalog;
 use crate::problem::{Code, Fault};
 use crate::project::{Problems, Project, check_columns};
@@ -114,7 +114,7 @@ pub(super) async fn write(
     };
     let (parts, body) = request.into_parts();
     check_type(&parts, "application/yaml")?;
-    let body = read(&parts, body).await?;
+    let body = read_body(&parts, body, BODY_BYTES_MAX).await?;
     let text = String::from_utf8(body.to_vec())
         .map_err(|_| Fault::new(Code::BadRequest, "the body is not UTF-8"))?;
     let written = tokio::task::spawn_blocking(move || {

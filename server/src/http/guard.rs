@@ -58,7 +58,7 @@ pub(super) async fn guard(State(app): State<Arc<AppState>>, request: Request, ne
     let is_preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let response = if foreign.is_some() && is_preflight {
-        preflight()
+        preflight("GET, POST, PUT", "content-type, last-event-id")
     } else {
         // A panic is a bug; it costs its request and no other.
         match AssertUnwindSafe(next.run(request)).catch_unwind().await {
@@ -114,7 +114,10 @@ fn as_problem(response: Response) -> Response {
 }
 
 /// Sizes, Host and Origin. The origin, if it is another one that is allowed.
-fn check(request: &Request, access: &Access) -> Result<Option<HeaderValue>, Fault> {
+///
+/// # Errors
+/// [`Code::Forbidden`], [`Code::UriTooLong`], [`Code::HeadersTooLarge`].
+pub(crate) fn check(request: &Request, access: &Access) -> Result<Option<HeaderValue>, Fault> {
     let uri_bytes = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
     if URI_BYTES_MAX < uri_bytes {
         let detail = format!("the address has {uri_bytes} bytes, at most {URI_BYTES_MAX} are allowed");
@@ -196,14 +199,14 @@ fn is_same_origin(origin: &str, host: &Authority) -> bool {
     authority.host().eq_ignore_ascii_case(host.host()) && port(&authority) == port(host)
 }
 
-fn preflight() -> Response {
+/// What a browser wants to know before it lets a page of an allowed origin ask.
+pub(crate) fn preflight(methods: &'static str, headers: &'static str) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    let headers = response.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, PUT"));
-    let allowed = HeaderValue::from_static("content-type, last-event-id");
-    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
-    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    let answer = response.headers_mut();
+    answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
+    answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(headers));
+    answer.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     response
 }
 

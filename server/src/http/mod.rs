@@ -12,6 +12,7 @@
 
 mod api;
 mod boards;
+mod body;
 mod graph;
 mod guard;
 mod page;
@@ -31,7 +32,11 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post};
 
 pub use boards::Boards;
+pub(crate) use body::read_body;
+pub(crate) use guard::{check, preflight};
+pub(crate) use params::accepted;
 pub use serve::serve;
+pub(crate) use serve::serve_router;
 pub use sources::{Origin, Origins};
 
 use crate::catalog::Catalog;

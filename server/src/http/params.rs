@@ -30,7 +30,7 @@ pub(super) fn duration(what: &str, text: &str) -> Result<Duration, Fault> {
 
 /// The media type among `offered` that an `Accept` header likes best; the first one without a
 /// preference. `None`: it accepts none of them.
-pub(super) fn accepted<'a>(accept: Option<&str>, offered: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn accepted<'a>(accept: Option<&str>, offered: &[&'a str]) -> Option<&'a str> {
     let Some(accept) = accept.filter(|accept| !accept.trim().is_empty()) else {
         return offered.first().copied();
     };

@@ -1,9 +1,9 @@
 //! Accepts connections, within limits, until told to stop.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -38,16 +38,22 @@ connection: close\r\nretry-after: 1\r\ncontent-length: 111\r\n\r\n\
 
 /// Serves until `shutdown` is done, then ends streams, lets other answers finish for some seconds,
 /// and returns.
-///
-/// # Errors
-/// The listener is broken. A failed connection is no error.
-pub async fn serve(
-    listener: TcpListener,
-    app: Arc<AppState>,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, app: Arc<AppState>, shutdown: impl Future<Output = ()>) {
     let sampling = tokio::spawn(app.hub.clone().sample(app.catalog.clone()));
-    let service = TowerToHyperService::new(router(app.clone()));
+    let hub = app.hub.clone();
+    serve_router(listener, router(app), shutdown, || hub.close()).await;
+    sampling.abort();
+}
+
+/// Serves until `shutdown` is done, calls `closing`, lets answers finish for some seconds, and returns.
+/// A failed connection is no error.
+pub(crate) async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+    closing: impl FnOnce(),
+) {
+    let service = TowerToHyperService::new(router);
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
@@ -85,12 +91,10 @@ pub async fn serve(
         });
     }
     drop(listener);
-    app.hub.close();
+    closing();
     if timeout(SHUTDOWN_MAX, graceful.shutdown()).await.is_err() {
         tracing::warn!("some answers were cut off by the shutdown");
     }
-    sampling.abort();
-    Ok(())
 }
 
 /// Only tuning: a connection works without it.

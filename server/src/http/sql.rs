@@ -1,29 +1,23 @@
 //! `POST /api/v1/sql`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::ACCEPT;
 use axum::http::request::Parts;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::stream::unfold;
-use tokio::time::timeout;
 use weir_api::{CONTENT_TYPE_ROWS, RowsEnd, SqlRequest};
 
 use super::AppState;
+use super::body::{BODY_BYTES_MAX, check_type, read_body};
 use super::params::{accepted, duration};
 use super::respond::with_type;
 use crate::problem::{Code, Fault};
 use crate::sql::{Answer, Format};
-
-/// Largest body.
-const BODY_BYTES_MAX: usize = 1 << 20;
-/// A body has to arrive within this.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 const FORMATS: [(&str, Format); 5] = [
     ("application/json", Format::Json),
@@ -38,7 +32,7 @@ pub(super) async fn query(State(app): State<Arc<AppState>>, request: Request) ->
     let (parts, body) = request.into_parts();
     check_type(&parts, "application/json")?;
     let format = format(&parts)?;
-    let body = read(&parts, body).await?;
+    let body = read_body(&parts, body, BODY_BYTES_MAX).await?;
     let request = parse(&body)?;
     let timeout = request.timeout.as_deref().map(|text| duration("timeout", text)).transpose()?;
     let longest = app.queries.limits().timeout_max;
@@ -73,17 +67,6 @@ fn parse(body: &[u8]) -> Result<SqlRequest, Fault> {
     serde_json::from_slice(body).map_err(|error| wrong(&error))
 }
 
-/// Refuses what is of another type: those that a web page can send anywhere without being asked first.
-pub(super) fn check_type(parts: &Parts, taken: &str) -> Result<(), Fault> {
-    let value = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = value.split(';').next().unwrap_or_default().trim();
-    if media_type.eq_ignore_ascii_case(taken) {
-        return Ok(());
-    }
-    Err(Fault::new(Code::UnsupportedMediaType, format!("content type \"{media_type}\" is not taken"))
-        .hint(format!("send Content-Type: {taken}")))
-}
-
 fn format(parts: &Parts) -> Result<Format, Fault> {
     let accept = parts.headers.get(ACCEPT).map(|value| value.to_str().unwrap_or_default());
     let offered = FORMATS.map(|(media_type, _)| media_type);
@@ -92,37 +75,6 @@ fn format(parts: &Parts) -> Result<Format, Fault> {
     format.map(|(_, format)| *format).ok_or_else(|| {
         Fault::new(Code::NotAcceptable, "none of the accepted formats can be given")
             .hint(format!("accept one of {}", offered.join(", ")))
-    })
-}
-
-/// The whole body.
-pub(super) async fn read(parts: &Parts, body: Body) -> Result<Bytes, Fault> {
-    let too_large = || {
-        Fault::new(
-            Code::BodyTooLarge,
-            format!("the body has more than the {BODY_BYTES_MAX} bytes that are allowed"),
-        )
-    };
-    let announced =
-        parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|bytes| (BODY_BYTES_MAX as u64) < bytes) {
-        return Err(too_large());
-    }
-    let reading = async {
-        let mut chunks = body.into_data_stream();
-        let mut whole = BytesMut::new();
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|_| Fault::new(Code::BadRequest, "the body could not be read"))?;
-            if BODY_BYTES_MAX < whole.len() + chunk.len() {
-                return Err(too_large());
-            }
-            whole.extend_from_slice(&chunk);
-        }
-        Ok(whole.freeze())
-    };
-    timeout(BODY_TIMEOUT, reading).await.unwrap_or_else(|_| {
-        let detail = format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs());
-        Err(Fault::new(Code::RequestTimeout, detail))
     })
 }
 

@@ -11,6 +11,7 @@ use weir_schemas::registry::http::Credentials;
 use crate::project::{Code, Connection, Problems, Project, ROOT_FILE};
 
 /// By the connections' names in weir.yaml.
+#[derive(Clone)]
 pub struct Connections(BTreeMap<String, KafkaConnection>);
 
 impl Connections {

@@ -3,6 +3,7 @@
 //! ```text
 //! .weir/lock               held by the process that writes, and bears its number; a second one is refused
 //! .weir/pipelines/NAME/    state, results and dead letters of one pipeline
+//! .weir/registry/          the log of the embedded schema registry, where there is one
 //! ```
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -114,6 +115,12 @@ impl DataDir {
     #[must_use]
     pub fn pipeline(&self, name: &str) -> PathBuf {
         self.path.join("pipelines").join(name)
+    }
+
+    /// The folder of the embedded schema registry, which may not exist.
+    #[must_use]
+    pub fn registry(&self) -> PathBuf {
+        self.path.join("registry")
     }
 
     /// The names of the pipelines that were ever started here, ascending.

@@ -18,6 +18,7 @@ mod group;
 mod machine;
 mod prepare;
 mod supervise;
+mod versions;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -32,6 +33,7 @@ pub use data_dir::{DataDir, DataDirError, Kept};
 pub use machine::{cores, resources};
 pub use prepare::{Outcome, Prepared, Preparer, left_out};
 pub use supervise::{Shared, Stopper, Supervisor, Task};
+pub use versions::{Readable, Verdict};
 
 use crate::project::Redactor;
 

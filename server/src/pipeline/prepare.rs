@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use weir_connectors::blackhole::BlackholeSink;
 use weir_connectors::file::FileSink;
 use weir_connectors::kafka::{
-    KafkaSink, KafkaSinkConfig, KafkaSource, KafkaSourceConfig, ReaderSchemaText, SchemaChoice,
-    lookup_reader_schema,
+    KafkaConnection, KafkaSink, KafkaSinkConfig, KafkaSource, KafkaSourceConfig, ReaderSchemaText,
+    SchemaChoice, lookup_reader_schema,
 };
 use weir_connectors::{ConfigError, LookupError, chain};
 use weir_engine::connector::{Emit, Sink, Source as _};
@@ -110,6 +110,24 @@ impl Preparer {
             Outcome::Waiting(why) => Outcome::Waiting(why),
             Outcome::Wrong(problems) => Outcome::Wrong(problems),
         }
+    }
+
+    /// The clients of a connection.
+    pub(super) fn connection(&self, name: &str) -> Option<&KafkaConnection> {
+        self.connections.get(name)
+    }
+
+    /// The reader schema that a source was looked up with.
+    pub(super) fn looked_up(&self, source: &str) -> Option<ReaderSchemaText> {
+        self.schemas.lock().unwrap_or_else(PoisonError::into_inner).get(source).cloned()
+    }
+
+    /// The same project, with another reader schema for a source.
+    pub(super) fn assuming(&self, source: &str, reader: ReaderSchemaText) -> Self {
+        let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        schemas.insert(source.to_owned(), reader);
+        let (project, connections) = (Arc::clone(&self.project), self.connections.clone());
+        Self { project, connections, schemas: Mutex::new(schemas) }
     }
 
     /// The sources whose names appear in the SQL; all of them where none does, so that a refusal can

@@ -1,6 +1,7 @@
-//! weir.yaml: the project's name, its connections, and defaults for all pipelines.
+//! weir.yaml: the project's name, its connections, its registry, and defaults for all pipelines.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use weir_connectors::PropertyError;
 use weir_connectors::kafka::check_property;
@@ -11,6 +12,7 @@ use super::pipeline::Defaults;
 use super::text::{Opaque, Text};
 use super::value;
 use super::yaml::{Key, Node, Pos};
+use crate::registry::DEFAULT_LISTEN;
 
 /// A Kafka cluster and its schema registry.
 #[derive(Debug, Clone)]
@@ -31,12 +33,19 @@ pub struct Registry {
     pub credentials: Option<(Opaque, Opaque)>,
 }
 
+/// A schema registry of our own, beside the pipelines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Embedded {
+    pub listen: SocketAddr,
+}
+
 /// weir.yaml.
 #[derive(Debug, Default)]
 pub(crate) struct Root {
     pub(crate) project: Option<String>,
     pub(crate) connections: BTreeMap<String, Connection>,
     pub(crate) defaults: Defaults,
+    pub(crate) registry: Option<Embedded>,
     /// The names of all connections, those with a mistake inside too.
     pub(crate) names: Vec<String>,
 }
@@ -68,8 +77,20 @@ pub(crate) fn read(sheet: &mut Sheet<'_>, node: &Node) -> Option<Root> {
         root.defaults = Defaults::read(&mut settings);
         settings.finish();
     }
+    root.registry = fields.node("registry").and_then(|node| embedded(fields.sheet, node));
     fields.finish();
     Some(root)
+}
+
+fn embedded(sheet: &mut Sheet<'_>, node: &Node) -> Option<Embedded> {
+    let mut fields = Fields::new(sheet, "\"registry\"", node)?;
+    let listen = fields.text("listen");
+    fields.finish();
+    let address = listen.as_ref().map_or(DEFAULT_LISTEN, Text::as_str).parse::<SocketAddr>();
+    if let (Some(text), Err(_)) = (&listen, &address) {
+        sheet.bad_value("\"listen\"", text, "an address and a port, such as 127.0.0.1:8081");
+    }
+    Some(Embedded { listen: address.ok()? })
 }
 
 fn connection(sheet: &mut Sheet<'_>, at: Pos, node: &Node) -> Option<Connection> {

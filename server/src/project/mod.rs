@@ -31,7 +31,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 pub use codes::Code;
-pub use connection::{Connection, Registry};
+pub use connection::{Connection, Embedded, Registry};
 pub use dashboard::{Dashboard, Use, check_columns};
 pub use pipeline::{Pipeline, Resources, Settings};
 pub use problem::{Problem, Problems};
@@ -60,6 +60,8 @@ pub struct Project {
     pub pipelines: BTreeMap<String, Pipeline>,
     pub sinks: BTreeMap<String, Sink>,
     pub dashboards: BTreeMap<String, Dashboard>,
+    /// A schema registry to be run beside the pipelines.
+    pub registry: Option<Embedded>,
     /// Takes the values of environment variables out of messages that others make.
     pub redactor: Redactor,
 }
@@ -117,8 +119,10 @@ impl Project {
             let message = format!("the folder's name \"{name}\" can't name a project: add \"project: NAME\"");
             problems.push(ROOT_FILE, Pos::START, Code::BadName, message);
         }
-        let (dir, connections) = (dir.to_owned(), root.connections);
-        Ok((Self { name, dir, connections, sources, pipelines, sinks, dashboards, redactor }, problems))
+        let (dir, connections, registry) = (dir.to_owned(), root.connections, root.registry);
+        let project =
+            Self { name, dir, connections, sources, pipelines, sinks, dashboards, registry, redactor };
+        Ok((project, problems))
     }
 }
 

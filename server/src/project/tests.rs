@@ -272,3 +272,35 @@ fn sinks_have_the_keys_of_their_type() {
         "#]],
     );
 }
+
+#[test]
+fn a_registry_of_its_own_listens_where_it_says() {
+    let root = |registry: &str| format!("{}{registry}\n", ROOT.1);
+    let listen = |registry: &str| {
+        load(&[("weir.yaml", &root(registry)), ORDERS, REVENUE])
+            .unwrap()
+            .registry
+            .map(|at| at.listen.to_string())
+    };
+    assert_eq!(listen(""), None);
+    assert_eq!(listen("registry: {}").as_deref(), Some("127.0.0.1:8081"));
+    assert_eq!(listen("registry: { listen: '[::1]:9' }").as_deref(), Some("[::1]:9"));
+    check(
+        &[("weir.yaml", &root("registry: { listen: localhost }"))],
+        expect![[r#"
+        weir.yaml:7:21: error: "listen" can't be "localhost": an address and a port, such as 127.0.0.1:8081 [E0105]
+    "#]],
+    );
+    check(
+        &[("weir.yaml", &root("registry: { port: 8081 }"))],
+        expect![[r#"
+        weir.yaml:7:13: error: unknown key "port" [E0102]
+    "#]],
+    );
+    check(
+        &[("weir.yaml", &root("registry: true"))],
+        expect![[r#"
+        weir.yaml:7:11: error: "registry" has to be a map of keys, not a single value [E0104]
+    "#]],
+    );
+}

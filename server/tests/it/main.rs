@@ -4,5 +4,6 @@
 
 mod commands;
 mod demo;
+mod registry;
 mod state;
 mod weir;

@@ -230,6 +230,15 @@ impl SchemaRegistry for HttpRegistry {
         self.registered(subject, "latest")
     }
 
+    fn versions(&self, subject: &str) -> Result<Vec<u32>, RegistryError> {
+        let answer = self.ask(&format!("/subjects/{}/versions", escaped(subject)), None)?;
+        let mut versions: Vec<u32> = serde_json::from_value(answer).map_err(|error| {
+            RegistryError::unavailable(format!("the answer is not a list of versions: {error}"))
+        })?;
+        versions.sort_unstable();
+        Ok(versions)
+    }
+
     fn version(&self, subject: &str, version: u32) -> Result<Registered, RegistryError> {
         self.registered(subject, &version.to_string())
     }

@@ -103,6 +103,11 @@ fn project() -> Value {
                 "additionalProperties": { "$ref": "#/$defs/connection" },
             },
             "pipelines": { "$ref": "#/$defs/settings" },
+            "registry": object(
+                "A schema registry of its own, run beside the pipelines; a connection names its url.",
+                &[],
+                json!({ "listen": value("text", "Its address; default 127.0.0.1:8081.") }),
+            ),
         }),
     )
 }

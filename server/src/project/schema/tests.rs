@@ -20,6 +20,7 @@ connections:
     schema_registry: { url: http://localhost:8081, username: weir, password: 7 }
     properties: { security.protocol: plaintext }
 pipelines: { epoch: 250ms, lateness: 0s, provisional: true, retention: 7d, parallelism: 2, group_memory: 16MiB, state_memory: 1GiB }
+registry: { listen: 127.0.0.1:8081 }
 ",
     ),
     (
@@ -67,11 +68,12 @@ panels:
 ];
 
 /// What the parser calls the maps, and where the schema has them.
-const MAPS: [(&str, &str); 11] = [
+const MAPS: [(&str, &str); 12] = [
     ("weir.yaml", "/$defs/project"),
     ("a connection", "/$defs/connection"),
     ("\"schema_registry\"", "/$defs/connection/properties/schema_registry"),
     ("\"pipelines\"", "/$defs/settings"),
+    ("\"registry\"", "/$defs/project/properties/registry"),
     ("a source", "/$defs/source"),
     ("\"schema\"", "/$defs/source/properties/schema/anyOf/2"),
     ("\"watermark\"", "/$defs/source/properties/watermark"),

@@ -1,0 +1,62 @@
+//! Reading a request's body: bounded in bytes and in time.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use tokio::time::timeout;
+
+use crate::problem::{Code, Fault};
+
+/// Largest body of a query or a dashboard.
+pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
+/// A body has to arrive within this.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Refuses what is of another type: those that a web page can send anywhere without being asked first.
+pub(super) fn check_type(parts: &Parts, taken: &str) -> Result<(), Fault> {
+    let value = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = value.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case(taken) {
+        return Ok(());
+    }
+    Err(Fault::new(Code::UnsupportedMediaType, format!("content type \"{media_type}\" is not taken"))
+        .hint(format!("send Content-Type: {taken}")))
+}
+
+/// The whole body, of `bytes_max` at most.
+///
+/// # Errors
+/// [`Code::BodyTooLarge`], [`Code::RequestTimeout`], [`Code::BadRequest`] where the client broke it off.
+pub(crate) async fn read_body(parts: &Parts, body: Body, bytes_max: usize) -> Result<Bytes, Fault> {
+    let too_large = || {
+        Fault::new(
+            Code::BodyTooLarge,
+            format!("the body has more than the {bytes_max} bytes that are allowed"),
+        )
+    };
+    let announced =
+        parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| (bytes_max as u64) < bytes) {
+        return Err(too_large());
+    }
+    let reading = async {
+        let mut chunks = body.into_data_stream();
+        let mut whole = BytesMut::new();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|_| Fault::new(Code::BadRequest, "the body could not be read"))?;
+            if bytes_max < whole.len() + chunk.len() {
+                return Err(too_large());
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole.freeze())
+    };
+    timeout(BODY_TIMEOUT, reading).await.unwrap_or_else(|_| {
+        let detail = format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs());
+        Err(Fault::new(Code::RequestTimeout, detail))
+    })
+}

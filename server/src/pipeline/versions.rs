@@ -1,0 +1,117 @@
+//! Which versions of its subject a source can read, and which queries a version would break as its reader schema.
+
+use weir_connectors::kafka::{ReaderSchemaText, SchemaChoice};
+use weir_schemas::resolve::Issue;
+use weir_schemas::{ReaderSchema, RegistryError, SchemaText};
+
+use super::prepare::{Outcome, Preparer};
+use crate::project::{Problem, Problems};
+
+/// Versions that are looked at: the newest ones. Each is a request to the registry.
+const MAX_VERSIONS: usize = 50;
+
+/// What a source makes of the versions of its subject.
+#[derive(Debug)]
+pub struct Readable {
+    pub subject: String,
+    /// The version that it reads with; `None` where that is from a file.
+    pub reader: Option<u32>,
+    /// Ascending.
+    pub versions: Vec<(u32, Verdict)>,
+}
+
+/// What becomes of a schema.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// Why records that were written with it can't be read, or not all of them.
+    pub issues: Vec<Issue>,
+    /// What is wrong with the queries, were it the reader schema.
+    pub breaks: Problems,
+}
+
+impl Preparer {
+    /// What the versions of a source's subject are to it. `None`: there is nothing to say. The source itself
+    /// can't be checked, or its schema is from a file and nobody knows a subject of its topic.
+    ///
+    /// # Errors
+    /// The registry does not say.
+    pub fn readable(&self, source: &str) -> Result<Option<Readable>, RegistryError> {
+        let (Some((text, reader)), Some(file)) = (self.reader(source), self.project().sources.get(source))
+        else {
+            return Ok(None);
+        };
+        let Some(connection) = self.connection(&file.connection) else { return Ok(None) };
+        let (subject, is_sure) = match &file.schema {
+            SchemaChoice::Latest { subject } | SchemaChoice::Version { subject, .. } => {
+                (subject.clone(), true)
+            }
+            SchemaChoice::File(_) => (format!("{}-value", file.topic), false),
+        };
+        let numbers = match connection.registry.versions(&subject) {
+            Ok(numbers) => numbers,
+            Err(_) if !is_sure => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let known = text.subject.as_ref().map(|(_, version)| *version);
+        let mut versions = Vec::new();
+        for number in &numbers[numbers.len().saturating_sub(MAX_VERSIONS)..] {
+            let schema = connection.registry.version(&subject, *number)?.schema;
+            let mut verdict = Verdict { issues: issues(&reader, &schema), breaks: Problems::default() };
+            // An older one is nobody's next reader schema.
+            if known.is_some_and(|known| known < *number) {
+                let subject = Some((subject.clone(), *number));
+                verdict.breaks =
+                    self.broken_by(source, ReaderSchemaText { schema: (*schema).clone(), subject });
+            }
+            versions.push((*number, verdict));
+        }
+        Ok(Some(Readable { subject, reader: known, versions }))
+    }
+
+    /// What a schema that is not registered yet would be to a source; `None` where that can't be checked
+    /// itself.
+    ///
+    /// # Errors
+    /// The text is not a schema that a table can be read with.
+    pub fn would_be(&self, source: &str, text: &str) -> Result<Option<Verdict>, weir_schemas::SchemaError> {
+        let next = ReaderSchemaText::from_file(text);
+        next.parse()?;
+        let verdict = self.reader(source).map(|(_, reader)| Verdict {
+            issues: issues(&reader, &next.schema),
+            breaks: self.broken_by(source, next),
+        });
+        Ok(verdict)
+    }
+
+    /// The schema that a source is read with.
+    fn reader(&self, source: &str) -> Option<(ReaderSchemaText, ReaderSchema)> {
+        let text = self.looked_up(source)?;
+        let reader = text.parse().ok()?;
+        Some((text, reader))
+    }
+
+    /// What is wrong with the queries that a source is read by, were `next` its reader schema. What is
+    /// wrong with them now is left out.
+    fn broken_by(&self, source: &str, next: ReaderSchemaText) -> Problems {
+        let assumed = self.assuming(source, next);
+        let mut broken: Vec<Problem> = Vec::new();
+        if let Outcome::Wrong(problems) = assumed.check_source(source) {
+            broken.extend(problems.sorted().into_iter().cloned());
+        }
+        for (name, pipeline) in &self.project().pipelines {
+            let reads = self.candidates(pipeline.sql()).contains(&source)
+                && matches!(self.prepare(name, None), Outcome::Ready(prepared) if prepared.plan.source == source);
+            if reads && let Outcome::Wrong(problems) = assumed.prepare(name, None) {
+                broken.extend(problems.sorted().into_iter().cloned());
+            }
+        }
+        broken.into_iter().collect()
+    }
+}
+
+fn issues(reader: &ReaderSchema, writer: &SchemaText) -> Vec<Issue> {
+    // A registry may hold what is no Avro schema to us: its records can't be read either.
+    reader.check_writer(writer).unwrap_or_else(|error| {
+        vec![Issue { path: String::new(), rule: error.to_string(), conditional: false }]
+    })
+}
