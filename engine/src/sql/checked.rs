@@ -29,6 +29,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr as PhysicalBinaryExpr, Column, Literal};
 
 use super::bounded::{Limit, bound, unbounded};
+use super::members;
 use super::projections;
 use super::time_of_day;
 use super::verbatim;
@@ -243,6 +244,9 @@ fn protect_one(expr: Expr, schema: &DFSchema, limit: Limit) -> Result<Transforme
         Expr::ScalarFunction(mut call) => {
             if matches!(limit, Limit::Row) && call.func.name() == "nvl2" {
                 return Ok(Transformed::yes(verbatim::nvl2_as_case(call, schema)?));
+            }
+            if let Some(masked) = members::masked(&call.func) {
+                call.func = masked;
             }
             if let Some(bounded) = bound(&call.func, limit) {
                 call.func = bounded;

@@ -29,6 +29,7 @@ mod fingerprint;
 mod guarded;
 mod logic;
 mod lower;
+mod members;
 mod membership;
 mod outputs;
 mod parse;
