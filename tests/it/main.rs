@@ -47,4 +47,5 @@ mod stops;
 mod stream;
 mod tabs;
 mod till;
+mod unions;
 mod weir;

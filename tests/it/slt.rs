@@ -45,6 +45,7 @@ macro_rules! files {
 
 files! {
     tables windows keys aggregates expressions having subqueries stateless late_rows hop evaluation_errors refusals
+    unions
 }
 
 #[test]

@@ -149,6 +149,17 @@ impl Schema {
     }
 }
 
+impl Schema {
+    /// The type's name as a branch of a union in Avro's JSON encoding: without its logical type, and the full
+    /// name of what has one.
+    pub(crate) fn branch_name(&self, node: &Node) -> String {
+        match &node.kind {
+            Kind::Named(index) => self.definitions[*index].name.to_string(),
+            kind => self.describe(&Node::plain(kind.clone())),
+        }
+    }
+}
+
 impl Body {
     /// `record`, `enum` or `fixed`.
     pub(crate) fn word(&self) -> &'static str {

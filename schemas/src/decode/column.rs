@@ -12,7 +12,8 @@ use std::mem;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayData, ArrayRef, BinaryArray, ListArray, MapArray, NullArray, StringArray, StructArray, make_array,
+    ArrayData, ArrayRef, BinaryArray, ListArray, MapArray, NullArray, StringArray, StructArray, UnionArray,
+    make_array,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, MutableBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{ArrowNativeType, DataType, TimeUnit, i256};
@@ -49,12 +50,32 @@ pub(crate) enum Values {
     Float(Vec<f32>),
     Double(Vec<f64>),
     Bytes(Bytes),
-    Fixed { size: usize, n_entries: usize, data: Vec<u8> },
+    Fixed {
+        size: usize,
+        n_entries: usize,
+        data: Vec<u8>,
+    },
     Decimal128(Vec<i128>),
     Decimal256(Vec<i256>),
-    List { offsets: Vec<i32>, item: usize },
-    Map { offsets: Vec<i32>, keys: usize, values: usize },
-    Struct { n_entries: usize, columns: Vec<usize> },
+    List {
+        offsets: Vec<i32>,
+        item: usize,
+    },
+    Map {
+        offsets: Vec<i32>,
+        keys: usize,
+        values: usize,
+    },
+    Struct {
+        n_entries: usize,
+        columns: Vec<usize>,
+    },
+    /// Of each entry its branch; a null is one of the branch at `null`.
+    Union {
+        chosen: Vec<i8>,
+        null: usize,
+        branches: Vec<usize>,
+    },
 }
 
 /// Numbers as they are on the wire, up to eight bytes of each: their bits are joined when the batch is
@@ -207,6 +228,11 @@ impl Slot {
             DataType::List(_) => Values::List { offsets: vec![0], item: child(0)? },
             DataType::Map(_, _) => Values::Map { offsets: vec![0], keys: child(0)?, values: child(1)? },
             DataType::Struct(_) => Values::Struct { n_entries: 0, columns: place.children.clone() },
+            DataType::Union(fields, _) => {
+                let null = fields.iter().position(|(_, field)| *field.data_type() == DataType::Null);
+                let branches = place.children.clone();
+                Values::Union { chosen: Vec::new(), null: null.unwrap_or(0), branches }
+            }
             other => return Err(ArrowError::SchemaError(format!("no column of type {other}"))),
         };
         Ok(Self { nulls: Vec::new(), is_nullable: place.is_nullable, values, spare: None })
@@ -218,6 +244,7 @@ impl Slot {
                 *n_entries
             }
             Values::Boolean(values) => values.len(),
+            Values::Union { chosen, .. } => chosen.len(),
             Values::Int(values) => values.len(),
             Values::Long(values) => values.words.len(),
             Values::Float(values) => values.len(),
@@ -252,6 +279,7 @@ impl Slot {
             | Values::List { offsets, .. }
             | Values::Map { offsets, .. } => offsets.push(offsets.last().copied().unwrap_or(0)),
             Values::Struct { n_entries, .. } => *n_entries += 1,
+            Values::Union { chosen, null, .. } => chosen.push(type_id(*null)),
         }
     }
 
@@ -260,6 +288,7 @@ impl Slot {
         match &mut self.values {
             Values::Null(_) | Values::Struct { .. } => {}
             Values::Boolean(values) => values.reserve(n),
+            Values::Union { chosen, .. } => chosen.reserve(n),
             Values::Int(values) => reserve(values, n, spare),
             Values::Long(values) => reserve(&mut values.words, n, spare),
             Values::Float(values) => reserve(values, n, spare),
@@ -293,17 +322,39 @@ fn reserve<T: ArrowNativeType>(values: &mut Vec<T>, n: usize, spare: &mut Option
 /// Appends a null to a slot, or, if it has none (below a null record), a value of no meaning.
 pub(crate) fn push_null(slots: &mut [Slot], slot: usize) {
     slots[slot].push_null();
-    let columns = match &mut slots[slot].values {
-        Values::Struct { columns, .. } => mem::take(columns),
-        _ => return,
-    };
+    let columns = take_columns(slots, slot);
     columns.iter().for_each(|&column| push_null(slots, column));
     put_back(slots, slot, columns);
 }
 
-/// Gives a struct its columns again, that were taken out while its slots were worked on.
+/// Appends an entry to a union, all but the value of the branch that is chosen.
+pub(crate) fn push_variant(slots: &mut [Slot], slot: usize, branch: usize) {
+    if let Values::Union { chosen, .. } = &mut slots[slot].values {
+        chosen.push(type_id(branch));
+    }
+    let branches = take_columns(slots, slot);
+    let others = branches.iter().enumerate().filter(|(index, _)| *index != branch);
+    others.for_each(|(_, &column)| push_null(slots, column));
+    put_back(slots, slot, branches);
+}
+
+/// Arrow's number of a branch: its index, of which a column has 127 at most.
+fn type_id(branch: usize) -> i8 {
+    i8::try_from(branch).unwrap_or(i8::MAX)
+}
+
+/// Takes the columns out of a struct or a union, while their slots are worked on.
+fn take_columns(slots: &mut [Slot], slot: usize) -> Vec<usize> {
+    match &mut slots[slot].values {
+        Values::Struct { columns, .. } | Values::Union { branches: columns, .. } => mem::take(columns),
+        _ => Vec::new(),
+    }
+}
+
+/// Gives a struct or a union its columns again.
 fn put_back(slots: &mut [Slot], slot: usize, taken: Vec<usize>) {
-    if let Values::Struct { columns, .. } = &mut slots[slot].values {
+    if let Values::Struct { columns, .. } | Values::Union { branches: columns, .. } = &mut slots[slot].values
+    {
         *columns = taken;
     }
 }
@@ -349,13 +400,21 @@ fn truncate(slots: &mut [Slot], slot: usize, n: usize) {
             truncate(slots, keys, n_items);
             truncate(slots, values, n_items);
         }
-        Values::Struct { n_entries, columns } => {
+        Values::Struct { n_entries, .. } => {
             *n_entries = n.min(*n_entries);
-            let columns = mem::take(columns);
-            columns.iter().for_each(|&column| truncate(slots, column, n));
-            put_back(slots, slot, columns);
+            truncate_columns(slots, slot, n);
+        }
+        Values::Union { chosen, .. } => {
+            chosen.truncate(n);
+            truncate_columns(slots, slot, n);
         }
     }
+}
+
+fn truncate_columns(slots: &mut [Slot], slot: usize, n: usize) {
+    let columns = take_columns(slots, slot);
+    columns.iter().for_each(|&column| truncate(slots, column, n));
+    put_back(slots, slot, columns);
 }
 
 /// Shortens offsets to `n_entries` entries and says where the last of them ends.
@@ -403,6 +462,12 @@ fn finish(slots: &mut [Slot], layout: &Layout, slot: usize) -> Result<ArrayRef, 
             let columns: Result<_, _> =
                 place.children.iter().map(|&column| finish(slots, layout, column)).collect();
             return finish_struct(data_type, n_entries, columns?, nulls);
+        }
+        Values::Union { chosen, .. } => {
+            let chosen = mem::take(chosen);
+            let branches: Result<_, _> =
+                place.children.iter().map(|&branch| finish(slots, layout, branch)).collect();
+            return finish_union(data_type, chosen, branches?);
         }
     };
     slots[slot].spare = Some(buffer.clone());
@@ -478,6 +543,17 @@ fn finish_struct(
         return Err(wrong_type(data_type));
     };
     Ok(Arc::new(StructArray::try_new_with_length(fields.clone(), columns, nulls, n_entries)?))
+}
+
+fn finish_union(
+    data_type: &DataType,
+    chosen: Vec<i8>,
+    branches: Vec<ArrayRef>,
+) -> Result<ArrayRef, ArrowError> {
+    let DataType::Union(fields, _) = data_type else {
+        return Err(wrong_type(data_type));
+    };
+    Ok(Arc::new(UnionArray::try_new(fields.clone(), chosen.into(), None, branches)?))
 }
 
 fn wrong_type(data_type: &DataType) -> ArrowError {

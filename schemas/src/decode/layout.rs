@@ -18,11 +18,11 @@ pub(crate) struct Layout {
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) data_type: DataType,
-    /// Whether it has nulls; a column of type null has nothing else.
+    /// Whether it has nulls; a column of type null has nothing else, one of a union has them in its branches.
     pub(crate) is_nullable: bool,
     /// Whether entry `i` is of row `i`: not inside a list or a map.
     pub(crate) is_by_row: bool,
-    /// The slots of a list's items, of a map's keys and values, or of a struct's fields.
+    /// The slots of a list's items, of a map's keys and values, of a struct's fields, or of a union's branches.
     pub(crate) children: Vec<usize>,
 }
 
@@ -39,7 +39,8 @@ impl Layout {
     fn add(&mut self, field: &Field, is_by_row: bool) -> Result<usize, ArrowError> {
         let data_type = field.data_type().clone();
         let slot = self.slots.len();
-        let is_nullable = field.is_nullable() && data_type != DataType::Null;
+        let has_own_nulls = !matches!(data_type, DataType::Null | DataType::Union(..));
+        let is_nullable = field.is_nullable() && has_own_nulls;
         self.slots.push(Place { data_type: data_type.clone(), is_nullable, is_by_row, children: Vec::new() });
         let children = match &data_type {
             DataType::List(item) => vec![self.add(item, false)?],
@@ -49,6 +50,9 @@ impl Layout {
             }
             DataType::Struct(fields) => {
                 fields.iter().map(|field| self.add(field, is_by_row)).collect::<Result<_, _>>()?
+            }
+            DataType::Union(branches, _) => {
+                branches.iter().map(|(_, field)| self.add(field, is_by_row)).collect::<Result<_, _>>()?
             }
             _ => Vec::new(),
         };

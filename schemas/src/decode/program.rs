@@ -138,6 +138,11 @@ pub(crate) enum Rare {
     Struct {
         slot: u32,
     },
+    /// No bytes: an entry of a union, of that branch, whose value follows.
+    Variant {
+        slot: u32,
+        branch: u32,
+    },
     /// No bytes: a null.
     Null {
         slot: u32,
@@ -188,6 +193,7 @@ impl Rare {
             | Decimal { slot, .. }
             | Enum { slot, .. }
             | Time { slot, .. }
+            | Variant { slot, .. }
             | Struct { slot }
             | Null { slot } => Some(slot),
             SkipInt
@@ -317,6 +323,13 @@ impl Compiler<'_> {
         let place = &layout.slots[at];
         match plan {
             Plan::Nullable(value) => self.read(value, at),
+            Plan::Variant(branch, value) => match place.children.get(*branch) {
+                Some(&child) => {
+                    self.rare(Rare::Variant { slot, branch: number(*branch) });
+                    self.read(value, child);
+                }
+                None => self.rare(Rare::Shape),
+            },
             Plan::Union(branches) => match &branches[..] {
                 [Plan::SetNull, value] => self.nullable(0, slot, |c| c.read(value, at)),
                 [value, Plan::SetNull] => self.nullable(1, slot, |c| c.read(value, at)),
@@ -407,7 +420,7 @@ impl Compiler<'_> {
                 [value, Plan::Null | Plan::SetNull] => self.nullable(1, NO_SLOT, |c| c.skip(value)),
                 branches => self.union(branches, &mut Self::skip),
             },
-            Plan::Nullable(value) => self.skip(value),
+            Plan::Nullable(value) | Plan::Variant(_, value) => self.skip(value),
             Plan::Mismatch(_) => self.rare(Rare::Refuse),
             Plan::Type(index) => self.skip_type(*index),
         }
@@ -437,7 +450,7 @@ impl Compiler<'_> {
             Plan::Null | Plan::SetNull | Plan::Mismatch(_) => false,
             Plan::Fixed(n) => 0 < *n,
             Plan::Decimal(decimal) => decimal.size != Some(0),
-            Plan::Nullable(value) => self.has_bytes(value, depth),
+            Plan::Nullable(value) | Plan::Variant(_, value) => self.has_bytes(value, depth),
             Plan::Record(record) => record.fields.iter().any(|field| self.has_bytes(&field.plan, depth)),
             Plan::Type(index) => {
                 depth < MAX_INLINED

@@ -7,7 +7,7 @@ use std::ops::Range;
 use arrow::array::types::{Decimal128Type, Decimal256Type};
 use arrow::datatypes::{DecimalType, i256};
 
-use super::column::{Full, Slot, Values, push_end, push_null};
+use super::column::{Full, Slot, Values, push_end, push_null, push_variant};
 use super::cursor::{Cursor, MAX_EMPTY};
 use super::program::{Branch, NO_SLOT, Op, Program, Rare};
 use super::take;
@@ -180,6 +180,7 @@ impl Reader<'_> {
         let Self { program, types } = *self;
         match op {
             Rare::Null { slot } => push_null(slots, slot as usize),
+            Rare::Variant { slot, branch } => push_variant(slots, slot as usize, branch as usize),
             Rare::Default { index } => {
                 let default = program.defaults.get(index as usize).ok_or(Stop::Shape)?;
                 let reader = Reader { program: &default.program, types: &[] };

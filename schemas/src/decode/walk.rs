@@ -51,7 +51,7 @@ pub(crate) fn walk(types: &[Plan], plan: &Plan, cursor: &mut Cursor<'_>) -> Outc
             let branch = cursor.branch(branches.len())?;
             walk(types, &branches[branch], cursor)
         }
-        Plan::Nullable(value) => walk(types, value, cursor),
+        Plan::Nullable(value) | Plan::Variant(_, value) => walk(types, value, cursor),
         Plan::Mismatch(issue) => Err(cursor.fault(FaultKind::Mismatch(*issue))),
         Plan::Type(index) => match types.get(*index) {
             Some(plan) => cursor.nested(|cursor| walk(types, plan, cursor)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ::arrow::datatypes::{
     DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Field as ArrowField, Fields,
-    Schema as ArrowSchema, SchemaRef, TimeUnit,
+    Schema as ArrowSchema, SchemaRef, TimeUnit, UnionFields, UnionMode,
 };
 
 use crate::avro::{Body, Field, Kind, Logical, Node, Schema};
@@ -19,6 +19,9 @@ const MAX_COLUMNS: usize = 20_000;
 
 /// Columns inside columns; every walk over them uses stack per level.
 const MAX_DEPTH: usize = 64;
+
+/// Branches of a union; Arrow has numbers for so many.
+const MAX_BRANCHES: usize = 127;
 
 /// Larger fixed types are refused as columns: each null takes that much memory.
 const MAX_FIXED_BYTES: usize = 64 << 10;
@@ -113,17 +116,30 @@ impl Mapper<'_> {
         if self.depth >= MAX_DEPTH {
             return Err(SchemaError::new(format!("columns nested deeper than {MAX_DEPTH} levels")));
         }
-        let Some((node, nullable)) = non_null(node) else {
-            return Err(SchemaError::new(format!(
-                "{} is not supported yet: a column may be of one type and null",
-                self.schema.describe(node)
-            )));
-        };
         self.depth += 1;
-        let data_type = self.data_type(node)?;
+        let (data_type, nullable) = match (non_null(node), &node.kind) {
+            (Some((node, nullable)), _) => (self.data_type(node)?, nullable),
+            // Arrow takes a union for null wherever one of its branches is.
+            (None, Kind::Union(branches)) => (self.union(branches)?, true),
+            (None, _) => return Err(SchemaError::new("a union without branches")),
+        };
         self.depth -= 1;
         let nullable = nullable || data_type == DataType::Null;
         Ok(ArrowField::new(name, data_type, nullable))
+    }
+
+    /// Sparse, a column for each branch, which is null where the value is of another one: arrays of a union have
+    /// no nulls of their own.
+    fn union(&mut self, branches: &[Node]) -> Result<DataType, SchemaError> {
+        if branches.len() > MAX_BRANCHES {
+            return Err(SchemaError::new(format!("a union of more than {MAX_BRANCHES} types")));
+        }
+        let fields = branches.iter().map(|branch| {
+            let name = self.schema.branch_name(branch);
+            Ok(self.field(&name, branch)?.with_nullable(true))
+        });
+        let fields = UnionFields::from_fields(fields.collect::<Result<Vec<_>, SchemaError>>()?);
+        Ok(DataType::Union(fields, UnionMode::Sparse))
     }
 
     fn data_type(&mut self, node: &Node) -> Result<DataType, SchemaError> {

@@ -10,6 +10,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::mem::discriminant;
 use std::sync::Arc;
 
 use super::arrow::non_null;
@@ -165,22 +166,39 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// A reader's union of several types, in [`check`] only: the first branch that matches counts.
+    /// A reader's union of several types.
     fn reader_union(&mut self, writer: &Node, branches: &[Node]) -> Plan {
-        for branch in branches {
-            let mut attempt = Compiler::new(self.writer, self.reader, true);
-            attempt.checked.clone_from(&self.checked);
-            attempt.n_steps = self.n_steps;
-            attempt.value(writer, branch);
-            self.n_steps = attempt.n_steps;
-            if attempt.issues.is_empty() {
-                self.checked = attempt.checked;
-                return Plan::Null;
-            }
+        let Some(branch) = self.branch_for(writer, branches) else {
+            let rule =
+                format!("the writer's {} fits no branch of the reader's union", self.writer.describe(writer));
+            return self.mismatch(rule);
+        };
+        match self.value(writer, &branches[branch]) {
+            mismatch @ Plan::Mismatch(_) => mismatch,
+            value => Plan::Variant(branch, Box::new(value)),
         }
-        let rule =
-            format!("the writer's {} fits no branch of the reader's union", self.writer.describe(writer));
-        self.mismatch(rule)
+    }
+
+    /// The branch that a writer's type is read as. The specification says the first that matches; the libraries
+    /// take one of the same type, if there is one, before any that it would be promoted to.
+    fn branch_for(&self, writer: &Node, branches: &[Node]) -> Option<usize> {
+        let named = |matches: fn(&Definition, &Definition) -> bool| {
+            branches.iter().position(|branch| match (&writer.kind, &branch.kind) {
+                (Kind::Named(writer), Kind::Named(reader)) => {
+                    let (writer, reader) =
+                        (&self.writer.definitions[*writer], &self.reader.definitions[*reader]);
+                    writer.body.word() == reader.body.word() && matches(writer, reader)
+                }
+                _ => false,
+            })
+        };
+        let same = |branch: &Node| {
+            !matches!(writer.kind, Kind::Named(_)) && discriminant(&writer.kind) == discriminant(&branch.kind)
+        };
+        named(|writer, reader| writer.name == reader.name)
+            .or_else(|| named(same_name))
+            .or_else(|| branches.iter().position(same))
+            .or_else(|| branches.iter().position(|branch| scalar(&writer.kind, &branch.kind).is_some()))
     }
 
     /// Neither side is a union.

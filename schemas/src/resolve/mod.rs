@@ -68,6 +68,7 @@ impl ReaderSchema {
     /// | local-timestamp-… | `Timestamp(unit, None)` |
     /// | array, map, record | `List`, `Map`, `Struct` |
     /// | union of null and T | T, nullable |
+    /// | any other union | `Union`, sparse: a nullable field for each branch, by its name in Avro's JSON encoding |
     ///
     /// A time is within a day of 24 hours; a record with another number there is a bad payload.
     #[must_use]
@@ -75,8 +76,8 @@ impl ReaderSchema {
         Arc::clone(&self.arrow)
     }
 
-    /// The fields that are no columns, in the schema's order, since their type can't be one: it has a union
-    /// of several types besides null, contains itself, is a decimal of more than 76 digits, or the like.
+    /// The fields that are no columns, in the schema's order, since their type can't be one: it
+    /// contains itself, is a decimal of more than 76 digits, or the like.
     /// Whatever records have there is checked and passed over.
     #[must_use]
     pub fn left_out(&self) -> &[LeftOut] {

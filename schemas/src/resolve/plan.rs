@@ -45,6 +45,8 @@ pub(crate) enum Plan {
     Nullable(Box<Plan>),
     /// No bytes: a null.
     SetNull,
+    /// No bytes: an entry of the reader's union, of the branch at that index, then the plan of its value.
+    Variant(usize, Box<Plan>),
     /// A value that the reader schema has no place for; index into [`super::compile::Compiled::issues`].
     Mismatch(usize),
     /// Walked only: index into [`super::compile::Compiled::types`].

@@ -201,6 +201,21 @@ fn arrow_json(array: &ArrayRef, i: usize) -> Json {
             let entries = (0..keys.len()).map(|i| (keys.value(i).to_owned(), arrow_json(values, i)));
             entries.collect::<serde_json::Map<_, _>>().into()
         }
+        DataType::Union(fields, _) => {
+            let (union, chosen) = (array.as_union(), array.as_union().type_id(i));
+            let name =
+                fields.iter().find(|(id, _)| *id == chosen).map(|(_, field)| field.name()).expect("a branch");
+            for (id, _) in fields.iter().filter(|(id, _)| *id != chosen) {
+                assert!(
+                    union.child(id).data_type() == &DataType::Null || union.child(id).is_null(i),
+                    "{name}"
+                );
+            }
+            match arrow_json(union.child(chosen), i) {
+                Json::Null => Json::Null,
+                value => json!({ name: value }),
+            }
+        }
         DataType::Struct(fields) => {
             let columns = array.as_struct().columns();
             let fields = fields

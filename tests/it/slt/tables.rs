@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int32Array, Int64Array,
-    RecordBatch, StringArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int32Array,
+    Int64Array, NullArray, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray,
+    TimestampMillisecondArray, UnionArray,
 };
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, UnionFields};
 
 use weir_engine::sql::LeftOut;
 
@@ -71,13 +72,35 @@ const CLICKS: [Click; 8] = [
     (Some(            10_000_000), 7, Some("cart"),  0,      10_000, Some(0.0)),
 ];
 
-/// `orders` and `clicks`.
+/// One of several types.
+#[derive(Clone, Copy)]
+enum What {
+    Null,
+    Int(i32),
+    Text(&'static str),
+    /// A record of one field.
+    Paid(f64),
+}
+
+/// Milliseconds after ten, id, and a column as of an Avro union: a child for each branch, in which the others are null.
+const EVENTS: [(i64, i64, What); 7] = [
+    (1_000, 0, What::Int(5)),
+    (2_000, 1, What::Text("a")),
+    (3_000, 2, What::Paid(2.5)),
+    (4_000, 3, What::Null),
+    (5_000, 4, What::Int(7)),
+    (6_000, 5, What::Text("a")),
+    (12_000, 6, What::Int(5)),
+];
+
+/// `orders`, `clicks` and `events`.
 pub(super) fn sources(records_per_poll: usize) -> Vec<MemorySource> {
     let mut orders = MemorySource::new("orders", ORDERS.iter().map(|rows| orders(rows)).collect(), 5_000);
     orders.left_out.push(LeftOut { column: "extra".into(), reason: "it is a union".into() });
     let mut clicks = MemorySource::new("clicks", vec![clicks(&CLICKS)], 0);
     clicks.record_time_ms = 1_000;
-    [orders, clicks].map(|source| MemorySource { records_per_poll, ..source }).to_vec()
+    let events = MemorySource::new("events", vec![events(&EVENTS)], 0);
+    [orders, clicks, events].map(|source| MemorySource { records_per_poll, ..source }).to_vec()
 }
 
 fn batch(columns: Vec<(&str, ArrayRef, bool)>) -> RecordBatch {
@@ -115,5 +138,40 @@ fn clicks(rows: &[Click]) -> RecordBatch {
         ("day", Arc::new(Date32Array::from_iter_values(rows.iter().map(|row| row.3))), false),
         ("seen_at", Arc::new(local), false),
         ("ratio", Arc::new(rows.iter().map(|row| row.5).collect::<Float32Array>()), true),
+    ])
+}
+
+fn events(rows: &[(i64, i64, What)]) -> RecordBatch {
+    let times = TimestampMillisecondArray::from_iter_values(rows.iter().map(|row| TEN_O_CLOCK_MS + row.0));
+    let ints: Int32Array =
+        rows.iter().map(|row| if let What::Int(n) = row.2 { Some(n) } else { None }).collect();
+    let texts: StringArray =
+        rows.iter().map(|row| if let What::Text(t) = row.2 { Some(t) } else { None }).collect();
+    let amounts: Float64Array =
+        rows.iter().map(|row| if let What::Paid(amount) = row.2 { Some(amount) } else { None }).collect();
+    let paid = vec![Field::new("amount", DataType::Float64, false)];
+    let nulls = amounts.nulls().cloned();
+    let amounts = Float64Array::new(amounts.values().clone(), None);
+    let paid = StructArray::new(paid.into(), vec![Arc::new(amounts)], nulls);
+    let branches: [(&str, ArrayRef); 4] = [
+        ("null", Arc::new(NullArray::new(rows.len()))),
+        ("int", Arc::new(ints)),
+        ("string", Arc::new(texts)),
+        ("shop.Paid", Arc::new(paid)),
+    ];
+    let fields = branches.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true));
+    let chosen = rows.iter().map(|row| match row.2 {
+        What::Null => 0,
+        What::Int(_) => 1,
+        What::Text(_) => 2,
+        What::Paid(_) => 3,
+    });
+    let fields = UnionFields::from_fields(fields);
+    let children = branches.into_iter().map(|(_, array)| array).collect();
+    let what = UnionArray::try_new(fields, chosen.collect(), None, children).expect("branches of one length");
+    batch(vec![
+        ("at", Arc::new(times.with_timezone("UTC")), false),
+        ("id", Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1))), false),
+        ("what", Arc::new(what), true),
     ])
 }

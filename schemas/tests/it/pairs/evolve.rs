@@ -8,7 +8,7 @@ pub(super) fn evolve(random: &mut Random, writer: &Ty) -> Ty {
     // Few steps, or no two schemas would fit.
     let percent = random.pick(&[0, 5, 15, 30]);
     let reader = Steps { random, percent }.ty(writer);
-    if reader.is_plain() { reader } else { Steps { random, percent }.plain(reader) }
+    if reader.is_plain() || random.chance(50) { reader } else { Steps { random, percent }.plain(reader) }
 }
 
 struct Steps<'r> {
@@ -119,7 +119,7 @@ impl Steps<'_> {
             evolved.push(field);
         }
         if self.step() {
-            let mut field = self.random.field(1);
+            let mut field = self.random.field(2);
             field.default = self.random.chance(85).then(|| self.random.default(&field.ty));
             evolved.push(field);
         }

@@ -61,7 +61,7 @@ fn decoder_model_and_apache_avro_agree_on_random_pairs() {
         }
     }
     eprintln!("{n_seeds} seeds from {first}: {reached:?}");
-    if SEEDS <= n_seeds {
+    if first == 1 && SEEDS <= n_seeds {
         assert!(n_seeds < reached.read && n_seeds / 4 < reached.refused, "{reached:?}");
         assert!(n_seeds < reached.compared, "{reached:?}");
         for difference in model::DIFFERENCES {

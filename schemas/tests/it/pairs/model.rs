@@ -13,10 +13,12 @@ const VALUES: &str = "apache-avro reads what happens to fit";
 const LOGICAL: &str = "apache-avro does not read a logical type as another, or as the type below it";
 const UUIDS: &str = "apache-avro takes no other text for a UUID";
 const RANGES: &str = "apache-avro does not look at a decimal's digits and scale, nor at a time's day";
+const DEFAULTS: &str = "apache-avro takes the branch of a union in a default by the type that it has in JSON";
 const UNREACHED: &str = "apache-avro does not see what no value reaches";
 
 /// All of them.
-pub(super) const DIFFERENCES: [&str; 7] = [NAMES, ALIASES, VALUES, LOGICAL, UUIDS, RANGES, UNREACHED];
+pub(super) const DIFFERENCES: [&str; 8] =
+    [NAMES, ALIASES, VALUES, LOGICAL, UUIDS, RANGES, DEFAULTS, UNREACHED];
 
 /// How a pair of types fits, whatever the value.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,7 +65,7 @@ impl Model {
             return match others[..] {
                 _ if *writer == NULL => branches.contains(&NULL).then_some(Json::Null),
                 [only] => self.value(writer, only, datum),
-                _ => None,
+                _ => self.union(writer, branches, datum),
             };
         }
         if let Some(differences) = self.logical(writer, reader) {
@@ -110,6 +112,22 @@ impl Model {
         }
     }
 
+    /// A value of a union of several types, as an object of the branch that it is read as.
+    fn union(&mut self, writer: &Ty, branches: &[Ty], datum: &Json) -> Option<Json> {
+        let branch = branch_for(writer, branches);
+        for other in branches.iter().filter(|other| Some(*other) != branch) {
+            let is_named = matches!(writer, Ty::Record { .. } | Ty::Enum { .. } | Ty::Fixed { .. });
+            if is_named && writer.base() == other.base() {
+                self.differences.insert(NAMES);
+            } else if is_lenient(writer, other) {
+                self.differences.insert(VALUES);
+            }
+        }
+        let branch = branch?;
+        let value = self.value(writer, branch, datum)?;
+        Some(json!({ branch.branch(): value }))
+    }
+
     /// The difference that two logical types make.
     fn logical(&mut self, writer: &Ty, reader: &Ty) -> Option<&'static str> {
         match (writer.logical(), reader.logical()) {
@@ -132,7 +150,12 @@ impl Model {
                     }
                     self.value(&source.ty, &field.ty, &datum[&source.name])
                 }
-                None => field.default.as_ref().map(|default| of_default(&field.ty, default)),
+                None => {
+                    if field.default.is_some() && !matches!(field.ty, Ty::Union(_)) && !field.ty.is_plain() {
+                        self.differences.insert(DEFAULTS);
+                    }
+                    field.default.as_ref().map(|default| of_default(&field.ty, default))
+                }
             };
             match value {
                 Some(value) => drop(row.insert(field.name.clone(), value)),
@@ -201,6 +224,23 @@ fn is_named(writer: &Ty, reader: &Ty) -> bool {
         || aliases.iter().any(|alias| writer.branch() == format!("shop.{alias}"))
 }
 
+/// One of the same type, else the first that the writer's is promoted to.
+fn branch_for<'b>(writer: &Ty, branches: &'b [Ty]) -> Option<&'b Ty> {
+    let is_same = |branch: &&Ty| match writer {
+        Ty::Record { .. } | Ty::Enum { .. } | Ty::Fixed { .. } => {
+            writer.base() == branch.base() && is_named(writer, branch)
+        }
+        _ => writer.base() == branch.base(),
+    };
+    let is_promoted = |branch: &&Ty| {
+        let is_plain = matches!(branch, Ty::Primitive(_) | Ty::Logical(..));
+        is_plain && is_promoted(writer.base(), branch.base())
+    };
+    let same_name =
+        branches.iter().find(|branch| writer.base() == branch.base() && writer.branch() == branch.branch());
+    same_name.or_else(|| branches.iter().find(is_same)).or_else(|| branches.iter().find(is_promoted))
+}
+
 fn is_promoted(writer: &str, reader: &str) -> bool {
     match writer {
         "int" => matches!(reader, "int" | "long" | "float" | "double"),
@@ -246,7 +286,7 @@ fn fit(writer: &Ty, reader: &Ty) -> Fit {
                 }
             }
             [only] => fit(writer, only),
-            _ => Fit::Not,
+            _ => branch_for(writer, branches).map_or(Fit::Not, |branch| fit(writer, branch)),
         };
     }
     let inside = |fits: bool| if fits { Fit::Fits } else { Fit::NotInside };
@@ -285,7 +325,14 @@ fn fit(writer: &Ty, reader: &Ty) -> Fit {
 /// A default as a row has it.
 fn of_default(ty: &Ty, default: &Json) -> Json {
     match ty {
-        Ty::Union(branches) => of_default(&branches[0], default),
+        Ty::Union(branches) => {
+            let value = of_default(&branches[0], default);
+            if ty.others().len() < 2 || branches[0] == NULL {
+                value
+            } else {
+                json!({ branches[0].branch(): value })
+            }
+        }
         Ty::Array(item) => {
             default.as_array().expect("an array").iter().map(|json| of_default(item, json)).collect()
         }
