@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The long proof: many seeds of the engine in simulation, kill -9 at many random moments under load, a death at every
-# named step, and three brokers that die in turn. Prints the lines of the table in docs/reliability.md.
+# named step, three brokers that die in turn, and a page whose cable is out for a minute. Prints the lines of the table in
+# docs/reliability.md.
 #
 #   WEIR_SEEDS  seeds of the simulation (100000)    WEIR_KILLS  kills under load (100)    WEIR_SEED  the first seed (1)
 set -euo pipefail
@@ -12,5 +13,5 @@ scripts/build.sh >/dev/null
 export WEIR_SEED="${WEIR_SEED:-1}"
 WEIR_SEEDS="${WEIR_SEEDS:-100000}" cargo test --workspace --exclude weir-xtask --lib \
   simulated_pipeline -- --nocapture 2>&1 | grep -E 'seeds from|WEIR_SEED|panicked'
-WEIR_KILLS="${WEIR_KILLS:-100}" cargo test --workspace --exclude weir-xtask --test it -- \
-  kills file_sink kafka_sink leaders --nocapture --test-threads 1 2>&1 | grep -oE '\| .*|.*panicked.*'
+WEIR_CABLE_S=60 WEIR_KILLS="${WEIR_KILLS:-100}" cargo test --workspace --exclude weir-xtask --test it -- \
+  kills file_sink kafka_sink leaders pulled_cable --nocapture --test-threads 1 2>&1 | grep -oE '\| .*|.*panicked.*'

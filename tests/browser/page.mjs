@@ -9,10 +9,14 @@ const [path] = more;
 await context.addInitScript(() => {
   const history = (window.weirHistory = { rows: [], states: [] });
   const shown = new Map();
-  const look = () => {
-    const at = Date.now();
+  // A tab behind another one has no frames, and is told of the connection all the same.
+  const lookAtState = (at) => {
     const state = document.querySelector('[data-testid="connection-state"]')?.dataset.state;
     if (state && state !== history.states.at(-1)?.state) history.states.push({ at, state });
+  };
+  const look = () => {
+    const at = Date.now();
+    lookAtState(at);
     for (const line of document.querySelectorAll('[data-testid="window-row"]')) {
       const [, window, ...numbers] = [...line.cells].map((cell) => cell.textContent);
       const row = { window, numbers, final: line.dataset.final === 'true' };
@@ -26,8 +30,10 @@ await context.addInitScript(() => {
   };
   requestAnimationFrame(look);
   window.weirChanges = 0;
-  new MutationObserver((records) => { window.weirChanges += records.length; })
-    .observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
+  new MutationObserver((records) => {
+    window.weirChanges += records.length;
+    lookAtState(Date.now());
+  }).observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
 });
 
 // One tab for each path that is looked at.
@@ -55,8 +61,8 @@ const deeds = {
     (selector) => document.querySelector(selector)?.dataset.state ?? null,
     `${id(`pipeline-row-${name}`)} ${id('pipeline-state')}`,
   ),
-  // All that was shown so far.
-  history: async () => page.evaluate(() => window.weirHistory),
+  // All that a tab, the first one if none is named, showed so far.
+  history: async (at) => opened[at || 0].evaluate(() => window.weirHistory),
   // The rows that are shown now.
   rows: async () => rowsOf(page),
   // The number of the first tab.
@@ -74,6 +80,11 @@ const deeds = {
       (selector) => document.querySelector(selector)?.dataset.state ?? null, id('connection-state')),
     rows: await rowsOf(opened[at]),
   }),
+  // What a tab says of the connection, and whether its numbers look stale.
+  health: async (at) => opened[at].evaluate((selector) => ({
+    text: document.querySelector(selector)?.textContent ?? '',
+    stale: document.querySelector('.app')?.classList.contains('stale') ?? false,
+  }), id('connection-state')),
   // Puts the first tab behind another one, and back.
   hide: async () => setHidden(true),
   show: async () => setHidden(false),

@@ -59,7 +59,7 @@ impl History {
     /// When the connection was first shown as other than live from `from_ms` on.
     fn noticed_ms(&self, from_ms: i64) -> Option<i64> {
         let states = self.0["states"].as_array().expect("an array").iter();
-        let mut troubles = states.filter(|state| ["stale", "reconnecting"].contains(&text(&state["state"])));
+        let mut troubles = states.filter(|state| text(&state["state"]) == "reconnecting");
         troubles.find_map(|state| state["at"].as_i64().filter(|at_ms| from_ms <= *at_ms))
     }
 

@@ -1,10 +1,13 @@
 //! TCP proxies before `weir`: one that cuts every connection and keeps one address while the server
-//! behind it is restarted; one that holds event streams back, as networks do that wait for the end of an answer.
+//! behind it is restarted; one that holds event streams back, as networks do that wait for the end of an answer; one that is
+//! a cable, pulled and put back.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// Listens until the process ends.
 pub(crate) struct Proxy {
@@ -110,6 +113,69 @@ fn copy(mut from: TcpStream, mut to: TcpStream, mut budget: usize) {
         }
     }
     // Either may be closed already.
+    drop(from.shutdown(Shutdown::Both));
+    drop(to.shutdown(Shutdown::Both));
+}
+
+/// Leads to a server on one address, unless it is pulled out. Listens until the process ends.
+pub(crate) struct Cable {
+    port: u16,
+    is_out: Arc<AtomicBool>,
+}
+
+impl Cable {
+    pub(crate) fn to(url: &str) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let port = listener.local_addr().expect("a bound socket").port();
+        let is_out = Arc::new(AtomicBool::new(false));
+        let (target, out) = (authority(url), Arc::clone(&is_out));
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                // As a network that is away: what was sent waits, and is lost.
+                let Ok(server) = TcpStream::connect(&target) else { continue };
+                for (from, to) in [(&client, &server), (&server, &client)] {
+                    let (from, to) = (from.try_clone().expect("a socket"), to.try_clone().expect("a socket"));
+                    let out = Arc::clone(&out);
+                    thread::spawn(move || carry(from, to, &out));
+                }
+            }
+        });
+        Self { port, is_out }
+    }
+
+    /// Nothing comes through from now on, and nobody is told.
+    pub(crate) fn pull(&self) {
+        self.is_out.store(true, Ordering::SeqCst);
+    }
+
+    /// What comes from now on comes through; connections from before are broken.
+    pub(crate) fn put_back(&self) {
+        self.is_out.store(false, Ordering::SeqCst);
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}
+
+/// Copies until the cable is pulled; then it holds on to both ends, silently, until it is put back.
+fn carry(mut from: TcpStream, mut to: TcpStream, is_out: &AtomicBool) {
+    let mut buffer = [0; 65_536];
+    from.set_read_timeout(Some(Duration::from_millis(20))).expect("a valid time");
+    let mut was_out = false;
+    loop {
+        let read = from.read(&mut buffer);
+        let is_out = is_out.load(Ordering::SeqCst);
+        was_out |= is_out;
+        match read {
+            _ if was_out && !is_out => break,
+            Ok(0) => break,
+            Ok(n) if !is_out && to.write_all(&buffer[..n]).is_err() => break,
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(_) => break,
+        }
+    }
     drop(from.shutdown(Shutdown::Both));
     drop(to.shutdown(Shutdown::Both));
 }

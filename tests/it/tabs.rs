@@ -1,14 +1,14 @@
 //! Many tabs of one browser: they share one connection, whoever of them goes; a hidden one rests; where a network holds
 //! event streams back, the page asks instead.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::looker::Looker;
-use crate::proxy::holding_streams;
+use crate::proxy::{Cable, holding_streams};
 use crate::services::services;
-use crate::till::{Customers, Till};
+use crate::till::{Customers, Till, now_ms};
 use crate::weir::{Project, Weir};
 
 /// HTTP/1.1 allows a browser six connections to a server.
@@ -26,6 +26,14 @@ fn sql(topic: &str) -> String {
     )
 }
 
+const BOARD: &str = "title: Board
+panels:
+  - { title: Revenue, pipeline: revenue, chart: area, x: window_start, y: revenue }
+  - { title: Orders, pipeline: revenue, chart: stat, y: orders }
+  - { title: Orders by window, pipeline: revenue, chart: line, x: window_start, y: orders, unit: orders }
+  - { title: Rows, pipeline: revenue, chart: table }
+";
+
 struct Scene {
     weir: Weir,
     customers: Customers,
@@ -36,7 +44,11 @@ fn scene(topic: &'static str) -> Scene {
     let services = services();
     let till = Till::new(&services, topic);
     let source = "event_time: ordered_at\nwatermark: { delay: 1s }\n";
-    let weir = Project::new(&services).source(topic, source).pipeline("revenue", &sql(topic), "").run();
+    let weir = Project::new(&services)
+        .source(topic, source)
+        .pipeline("revenue", &sql(topic), "")
+        .dashboard("board", BOARD)
+        .run();
     weir.await_ready();
     Scene { weir, customers: Customers::come(till) }
 }
@@ -67,11 +79,11 @@ fn assert_shows_sql(weir: &Weir, looker: &mut Looker, tabs: &[Value]) {
     let query = "SELECT orders, revenue, _final FROM revenue ORDER BY window_start DESC LIMIT 40";
     for tab in tabs {
         let mut seen = String::new();
-        let until = std::time::Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_secs(60);
         weir.eventually("the tab shows what SQL says", || {
             let (rows, shown) = (weir.sql(query), shown(looker, tab).1);
             seen = format!("tab {tab}: SQL {rows:?}\npage {shown:?}");
-            assert!(std::time::Instant::now() < until, "{seen}");
+            assert!(Instant::now() < until, "{seen}");
             (rows == shown).then_some(())
         });
     }
@@ -138,7 +150,7 @@ fn hidden_tab_rests_and_is_right_at_once_when_shown() {
         "SELECT sum(orders), sum(revenue) FROM revenue",
         &[vec![json!(n_orders), json!(7 * n_orders)]],
     );
-    let from = std::time::Instant::now();
+    let from = Instant::now();
     looker.ask("show", "");
     assert_shows_sql(&weir, &mut looker, &tabs);
     assert!(from.elapsed() < Duration::from_secs(1), "right {:?} after it was shown", from.elapsed());
@@ -172,8 +184,57 @@ fn where_streams_are_held_back_the_page_asks() {
     assert_shows_sql(&weir, &mut looker, &[tab]);
 }
 
+/// The cable is pulled for 2 s, and for `WEIR_CABLE_S` (12): past all the times after which the page tries something else.
+fn outages_s() -> [u64; 2] {
+    let long = std::env::var("WEIR_CABLE_S").map_or(12, |text| text.parse().expect("a number of seconds"));
+    [2, long]
+}
+
+#[test]
+fn pulled_cable_is_said_in_every_tab_and_leaves_no_gap() {
+    let Scene { weir, customers } = scene("cable");
+    let cable = Cable::to(weir.url());
+    let mut looker = Looker::start("page.mjs", &[&cable.url(), "/pipelines/revenue"]);
+    let tabs = [looker.ask("first", ""), looker.ask("open", "/pipelines/revenue")];
+    for seconds in outages_s() {
+        await_live(&weir, &mut looker, &tabs);
+        weir.eventually("rows are shown", || (!shown(&mut looker, &tabs[1]).1.is_empty()).then_some(()));
+        let (pulled, pulled_ms) = (Instant::now(), now_ms());
+        cable.pull();
+        // Of the 2 s the last 100 ms are for this look.
+        std::thread::park_timeout(Duration::from_millis(1_000 * seconds - 100));
+        for tab in &tabs {
+            let health = looker.ask("health", tab.clone());
+            let text = health["text"].as_str().unwrap_or_default();
+            let is_said = text.contains("reconnecting") && text.contains(" old");
+            assert!(is_said && health["stale"] == json!(true), "after {:?}: {health}", pulled.elapsed());
+        }
+        cable.put_back();
+        for tab in &tabs {
+            let states = looker.ask("history", tab.clone())["states"].clone();
+            let troubles = states.as_array().expect("an array").iter();
+            let mut troubles = troubles.filter(|state| state["state"] == "reconnecting");
+            let said_ms = troubles.find_map(|state| state["at"].as_i64().filter(|at_ms| pulled_ms <= *at_ms));
+            let noticed_ms = said_ms.map(|said_ms| said_ms - pulled_ms);
+            assert!(
+                noticed_ms.is_some_and(|ms| ms <= NOTICED_MS as i64),
+                "said after {noticed_ms:?} ms: {states}"
+            );
+        }
+        eprintln!("a cable that was out for {seconds} s was missed in both tabs");
+    }
+    await_live(&weir, &mut looker, &tabs);
+    let till = customers.go();
+    let n_orders = till.made_ms.len();
+    weir.await_rows(
+        "SELECT sum(orders), sum(revenue) FROM revenue",
+        &[vec![json!(n_orders), json!(7 * n_orders)]],
+    );
+    assert_shows_sql(&weir, &mut looker, &tabs);
+}
+
 /// Pages that a person without a mouse, or without sight, comes to.
-const PAGES: [&str; 4] = ["/", "/pipelines/revenue", "/sql", "/dead-letters"];
+const PAGES: [&str; 5] = ["/", "/pipelines/revenue", "/d/board", "/sql", "/dead-letters"];
 
 #[test]
 fn pages_are_accessible_and_the_keyboard_alone_leads_to_them() {

@@ -1,26 +1,24 @@
 //! The life of the one connection: when to connect, when to give it up, and what the page may claim of its numbers.
 //!
 //! ```text
-//!            opened               silent for 2 s
-//! Connecting ──────► Open (live) ───────────────► Open (stale) ── 5 s ──┐
-//!     ▲                 │ error                                         │
-//!     └── back-off ── Waiting (reconnecting) ◄──────────────────────────┘
+//!            opened      error, or silent for longer than heartbeats are apart
+//! Connecting ──────► Open ─────────────────────────────────────────┐
+//!     ▲                                                            │
+//!     └──────────── back-off ── Waiting (reconnecting) ◄───────────┘
 //! ```
 //!
 //! Invariants:
-//! 1. Within [`STALE_AFTER_MS`] of the last byte the health is no longer [`Health::Live`]: no frozen number looks alive.
+//! 1. [`SILENCE_MAX_MS`] after the last byte the health is no longer [`Health::Live`], and after trouble not before the next
+//!    byte: no frozen number looks alive.
 //! 2. At most one attempt is under way, and attempts are spaced by a back-off that grows until data has come: a server
 //!    that accepts and then breaks every connection is not hammered.
 //! 3. Where streams are opened and bring nothing, as behind a proxy that holds them back, the same events are polled.
 //! 4. The clock is an argument, in milliseconds of any origin, and never goes back.
 
-/// The server says how pipelines are about once a second; silence for twice that is trouble.
-pub const STALE_AFTER_MS: f64 = 2_000.0;
-/// A connection that has been silent for so long is given up. Lower: a server that pauses is met by a storm of
-/// reconnects; higher: a cable that was pulled is noticed later.
-pub const GIVE_UP_AFTER_MS: f64 = 5_000.0;
-/// Silence that is fine where there is no pipeline, hence no status: comments come every 15 s.
-const QUIET_GIVE_UP_AFTER_MS: f64 = 40_000.0;
+/// A server that has nothing to say says so twice a second; silence for three times that is trouble, and the connection is
+/// given up. Lower: a server or a network that pauses is taken for one that is gone; higher: a cable that was pulled is said
+/// later than two seconds after.
+pub const SILENCE_MAX_MS: f64 = 1_600.0;
 /// A stream that was opened and has brought nothing for so long, not even a comment, is held back by somebody.
 const MUTE_GIVE_UP_AFTER_MS: f64 = 3_000.0;
 /// So many mute streams one after the other, and events are polled.
@@ -33,6 +31,7 @@ const CONNECT_TIMEOUT_MS: f64 = 10_000.0;
 const FIRST_DELAY_MS: f64 = 250.0;
 /// Lower: many pages press harder on a server that comes up; higher: people wait for numbers that are there.
 const MAX_DELAY_MS: f64 = 4_000.0;
+const SILENT: &str = "the server has gone silent";
 
 /// What the page says about its numbers.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,11 +39,7 @@ pub enum Health {
     /// Nothing has come yet.
     Connecting,
     Live,
-    /// Connected, but silent for longer than it should be.
-    Stale {
-        age_ms: f64,
-    },
-    /// Not connected; `age_ms` is the time since the last byte, if there ever was one.
+    /// Not connected, or connected and silent for longer than it should be; `age_ms` is the time since the last byte, if there ever was one.
     Reconnecting {
         age_ms: Option<f64>,
         reason: String,
@@ -83,8 +78,6 @@ pub struct Connection {
     heard_ms: Option<f64>,
     opened_ms: f64,
     reason: String,
-    /// Whether the server has any pipeline whose status to expect each second.
-    expects_status: bool,
     way: Way,
     /// Nothing has come since it was opened.
     is_mute: bool,
@@ -101,7 +94,6 @@ impl Default for Connection {
             heard_ms: None,
             opened_ms: 0.0,
             reason: String::new(),
-            expects_status: false,
             way: Way::Stream,
             is_mute: false,
             n_mute: 0,
@@ -124,7 +116,7 @@ impl Connection {
                 Action::Drop
             }
             Phase::Open if self.give_up_after_ms() <= self.silence_ms(now_ms) => {
-                self.failed(now_ms, jitter, "the server has gone silent".into());
+                self.failed(now_ms, jitter, SILENT.into());
                 Action::Drop
             }
             _ => Action::Nothing,
@@ -167,11 +159,6 @@ impl Connection {
         self.reason.clear();
     }
 
-    /// Whether silence is trouble: it is where the server has any pipeline, whose status comes each second.
-    pub fn expect_status(&mut self, expects_status: bool) {
-        self.expects_status = expects_status;
-    }
-
     /// The connection broke, was refused, or said something that can't be read.
     pub fn failed(&mut self, now_ms: f64, jitter: f64, reason: String) {
         if self.is_open() && self.is_mute && self.way == Way::Stream {
@@ -206,13 +193,10 @@ impl Connection {
         let age_ms = self.heard_ms.map(|heard_ms| now_ms - heard_ms);
         let failing = self.n_failures != 0;
         match (self.phase, age_ms) {
-            (Phase::Open, _) if !self.expects_status => Health::Live,
-            (Phase::Open, _) if self.silence_ms(now_ms) < STALE_AFTER_MS => Health::Live,
-            (Phase::Open, age_ms) => {
-                Health::Stale { age_ms: age_ms.unwrap_or_else(|| self.silence_ms(now_ms)) }
-            }
+            (Phase::Open, _) if !failing && self.silence_ms(now_ms) < SILENCE_MAX_MS => Health::Live,
+            (Phase::Open, age_ms) if !failing => Health::Reconnecting { age_ms, reason: SILENT.into() },
             // A switch to another table is no trouble while it is quick.
-            (_, Some(age_ms)) if !failing && age_ms < STALE_AFTER_MS => Health::Live,
+            (_, Some(age_ms)) if !failing && age_ms < SILENCE_MAX_MS => Health::Live,
             (_, None) if !failing => Health::Connecting,
             (_, age_ms) => Health::Reconnecting { age_ms, reason: self.reason.clone() },
         }
@@ -224,11 +208,7 @@ impl Connection {
     }
 
     fn give_up_after_ms(&self) -> f64 {
-        match (self.expects_status, self.is_mute) {
-            (false, _) => QUIET_GIVE_UP_AFTER_MS,
-            (true, true) => MUTE_GIVE_UP_AFTER_MS,
-            (true, false) => GIVE_UP_AFTER_MS,
-        }
+        if self.is_mute { MUTE_GIVE_UP_AFTER_MS } else { SILENCE_MAX_MS }
     }
 }
 
@@ -243,19 +223,31 @@ mod tests {
         assert_eq!(connection.step(now_ms, 0.0), Action::Connect);
         connection.opened(now_ms);
         connection.heard(now_ms);
-        connection.expect_status(true);
         connection
     }
 
     #[test]
-    fn silence_is_said_after_two_seconds_and_ends_after_five() {
+    fn silence_is_said_within_two_seconds_and_until_the_next_byte() {
         let mut connection = live_at(100.0);
-        assert_eq!(connection.health(2_099.0), Health::Live);
-        assert_eq!(connection.health(2_100.0), Health::Stale { age_ms: 2_000.0 });
-        assert_eq!(connection.step(5_099.0, 0.0), Action::Nothing);
-        assert_eq!(connection.step(5_100.0, 0.0), Action::Drop);
-        assert!(matches!(connection.health(5_100.0), Health::Reconnecting { age_ms: Some(5_000.0), .. }));
-        assert_eq!(connection.step(5_100.0 + FIRST_DELAY_MS, 1.0), Action::Connect);
+        assert_eq!(connection.health(1_699.0), Health::Live);
+        let silent = |age_ms| Health::Reconnecting { age_ms: Some(age_ms), reason: SILENT.into() };
+        assert_eq!(connection.health(1_700.0), silent(1_600.0));
+        assert_eq!(connection.step(1_699.0, 0.0), Action::Nothing);
+        assert_eq!(connection.step(1_700.0, 0.0), Action::Drop);
+        assert_eq!(connection.health(1_700.0), silent(1_600.0));
+        let again_ms = 1_700.0 + FIRST_DELAY_MS;
+        assert_eq!(connection.step(again_ms, 1.0), Action::Connect);
+        connection.opened(again_ms);
+        assert_eq!(connection.health(again_ms), silent(again_ms - 100.0), "nothing has come yet");
+        connection.heard(again_ms + 10.0);
+        assert_eq!(connection.health(again_ms + 10.0), Health::Live);
+    }
+
+    #[test]
+    fn tab_that_only_listens_says_silence_too() {
+        // Another tab has the connection, and steps it.
+        let connection = live_at(0.0);
+        assert!(matches!(connection.health(SILENCE_MAX_MS), Health::Reconnecting { age_ms: Some(_), .. }));
     }
 
     #[test]
@@ -269,14 +261,15 @@ mod tests {
     }
 
     #[test]
-    fn server_without_pipelines_may_be_silent() {
-        let mut connection = Connection::default();
-        assert_eq!(connection.health(0.0), Health::Connecting);
-        assert_eq!(connection.step(0.0, 0.0), Action::Connect);
-        connection.opened(0.0);
-        assert_eq!(connection.health(20_000.0), Health::Live);
-        assert_eq!(connection.step(20_000.0, 0.0), Action::Nothing);
-        assert_eq!(connection.step(QUIET_GIVE_UP_AFTER_MS, 0.0), Action::Drop);
+    fn heartbeats_of_a_quiet_server_are_enough() {
+        let mut connection = live_at(0.0);
+        for beat in 1..100 {
+            // Twice a second, and one of them is lost.
+            let now_ms = f64::from(beat) * 1_000.0;
+            assert_eq!(connection.health(now_ms), Health::Live);
+            assert_eq!(connection.step(now_ms, 0.5), Action::Nothing);
+            connection.heard(now_ms);
+        }
     }
 
     #[test]
@@ -286,15 +279,14 @@ mod tests {
         assert_eq!(connection.health(50.0), Health::Live);
         assert_eq!(connection.step(50.0, 0.0), Action::Connect);
         assert_eq!(
-            connection.health(2_050.0),
-            Health::Reconnecting { age_ms: Some(2_050.0), reason: String::new() }
+            connection.health(SILENCE_MAX_MS),
+            Health::Reconnecting { age_ms: Some(SILENCE_MAX_MS), reason: String::new() }
         );
     }
 
     #[test]
     fn streams_that_are_held_back_are_polled() {
         let mut connection = Connection::default();
-        connection.expect_status(true);
         let mut now_ms = 0.0;
         let mut ways = Vec::new();
         while now_ms < 30_000.0 {

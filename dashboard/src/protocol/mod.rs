@@ -43,9 +43,9 @@ impl Wanted {
         self.path_of("/api/v1/stream", '?', after)
     }
 
-    /// The path and query of a poll, which waits some seconds for something new.
+    /// The path and query of a poll, which waits for something new, but no longer than a stream's heartbeat takes.
     pub fn poll_path(&self, after: Option<&str>) -> String {
-        self.path_of("/api/v1/poll?wait=10s", '&', after)
+        self.path_of("/api/v1/poll?wait=500ms", '&', after)
     }
 
     fn path_of(&self, start: &str, mut separator: char, after: Option<&str>) -> String {
@@ -95,7 +95,7 @@ mod tests {
         let mut wanted = Wanted::default();
         assert_eq!(wanted.path(None), "/api/v1/stream");
         assert_eq!(wanted.path(Some("a&b")), "/api/v1/stream?after=a%26b");
-        assert_eq!(wanted.poll_path(Some("a")), "/api/v1/poll?wait=10s&after=a");
+        assert_eq!(wanted.poll_path(Some("a")), "/api/v1/poll?wait=500ms&after=a");
         wanted.tables = vec!["revenue".into(), "clicks".into()];
         wanted.last_ms = 30 * 60_000;
         assert_eq!(wanted.path(Some("é")), "/api/v1/stream?table=revenue&table=clicks&last=30m&after=%C3%A9");

@@ -6,7 +6,7 @@ use crate::protocol::connection::Health;
 /// What the header shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthView {
-    /// `connecting`, `live`, `stale` or `reconnecting`: for the style sheet and for tests.
+    /// `connecting`, `live` or `reconnecting`: for the style sheet and for tests.
     pub kind: &'static str,
     pub text: String,
     /// Why, for those who ask.
@@ -24,12 +24,6 @@ impl From<Health> for HealthView {
             Health::Live => {
                 Self { kind: "live", text: "live".into(), reason: String::new(), is_stale: false }
             }
-            Health::Stale { age_ms } => Self {
-                kind: "stale",
-                text: format!("stale, {} old", whole_span(age_ms)),
-                reason: "connected, but the server has gone silent".into(),
-                is_stale: true,
-            },
             Health::Reconnecting { age_ms, reason } => Self {
                 kind: "reconnecting",
                 text: match age_ms {

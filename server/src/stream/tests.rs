@@ -401,15 +401,17 @@ fn resumed_client_gets_a_delta_and_a_late_one_a_snapshot() {
 
 /// In real time: what a proxy between the two measures, too.
 #[test]
-fn a_stream_without_events_has_a_comment_within_fifteen_seconds() {
+fn a_stream_without_events_has_a_comment_each_half_second() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     runtime.block_on(async {
         let hub = Hub::new([("revenue".to_owned(), true)], Arc::default());
         let mut client =
             hub.subscribe(FakeCatalog::new(vec![]).as_ref(), Subscription::default()).expect("a stream");
         assert_eq!(client.next().await.as_deref(), Some(&b"retry: 1000\n\n"[..]));
-        let comment = tokio::time::timeout(Duration::from_secs(15), client.next()).await;
-        assert_eq!(comment.expect("in time").as_deref(), Some(&b":\n\n"[..]));
+        for _ in 0..2 {
+            let comment = tokio::time::timeout(Duration::from_secs(1), client.next()).await;
+            assert_eq!(comment.expect("in time").as_deref(), Some(&b":\n\n"[..]));
+        }
     });
 }
 

@@ -324,7 +324,6 @@ impl Live {
             match answer {
                 Ok(answer) => {
                     self.update(|inner| {
-                        inner.connection.expect_status(!answer.pipelines.is_empty());
                         inner.store.set_pipelines(answer.pipelines);
                     });
                     self.project.set(answer.project);
