@@ -9,7 +9,8 @@ const { chromium } = createRequire(modules + '/')('playwright-core');
 const axe = readFileSync(`${modules}/axe-core/axe.min.js`, 'utf8');
 const id = (name) => `[data-testid="${name}"]`;
 
-setTimeout(() => { throw new Error('nobody looks at a page for ten minutes'); }, 600_000).unref();
+const minutes = 10 + Number(process.env.WEIR_MINUTES ?? 0);
+setTimeout(() => { throw new Error(`nobody looks at a page for ${minutes} minutes`); }, minutes * 60_000).unref();
 
 const browser = await chromium.launch({
   executablePath,

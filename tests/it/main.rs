@@ -43,6 +43,7 @@ mod services;
 mod shop;
 mod sink_topic;
 mod slt;
+mod speed;
 mod stops;
 mod stream;
 mod tabs;

@@ -107,7 +107,8 @@ fn domain(data: &ChartData) -> Option<(i64, i64)> {
     let to = newest.max(data.watermark.unwrap_or(newest)).max(oldest + data.step);
     let span_min = data.step.saturating_mul(MIN_WINDOWS);
     let from = oldest.max(data.watermark.unwrap_or(newest).saturating_sub(data.last)).min(to - span_min);
-    Some((from, to))
+    // By whole windows: a chart steps when a window opens, and stands still meanwhile.
+    Some((from - from.rem_euclid(data.step.max(1)), to))
 }
 
 /// Labels in the middle of their categories on an axis of `width` pixels; where they would touch, only each second, third

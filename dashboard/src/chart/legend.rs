@@ -10,7 +10,7 @@ use crate::view::zone::Zone;
 pub struct Entry {
     pub label: String,
     pub slot: usize,
-    /// In the legend's window; `–` where the series has no row there.
+    /// In the legend's window, without a unit that the axis bears; `–` where the series has no row there.
     pub value: String,
 }
 
@@ -41,7 +41,7 @@ pub fn legend(data: &ChartData, hovered: Option<i64>, zone: &Zone) -> Legend {
     let entries = data.series.iter().map(|series| Entry {
         label: series.label.clone(),
         slot: series.slot,
-        value: point_at(series, start).map_or_else(|| "–".to_owned(), |point| data.unit.full(point.value)),
+        value: point_at(series, start).map_or_else(|| "–".to_owned(), |point| data.unit.bare(point.value)),
     });
     let n_drawn = data.series.len();
     let note = if n_drawn < data.n_series_total {

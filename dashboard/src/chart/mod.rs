@@ -11,6 +11,7 @@
 //!    series: by the shape of their marks.
 
 pub mod axes;
+pub mod damage;
 pub mod draw;
 pub mod frame;
 pub mod gather;

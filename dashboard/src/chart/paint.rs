@@ -8,6 +8,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, Path2d};
 
 use super::axes;
+use super::damage::right_of;
 use super::draw::{Align, Dash, Drawing, Fill, Ink, Shape};
 use super::frame::Frame;
 use super::kind::{self, Scene, Way};
@@ -18,6 +19,10 @@ use crate::view::zone::Zone;
 /// Between the lines of a hatching, in pixels.
 const HATCH: f64 = 5.0;
 const MARK_SCALE: f64 = 0.8;
+/// So far a mark, or the edge of a line, reaches from its place.
+const MARK_REACH: f64 = 8.0;
+/// A line of more points is dense.
+const DENSE: usize = 300;
 
 /// What stands out: signals, since both chart and legend set them.
 #[derive(Clone, Copy)]
@@ -51,18 +56,43 @@ pub fn paint(
 
 /// Paints a drawing on a canvas of this many CSS pixels; what was there is gone.
 pub fn paint_drawing(canvas: &HtmlCanvasElement, drawing: &Drawing, width: f64, height: f64) {
+    repaint(canvas, None, drawing, width, height);
+}
+
+/// As [`paint_drawing`], where the canvas shows `before` in the same colours: only what differs is painted.
+pub fn repaint(
+    canvas: &HtmlCanvasElement,
+    before: Option<&Drawing>,
+    drawing: &Drawing,
+    width: f64,
+    height: f64,
+) {
     let ratio = web_sys::window().map_or(1.0, |window| window.device_pixel_ratio());
     // The casts saturate; a canvas is never that large.
     let (pixel_width, pixel_height) = ((width * ratio) as u32, (height * ratio) as u32);
-    if canvas.width() != pixel_width || canvas.height() != pixel_height {
+    let is_resized = canvas.width() != pixel_width || canvas.height() != pixel_height;
+    if is_resized {
         canvas.set_width(pixel_width);
         canvas.set_height(pixel_height);
     }
-    if let Some(painter) = Painter::on(canvas, canvas)
+    let from = before.filter(|_| !is_resized).and_then(|before| right_of(before, drawing)).unwrap_or(0.0);
+    if width <= from {
+        return;
+    }
+    // Whole pixels, so that the seam is none.
+    let from = (((from - MARK_REACH).max(0.0) * ratio).floor() / ratio).max(0.0);
+    if let Some(mut painter) = Painter::on(canvas, canvas)
         && painter.context.set_transform(ratio, 0.0, 0.0, ratio, 0.0, 0.0).is_ok()
     {
-        painter.context.clear_rect(0.0, 0.0, width, height);
+        painter.from = from;
+        let context = &painter.context;
+        context.save();
+        context.begin_path();
+        context.rect(from, 0.0, width - from, height);
+        context.clip();
+        context.clear_rect(from, 0.0, width - from, height);
         painter.drawing(drawing);
+        context.restore();
     }
 }
 
@@ -131,6 +161,8 @@ impl Palette {
 struct Painter {
     context: CanvasRenderingContext2d,
     palette: Palette,
+    /// What lies left of this is there already.
+    from: f64,
 }
 
 impl Painter {
@@ -140,8 +172,7 @@ impl Painter {
         let palette = Palette::read(looks)?;
         context.set_font(&palette.font);
         context.set_text_baseline("middle");
-        context.set_line_join("round");
-        Some(Self { context, palette })
+        Some(Self { context, palette, from: 0.0 })
     }
 
     fn drawing(&self, drawing: &Drawing) {
@@ -166,8 +197,10 @@ impl Painter {
                 context.set_global_alpha(*alpha);
                 context.set_stroke_style_str(self.palette.of(*ink));
                 context.set_line_width(*width);
+                // Nobody sees the joins of a dense line, and round ones take longer than all the rest of it.
+                context.set_line_join(if DENSE < points.len() { "bevel" } else { "round" });
                 self.dash(*dash);
-                self.trace(points);
+                self.trace(if *dash == Dash::Solid { self.rest_of(points) } else { points });
                 context.stroke();
                 self.dash(Dash::Solid);
             }
@@ -224,6 +257,15 @@ impl Painter {
         context.set_global_alpha(1.0);
     }
 
+    /// The points of a line that have to be painted: those of a dense one ascend from left to right.
+    fn rest_of<'a>(&self, points: &'a [(f64, f64)]) -> &'a [(f64, f64)] {
+        if points.len() <= DENSE {
+            return points;
+        }
+        let n_before = points.partition_point(|(x, _)| *x < self.from);
+        &points[n_before.saturating_sub(2)..]
+    }
+
     fn trace(&self, points: &[(f64, f64)]) {
         self.context.begin_path();
         let Some((&(x, y), rest)) = points.split_first() else { return };
@@ -277,7 +319,7 @@ impl Painter {
         context.set_line_width(1.5);
         context.set_stroke_style_str(colour);
         context.set_fill_style_str(if is_hollow { &self.palette.surface } else { colour });
-        for (x, y) in places {
+        for (x, y) in places.iter().filter(|(x, _)| self.from - MARK_REACH <= *x) {
             context.save();
             if context.translate(*x, *y).and_then(|()| context.scale(MARK_SCALE, MARK_SCALE)).is_ok() {
                 context.fill_with_path_2d(&path);

@@ -4,7 +4,7 @@ use weir_api::{Chart, Column, Panel, Row, Snapshot};
 
 use super::gather::gather;
 use super::series::{ChartData, Slots};
-use crate::store::table::{Table, instant};
+use crate::store::table::{Kept, Table};
 use crate::view::address::Range;
 use crate::view::board::cells::{Columns, is_time};
 use crate::view::board::span::Span;
@@ -89,8 +89,8 @@ pub fn data(table: &Table, axes: &Axes) -> Option<ChartData> {
     let place = |name: &str| table.columns().iter().position(|column| column.name == name);
     let ends = [place(&axes.x), place("window_end").filter(|_| axes.x == "window_start")];
     let instants = || {
-        let of = |(_, row): (i64, &Row)| {
-            ends.into_iter().flatten().filter_map(|at| instant(&row[at])).collect::<Vec<_>>()
+        let of = |(_, row): (i64, &Kept)| {
+            ends.into_iter().flatten().filter_map(|at| row.instant(at)).collect::<Vec<_>>()
         };
         table.rows().flat_map(of)
     };

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use weir_api::Row;
 
-use crate::store::table::{Table, instant};
+use crate::store::table::Table;
 pub use crate::view::board::cells::Axis;
 use crate::view::board::unit::Unit;
 use crate::view::number;
@@ -138,11 +138,11 @@ pub fn build(table: &Table, measure: &str, slots: &mut Slots) -> Option<ChartDat
 
     let mut by_label: BTreeMap<String, Vec<Point>> = BTreeMap::new();
     for (_, row) in table.rows() {
-        let Some(start) = instant(&row[start_place]) else { continue };
+        let Some(start) = row.instant(start_place) else { continue };
         let points = by_label.entry(label_of(row, &label_places, measure)).or_default();
         // A null makes no point, as no row does: the line has a gap there.
-        if let Some(value) = number::of(&row[measure_place]) {
-            let end = places.window_end.and_then(|place| instant(&row[place])).unwrap_or(start);
+        if let Some(value) = row.number(measure_place) {
+            let end = places.window_end.and_then(|place| row.instant(place)).unwrap_or(start);
             points.push(Point { start, end, value, is_final: table.is_final(row) });
         }
     }

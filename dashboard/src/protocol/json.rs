@@ -111,6 +111,15 @@ fn parse_digits(text: &str) -> Option<f64> {
     text.parse().ok()
 }
 
+/// The number in a value: integers, doubles, and the decimals that come as text.
+pub fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => parse_double(text),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -7,6 +7,7 @@
 //! 3. At most [`MAX_ROWS`] rows: beyond, the oldest leave and the table is [`Table::truncated`].
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -28,6 +29,63 @@ pub struct Places {
     pub is_final: Option<usize>,
 }
 
+/// A row, and what its values say as instants and numbers: read once, however often it is drawn.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    row: Row,
+    read: Box<[Read]>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Read {
+    Neither,
+    Instant(i64),
+    Number(f64),
+}
+
+impl Kept {
+    fn new(row: Row, columns: &[Column]) -> Self {
+        let read = row.iter().zip(columns).map(|(value, column)| {
+            if column.sql_type.starts_with("TIMESTAMP") {
+                instant(value).map_or(Read::Neither, Read::Instant)
+            } else {
+                json::number(value).map_or(Read::Neither, Read::Number)
+            }
+        });
+        Self { read: read.collect(), row }
+    }
+
+    /// Microseconds since 1970 in a column, if it is one of instants.
+    pub fn instant(&self, at: usize) -> Option<i64> {
+        match self.read[at] {
+            Read::Instant(instant) => Some(instant),
+            Read::Neither | Read::Number(_) => None,
+        }
+    }
+
+    /// The number in a column, if there is one.
+    pub fn number(&self, at: usize) -> Option<f64> {
+        match self.read[at] {
+            Read::Number(number) => Some(number),
+            Read::Neither | Read::Instant(_) => None,
+        }
+    }
+}
+
+impl Deref for Kept {
+    type Target = Row;
+
+    fn deref(&self) -> &Row {
+        &self.row
+    }
+}
+
+impl PartialEq for Kept {
+    fn eq(&self, other: &Self) -> bool {
+        self.row == other.row
+    }
+}
+
 /// See the module.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
@@ -42,7 +100,7 @@ pub struct Table {
     watermark: Option<i64>,
     truncated: bool,
     /// By time and key; the time is that of [`Table::time_of`], 0 for a table without windows.
-    rows: BTreeMap<(i64, Arc<str>), Row>,
+    rows: BTreeMap<(i64, Arc<str>), Kept>,
     /// The time under which a key's row stands.
     times: BTreeMap<Arc<str>, i64>,
     n_appended: u64,
@@ -111,7 +169,7 @@ impl Table {
             watermark: self.watermark.map(time::instant_text),
             columns: self.columns.clone(),
             key: self.key.iter().map(|&at| self.columns[at].name.clone()).collect(),
-            rows: self.rows.values().cloned().collect(),
+            rows: self.rows.values().map(|kept| kept.row.clone()).collect(),
             truncated: self.truncated,
         }
     }
@@ -157,7 +215,7 @@ impl Table {
     }
 
     /// Rows with the time they are ordered by, oldest first; within one time by key, in a fixed order.
-    pub fn rows(&self) -> impl DoubleEndedIterator<Item = (i64, &Row)> {
+    pub fn rows(&self) -> impl DoubleEndedIterator<Item = (i64, &Kept)> {
         self.rows.iter().map(|((time, _), row)| (*time, row))
     }
 
@@ -170,7 +228,7 @@ impl Table {
     pub fn complete_until(&self) -> Option<i64> {
         let place = self.places.window_end.or(self.places.window_start)?;
         let mut finals = self.rows.values().rev().filter(|row| self.is_final(row));
-        finals.next().and_then(|row| instant(&row[place]))
+        finals.next().and_then(|row| row.instant(place))
     }
 
     /// The column that decides when a row leaves. A table without windows has none here (its event time need not be
@@ -179,8 +237,8 @@ impl Table {
         self.places.window_end.or(self.places.window_time).or(self.places.window_start)
     }
 
-    fn time_of(&self, row: &Row) -> i64 {
-        self.time_place().and_then(|place| instant(&row[place])).unwrap_or(0)
+    fn time_of(&self, row: &Kept) -> i64 {
+        self.time_place().and_then(|place| row.instant(place)).unwrap_or(0)
     }
 
     fn check(&self, rows: &[Row], expected: usize) -> Result<(), FoldError> {
@@ -198,10 +256,11 @@ impl Table {
             } else {
                 key_text(self.key.iter().map(|&place| &row[place])).into()
             };
-            let time = self.time_of(&row);
+            let kept = Kept::new(row, &self.columns);
+            let time = self.time_of(&kept);
             self.remove(&key);
             self.times.insert(Arc::clone(&key), time);
-            self.rows.insert((time, key), row);
+            self.rows.insert((time, key), kept);
         }
     }
 
@@ -263,7 +322,8 @@ mod tests {
     }
 
     fn column(name: &str) -> Column {
-        Column { name: name.into(), sql_type: "BIGINT".into(), nullable: false }
+        let sql_type = if name.starts_with("window_") { "TIMESTAMP(3) WITH TIME ZONE" } else { "BIGINT" };
+        Column { name: name.into(), sql_type: sql_type.into(), nullable: false }
     }
 
     /// What a server knows: the rows by window and key, its epoch and its watermark (in minutes).
@@ -349,7 +409,7 @@ mod tests {
     }
 
     fn rows_of(table: &Table) -> Vec<Row> {
-        let mut rows: Vec<Row> = table.rows().map(|(_, row)| row.clone()).collect();
+        let mut rows: Vec<Row> = table.rows().map(|(_, row)| row.to_vec()).collect();
         rows.sort_by_key(|row| (row[0].to_string(), row[2].to_string()));
         rows
     }

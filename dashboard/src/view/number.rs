@@ -148,11 +148,7 @@ pub fn whole_span(millis: f64) -> String {
 
 /// The number in a value: integers, doubles, and the decimals that come as text.
 pub fn of(value: &Value) -> Option<f64> {
-    match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => json::parse_double(text),
-        _ => None,
-    }
+    json::number(value)
 }
 
 /// Whether the values of a column can be drawn and added.

@@ -2,11 +2,9 @@
 //!
 //! Invariant: at most [`MAX_LINES`] rows whatever the result table holds, so that painting costs the same each epoch.
 
-use weir_api::Row;
-
 use super::number::{is_numeric, live_cell};
 use super::zone::Zone;
-use crate::store::table::{Table, instant};
+use crate::store::table::{Kept, Table};
 
 /// Rows shown. More would not be read while they change; the query box shows any others.
 pub const MAX_LINES: usize = 40;
@@ -70,8 +68,8 @@ pub fn lines(table: &Table, layout: &Layout, zone: &Zone) -> Vec<Line> {
 }
 
 /// Whole windows are taken, and cut only at the end: the lines of a large one begin with its first keys.
-fn newest_by_key(table: &Table) -> Vec<(i64, &Row)> {
-    let mut newest: Vec<(i64, &Row)> = Vec::new();
+fn newest_by_key(table: &Table) -> Vec<(i64, &Kept)> {
+    let mut newest: Vec<(i64, &Kept)> = Vec::new();
     for (time, row) in table.rows().rev() {
         let opens_another = newest.last().is_some_and(|(last, _)| *last != time);
         if opens_another && MAX_LINES <= newest.len() {
@@ -85,11 +83,11 @@ fn newest_by_key(table: &Table) -> Vec<(i64, &Row)> {
     newest
 }
 
-fn cells(table: &Table, layout: &Layout, row: &Row, zone: &Zone) -> Vec<String> {
+fn cells(table: &Table, layout: &Layout, row: &Kept, zone: &Zone) -> Vec<String> {
     let mut cells = Vec::with_capacity(layout.heads.len());
     if layout.has_window {
         let places = table.places();
-        let bound = |place: Option<usize>| place.and_then(|place| instant(&row[place]));
+        let bound = |place: Option<usize>| place.and_then(|place| row.instant(place));
         cells.push(match (bound(places.window_start), bound(places.window_end)) {
             (Some(start), Some(end)) => window_text(start, end, zone),
             _ => String::new(),
@@ -112,7 +110,7 @@ pub fn window_text(start: i64, end: i64, zone: &Zone) -> String {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use weir_api::{Column, Snapshot};
+    use weir_api::{Column, Row, Snapshot};
 
     use super::*;
 

@@ -107,6 +107,11 @@ impl Source {
         })
     }
 
+    /// The epoch of the rows that are shown; who asks does not run again with it.
+    pub(super) fn epoch(self) -> Option<u64> {
+        untrack(|| self.read(|_, table, _, _| table.epoch()))
+    }
+
     /// The panel's numbers, all of them and exact.
     pub(super) fn grid(self) -> Option<Grid> {
         self.read(|panel, table, columns, chosen| {

@@ -11,7 +11,7 @@ use crate::chart::draw::Drawing;
 use crate::chart::frame::Frame;
 use crate::chart::kind::{self, Scene, Way};
 use crate::chart::legend::legend;
-use crate::chart::paint::paint_drawing;
+use crate::chart::paint::{paint_drawing, repaint};
 use crate::chart::series::Axis;
 use crate::page::canvas::follow_size;
 use crate::view::address::Range;
@@ -95,15 +95,24 @@ fn paint_chart(
     size: RwSignal<(f64, f64)>,
 ) {
     let board = source.board;
+    // What the canvas shows, and whether in dark colours.
+    let shown = StoredValue::new(None::<(Drawing, bool)>);
     Effect::new(move |_| {
-        board.theme.is_dark();
+        let is_dark = board.theme.is_dark();
         let (width, height) = size.get();
         let Some(canvas) = chart_canvas.get() else { return };
         if let Some(drawing) = drawing(source, content, width, height) {
-            paint_drawing(&canvas, &drawing, width, height);
+            shown.with_value(|shown| {
+                let before =
+                    shown.as_ref().filter(|(_, was_dark)| *was_dark == is_dark).map(|(shown, _)| shown);
+                repaint(&canvas, before, &drawing, width, height);
+            });
+            // For those who measure how old a picture is.
+            drop(canvas.set_attribute("data-epoch", &source.epoch().unwrap_or_default().to_string()));
             if painted.with_untracked(|painted| *painted != drawing.frame) {
-                painted.set(drawing.frame);
+                painted.set(drawing.frame.clone());
             }
+            shown.set_value(Some((drawing, is_dark)));
         }
     });
 }
@@ -118,10 +127,10 @@ fn paint_pointer(
     drag: RwSignal<Option<(f64, f64)>>,
 ) {
     let board = source.board;
-    Effect::new(move |_| {
+    Effect::new(move |was_empty: Option<bool>| {
         board.theme.is_dark();
         let (width, height) = size.get();
-        let Some(canvas) = pointer_canvas.get() else { return };
+        let Some(canvas) = pointer_canvas.get() else { return true };
         let front = painted.with(|frame| {
             let frame = frame.as_ref()?;
             let selection = drag.get().map(|(one, other)| axes::selection(frame, one, other));
@@ -130,7 +139,11 @@ fn paint_pointer(
             Some(selection.into_iter().chain(crosshair).flatten().collect())
         });
         let drawing = Drawing { front: front.unwrap_or_default(), ..Drawing::default() };
-        paint_drawing(&canvas, &drawing, width, height);
+        let is_empty = drawing.front.is_empty();
+        if !(is_empty && was_empty == Some(true)) {
+            paint_drawing(&canvas, &drawing, width, height);
+        }
+        is_empty
     });
 }
 

@@ -299,7 +299,7 @@ proptest! {
                 for name in &tab.store.wanted().tables {
                     // What a tab shows was true at its epoch, at every moment.
                     let Some(table) = tab.store.table(name) else { continue };
-                    let shown: Vec<Row> = table.rows().map(|(_, row)| row.clone()).collect();
+                    let shown: Vec<Row> = table.rows().map(|(_, row)| row.to_vec()).collect();
                     let version = &world.server.versions[name.as_str()][table.epoch() as usize - 1];
                     prop_assert_eq!(shown, rows(version), "{} of tab {}", name, tab.seat.tab());
                 }

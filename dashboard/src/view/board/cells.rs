@@ -12,11 +12,11 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 
 use serde_json::Value;
-use weir_api::{Aggregate, Column, Panel, Row};
+use weir_api::{Aggregate, Column, Panel};
 
 use super::span::Span;
-use crate::store::table::{Table, instant};
-use crate::view::number::{self, exact_cell};
+use crate::store::table::{Kept, Table};
+use crate::view::number::exact_cell;
 
 /// What the horizontal axis means.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,13 +36,13 @@ pub struct Cell<'a> {
     /// `x` and the size of the window, where there is one.
     pub end: i64,
     pub is_final: bool,
-    first: &'a Row,
-    more: Vec<&'a Row>,
+    first: &'a Kept,
+    more: Vec<&'a Kept>,
 }
 
 impl<'a> Cell<'a> {
     /// The rows, at least one.
-    pub fn rows(&self) -> impl Iterator<Item = &'a Row> {
+    pub fn rows(&self) -> impl Iterator<Item = &'a Kept> {
         std::iter::once(self.first).chain(self.more.iter().copied())
     }
 
@@ -58,7 +58,7 @@ impl<'a> Cell<'a> {
     pub fn value(&self, y: Option<usize>, aggregate: Aggregate) -> Option<f64> {
         let n_rows = 1 + self.more.len();
         let Some(y) = y.filter(|_| aggregate != Aggregate::Count) else { return Some(n_rows as f64) };
-        let mut values = self.rows().filter_map(|row| number::of(&row[y]));
+        let mut values = self.rows().filter_map(|row| row.number(y));
         let first = values.next()?;
         Some(match aggregate {
             Aggregate::Sum => values.fold(first, |sum, value| sum + value),
@@ -152,11 +152,13 @@ pub fn cells<'a>(panel: &Panel, table: &'a Table, columns: Columns, span: Span) 
     };
     let all = panel.y.as_deref().unwrap_or("rows").to_owned();
     let (mut places, mut lines) = (HashMap::new(), Vec::new());
+    // The values of `series`, line by line, and the line of the row before.
+    let (mut values, mut before): (Vec<&Value>, usize) = (Vec::new(), 0);
     let (mut n_rows, mut is_sorted) = (0, true);
     for row in rows() {
         let x = match columns.x {
             None => 0,
-            Some(x) if is_time_axis => match instant(&row[x]) {
+            Some(x) if is_time_axis => match row.instant(x) {
                 Some(instant) => instant,
                 None => continue,
             },
@@ -170,11 +172,22 @@ pub fn cells<'a>(panel: &Panel, table: &'a Table, columns: Columns, span: Span) 
                 }
                 0
             }
-            Some(series) => *places.entry(Key(&row[series])).or_insert_with(|| {
-                lines.push(Line { label: exact_cell(&row[series]), cells: Vec::new() });
-                lines.len() - 1
-            }),
+            Some(series) => {
+                let value = &row[series];
+                // Window by window the lines come in one order: the next one is seldom another.
+                let next = if before + 1 < lines.len() { before + 1 } else { 0 };
+                if values.get(next).is_some_and(|expected| *expected == value) {
+                    next
+                } else {
+                    *places.entry(Key(value)).or_insert_with(|| {
+                        lines.push(Line { label: exact_cell(value), cells: Vec::new() });
+                        values.push(value);
+                        lines.len() - 1
+                    })
+                }
+            }
         };
+        before = place;
         let is_final = table.is_final(row);
         let size = if is_time_axis { size(row, columns) } else { 1 };
         let cells = &mut lines[place].cells;
@@ -201,22 +214,22 @@ pub fn cells<'a>(panel: &Panel, table: &'a Table, columns: Columns, span: Span) 
 }
 
 /// The rows of a table that are in the span, oldest first.
-pub fn kept(table: &Table, columns: Columns, span: Span) -> impl Iterator<Item = &Row> {
+pub fn kept(table: &Table, columns: Columns, span: Span) -> impl Iterator<Item = &Kept> {
     table.rows().map(|(_, row)| row).filter(move |row| holds(row, columns, span))
 }
 
-fn holds(row: &Row, columns: Columns, span: Span) -> bool {
+fn holds(row: &Kept, columns: Columns, span: Span) -> bool {
     let Some((start, end)) = columns.time.filter(|_| span != Span::ALL) else { return true };
-    match (instant(&row[start]), instant(&row[end])) {
+    match (row.instant(start), row.instant(end)) {
         (Some(start), Some(end)) => span.holds(start, end),
         _ => false,
     }
 }
 
 /// The size of a row's window; 0 where it has none.
-fn size(row: &Row, columns: Columns) -> i64 {
+fn size(row: &Kept, columns: Columns) -> i64 {
     let Some((start, end)) = columns.time.filter(|(start, end)| start != end) else { return 0 };
-    instant(&row[end]).zip(instant(&row[start])).map_or(0, |(end, start)| end.saturating_sub(start))
+    row.instant(end).zip(row.instant(start)).map_or(0, |(end, start)| end.saturating_sub(start))
 }
 
 /// Brings cells in order where the table's order is not that of `x`.

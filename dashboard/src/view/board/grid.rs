@@ -61,7 +61,7 @@ fn quoted(text: &str) -> String {
 }
 
 fn rows(table: &Table, columns: Columns, span: Span) -> Grid {
-    let rows: Vec<Vec<Value>> = kept(table, columns, span).cloned().collect();
+    let rows: Vec<Vec<Value>> = kept(table, columns, span).map(|row| row.to_vec()).collect();
     Grid { heads: table.columns().to_vec(), n_rows: rows.len(), rows }
 }
 

@@ -73,7 +73,7 @@ mod tests {
         let old = table(&[(0, "DE", "tea", "2.00"), (10, "DE", "tea", "3.00")]);
         let answer = SqlResponse {
             columns: old.columns().to_vec(),
-            rows: old.rows().rev().map(|(_, row)| row.clone()).collect(),
+            rows: old.rows().rev().map(|(_, row)| row.to_vec()).collect(),
             row_count: 2,
             truncated: false,
             epochs: BTreeMap::from([("revenue".to_owned(), 9)]),

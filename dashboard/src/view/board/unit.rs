@@ -61,12 +61,19 @@ impl Unit {
     /// A number with all its integer digits and at most two decimals, or as [`Unit::short`] where that is how one reads
     /// the unit.
     pub fn full(&self, value: f64) -> String {
+        match self {
+            Self::Other(unit) => format!("{} {unit}", self.bare(value)),
+            _ => self.bare(value),
+        }
+    }
+
+    /// As [`Unit::full`], without what [`Unit::axis_text`] says.
+    pub fn bare(&self, value: f64) -> String {
         let text = format!("{value:.2}");
         let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
         let digits = grouped(if text == "-0" { "0" } else { text });
         match self {
-            Self::None => digits,
-            Self::Other(unit) => format!("{digits} {unit}"),
+            Self::None | Self::Other(_) => digits,
             _ => self.short(value),
         }
     }
