@@ -112,6 +112,38 @@ const deeds = {
       await field.blur();
     }
   },
+  // The titles of the panels, in their order.
+  titles: async () => page.$$eval('section.panel h2', (titles) => titles.map((title) => title.textContent)),
+  // Drags a panel by its handle to another's place.
+  carry: async ([from, to]) => {
+    const grip = await part(from, 'grip-move').boundingBox();
+    const goal = await panel(to).boundingBox();
+    await page.mouse.move(grip.x + grip.width / 2, grip.y + grip.height / 2);
+    await page.mouse.down();
+    await page.mouse.move(goal.x + goal.width / 2, goal.y + goal.height / 2, { steps: 4 });
+    await page.mouse.up();
+  },
+  // Drags a panel's corner by so many of its own columns and lines.
+  stretch: async ([n, wider, higher]) => {
+    const grip = await part(n, 'grip-resize').boundingBox();
+    const box = await panel(n).boundingBox();
+    const [columns, lines] = await panel(n).evaluate(({ className }) => [/wide-(\d+)/, /high-(\d+)/].map((it) => +it.exec(className)[1]));
+    const [x, y] = [grip.x + grip.width / 2, grip.y + grip.height / 2];
+    await page.mouse.move(x, y);
+    await page.mouse.down();
+    await page.mouse.move(x + (wider * (box.width + 14)) / columns, y + (higher * (box.height + 14)) / lines, { steps: 4 });
+    await page.mouse.up();
+  },
+  // Presses keys on a handle.
+  grip: async ([n, name, keys]) => {
+    await part(n, name).focus();
+    for (const key of keys) await page.keyboard.press(key);
+  },
+  remove: async (n) => {
+    await panel(n).getByRole('button', { name: 'Remove the panel' }).click();
+  },
+  hidden: async (name) => page.locator(id(name)).isHidden(),
+  count: async (name) => page.locator(id(name)).count(),
   // The text of an element that may be out of sight.
   content: async (name) => page.locator(id(name)).textContent(),
   complaints,

@@ -190,7 +190,10 @@ fn a_dashboard_that_was_changed_is_a_file_that_weir_takes() {
     weir.eventually("the draft is kept", || {
         (looker.ask("stages", json!("")) == json!(["ready"])).then_some(())
     });
+    assert_eq!(looker.ask("hidden", json!("draft-write")), json!(true), "this server writes no files");
+    assert_panels_are_dragged(&weir, &mut looker);
     let yaml = looker.ask("content", json!("draft-yaml"));
+    assert_eq!(looker.ask("complaints", json!("")), json!({ "errors": [], "foreign": [] }));
     drop(weir);
 
     let project = project.dashboard("draft", text(&yaml));
@@ -200,6 +203,58 @@ fn a_dashboard_that_was_changed_is_a_file_that_weir_takes() {
     assert_eq!(
         served["panels"],
         json!([{ "title": "Orders: all of them", "pipeline": "revenue", "chart": "bar", "x": "window_start", "y": "orders",
-            "series": "country", "last": "7d" }])
+            "series": "country", "last": "7d", "width": 9, "height": 3 }])
     );
+}
+
+/// A second panel is dragged before the first and back by keys, and the first one's corner to another size.
+fn assert_panels_are_dragged(weir: &Weir, looker: &mut Looker) {
+    let titles = |looker: &mut Looker| looker.ask("titles", json!(""));
+    looker.ask("click", json!("draft-add"));
+    let (orders, new) = ("Orders: all of them", "New panel");
+    weir.eventually("a panel is added", || (titles(looker) == json!([orders, new])).then_some(()));
+    looker.ask("carry", json!([2, 1]));
+    assert_eq!(titles(looker), json!([new, orders]), "dragged to the first place");
+    looker.ask("grip", json!([1, "grip-move", ["ArrowRight"]]));
+    assert_eq!(titles(looker), json!([orders, new]), "moved by a key");
+    // Six columns and two lines become eight and two by hand, then nine and three by keys.
+    looker.ask("stretch", json!([1, 2, 0]));
+    looker.ask("grip", json!([1, "grip-resize", ["ArrowRight", "ArrowDown"]]));
+    looker.ask("remove", json!(2));
+    assert_eq!(titles(looker), json!([orders]));
+}
+
+#[test]
+fn a_dashboard_is_saved_from_the_page_where_that_was_asked_for() {
+    let services = services();
+    let topic = "board_saved";
+    Topics::new(&services.kafka.bootstrap).create(topic, 1);
+    let producer = Producer::new(&services.kafka.bootstrap);
+    Shop::new(&services.registry.url, topic, 1, 10).write(&producer, 1_000);
+    let project = Project::new(&services)
+        .source(topic, shop::SOURCE)
+        .pipeline("revenue", &shop::revenue(topic), "")
+        .dashboard("draft", "title: Draft\npanels: []\n");
+    let weir = project.run_with(&["--edit"]);
+    weir.await_ready();
+    let mut looker = Looker::start("board.mjs", &[weir.url()]);
+    looker.ask("open", json!("/d/draft"));
+    looker.ask("click", json!("edit"));
+    looker.ask("fill", json!(["draft-title", "Saved"]));
+    looker.ask("click", json!("draft-add"));
+    looker.ask("click", json!("draft-write"));
+    weir.eventually("the draft is the dashboard", || {
+        (looker.ask("count", json!("editor")) == 0 && looker.ask("content", json!("board-title")) == "Saved")
+            .then_some(())
+    });
+    assert_eq!(looker.ask("content", json!("board-saved")), "Saved as dashboards/draft.yaml");
+    looker.ask("reload", json!(""));
+    weir.eventually("the server has it", || {
+        (looker.ask("content", json!("board-title")) == "Saved").then_some(())
+    });
+    drop(weir);
+    let weir = project.run();
+    let served = ureq::get(&format!("{}/api/v1/dashboards/draft", weir.url())).call().expect("weir answers");
+    let served: BTreeMap<String, Value> = served.into_body().read_json().expect("JSON");
+    assert_eq!(served["title"], "Saved", "the file was written");
 }

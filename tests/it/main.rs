@@ -33,6 +33,7 @@ mod latency;
 mod leaders;
 mod life;
 mod looker;
+mod looks;
 mod memory;
 mod partitions;
 mod producer;

@@ -19,6 +19,7 @@
 mod board;
 mod canvas;
 mod copy;
+mod dropdown;
 mod letters;
 mod overview;
 mod palette;

@@ -52,7 +52,11 @@ pub fn stage(store: &Store, name: &str) -> StageView {
 
 /// What a person must know before trusting the numbers of a pipeline that is not running.
 pub(super) fn trouble(name: &str, pipeline: &Pipeline) -> String {
-    let reason = pipeline.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+    let reason = pipeline
+        .error
+        .as_deref()
+        .map(|error| format!(": {}", error.trim_end_matches('.')))
+        .unwrap_or_default();
     match pipeline.state {
         PipelineState::Failed => {
             format!("{name} has failed{reason}. Its numbers are those of its last epoch.")

@@ -27,6 +27,8 @@ pub(super) fn Controls(
         }
         _ => String::new(),
     };
+    let saved =
+        move || board.draft.is_saved().then(|| format!("Saved as dashboards/{}.yaml", board.name.get()));
     // What was followed before it was held, to go on with.
     let followed = StoredValue::new(None::<Range>);
     Effect::new(move |_| match board.chosen.get() {
@@ -55,6 +57,7 @@ pub(super) fn Controls(
         <div class="board-head">
             <h1 data-testid="board-title">{title}</h1>
             <p class="quiet figure" data-testid="board-range">{said}</p>
+            <p class="saved" role="status" data-testid="board-saved">{saved}</p>
             <div class="controls">
                 <button type="button" data-testid="zoom-out" hidden=Signal::derive(move || !is_held.get()) on:click=wider>"Zoom out"</button>
                 <button

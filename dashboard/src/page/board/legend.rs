@@ -22,8 +22,7 @@ pub(super) fn Legend(source: Source, content: Memo<Content>) -> impl IntoView {
         <div class="panel-legend">
             <p class="legend-head figure">
                 <span data-testid="panel-window">{Signal::derive(move || legend.with(|legend| legend.window.clone()))}</span>
-                " "
-                {Signal::derive(move || legend.with(|legend| legend.note.clone()))}
+                <span class="note">{Signal::derive(move || legend.with(|legend| legend.note.clone()))}</span>
             </p>
             <ul>
                 <For

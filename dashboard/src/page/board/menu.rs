@@ -1,13 +1,12 @@
 //! What can be done with a panel.
 
-use leptos::html;
 use leptos::prelude::*;
-use wasm_bindgen::JsCast;
 
 use super::export;
 use super::inspect::sql_of;
 use super::panel::{Content, Source};
 use crate::chart::kind::{self, Way};
+use crate::page::dropdown::Dropdown;
 use crate::view::address::Page;
 use crate::view::board::grid::csv;
 
@@ -20,28 +19,14 @@ pub(super) fn Menu(
     as_table: RwSignal<bool>,
     enlarged: Memo<Option<usize>>,
 ) -> impl IntoView {
-    let menu = NodeRef::<html::Details>::new();
-    let close = Callback::new(move |()| {
-        if let Some(menu) = menu.get_untracked() {
-            menu.set_open(false);
-        }
-    });
-    // Escape closes it and goes back to its button; leaving it closes it too.
-    let on_key = move |event: web_sys::KeyboardEvent| {
-        if event.key() == "Escape" {
-            close.run(());
-            focus_summary(menu);
-        }
-    };
-    let on_leave = move |event: web_sys::FocusEvent| {
-        let to = event.related_target().and_then(|target| target.dyn_into::<web_sys::Node>().ok());
-        let stays = menu.get_untracked().is_some_and(|menu| menu.contains(to.as_ref()));
-        if to.is_some() && !stays {
-            close.run(());
-        }
-    };
+    let menu = Dropdown::new();
     view! {
-        <details class="menu" node_ref=menu on:keydown=on_key on:focusout=on_leave>
+        <details
+            class="menu"
+            node_ref=menu.details
+            on:keydown=move |event| menu.key(&event)
+            on:focusout=move |event| menu.leave(&event)
+        >
             <summary data-testid="panel-menu" aria-label=move || format!("Actions of {}", title.get()) title="Actions">
                 <svg class="icon" viewBox="0 0 20 20" aria-hidden="true">
                     <circle class="filled" cx="4" cy="10" r="1.6" />
@@ -49,7 +34,7 @@ pub(super) fn Menu(
                     <circle class="filled" cx="16" cy="10" r="1.6" />
                 </svg>
             </summary>
-            <Items source content title complete as_table enlarged close />
+            <Items source content title complete as_table enlarged menu />
         </details>
     }
 }
@@ -62,20 +47,20 @@ fn Items(
     complete: Signal<String>,
     as_table: RwSignal<bool>,
     enlarged: Memo<Option<usize>>,
-    close: Callback<()>,
+    menu: Dropdown,
 ) -> impl IntoView {
     let board = source.board;
     let way = move || source.panel.with(|panel| panel.as_ref().map(|panel| kind::of(panel.chart).way));
     let is_canvas = move || matches!(way(), Some(Way::Canvas { .. }));
     let is_table = move || matches!(way(), Some(Way::Rows));
     let save_csv = move |_| {
-        close.run(());
+        menu.close();
         if let Some(grid) = untrack(|| source.grid()) {
             export::save(&export::file_name(&title.get_untracked(), "csv"), "text/csv", &csv(&grid));
         }
     };
     let save_png = move |_| {
-        close.run(());
+        menu.close();
         export::save_png(source, content, &title.get_untracked(), &complete.get_untracked());
     };
     let sql_href = move || {
@@ -95,20 +80,20 @@ fn Items(
                 hidden=is_table
                 aria-pressed=Signal::derive(move || if as_table.get() { "true" } else { "false" })
                 on:click=move |_| {
-                    close.run(());
+                    menu.close();
                     as_table.update(|as_table| *as_table = !*as_table);
                 }
             >
                 {move || if as_table.get() { "Show the chart" } else { "Show as a table" }}
             </button>
-            <a href=enlarge_href data-testid="panel-enlarge" on:click=move |_| close.run(())>
+            <a href=enlarge_href data-testid="panel-enlarge" on:click=move |_| menu.close()>
                 {move || if enlarged.get() == Some(source.at) { "Show all panels" } else { "Enlarge" }}
             </a>
             <button
                 type="button"
                 data-testid="panel-inspect"
                 on:click=move |_| {
-                    close.run(());
+                    menu.close();
                     board.inspected.set(Some(source));
                 }
             >
@@ -118,13 +103,5 @@ fn Items(
             <button type="button" data-testid="panel-csv" on:click=save_csv>"Save as CSV"</button>
             <button type="button" data-testid="panel-png" hidden=move || !is_canvas() on:click=save_png>"Save as PNG"</button>
         </div>
-    }
-}
-
-fn focus_summary(menu: NodeRef<html::Details>) {
-    let summary = menu.get_untracked().and_then(|menu| menu.query_selector("summary").ok().flatten());
-    if let Some(summary) = summary.and_then(|summary| summary.dyn_into::<web_sys::HtmlElement>().ok()) {
-        // Refused only where it is hidden.
-        drop(summary.focus());
     }
 }

@@ -42,13 +42,15 @@ pub(super) fn Letters(live: Live, route: Route, zone: Memo<Zone>) -> impl IntoVi
         (_, Some(0)) => "No dead letters in this stretch of time.".to_owned(),
         (_, Some(_)) => "Dead letters".to_owned(),
     };
+    // Nothing to choose from, and nothing chosen.
+    let is_idle = Memo::new(move |_| is_empty.get() && range.get().is_none());
     let has_place = Memo::new(move |_| choice.with(|choice| choice.place.is_some()));
     view! {
         <div class="title">
             <h1 data-testid="letters-title">{verdict}</h1>
             <p class="quiet">"Records that could not be used, each kept with the reason: the newest 7 days and 1 GiB of a pipeline."</p>
         </div>
-        <section class="letters-summary" aria-label="By reason and time">
+        <section class="letters-summary" aria-label="By reason and time" hidden=Signal::derive(move || is_idle.get())>
             <Filters route choice range counts zone />
             <Chart live route zone choice range counts />
         </section>

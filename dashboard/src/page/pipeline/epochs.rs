@@ -48,7 +48,7 @@ pub(super) fn Epochs(live: Live, zone: Memo<Zone>, name: Memo<String>) -> impl I
                 <h2 id="epochs">"Epochs"</h2>
             </div>
             <p class="answer figure" data-testid="epochs">{sentence}</p>
-            <div class="strips" on:pointermove=hover on:pointerleave=move |_| hovered.set(None)>
+            <div class="strips" hidden=move || list.with(|list| list.as_ref().is_none_or(Vec::is_empty)) on:pointermove=hover on:pointerleave=move |_| hovered.set(None)>
                 {[0, 1, 2].map(strip).collect_view()}
                 <div class="field" node_ref=field></div>
             </div>

@@ -54,7 +54,7 @@ pub(super) fn LossesOf(live: Live, route: Route, zone: Memo<Zone>, name: Memo<St
         <section class="losses" aria-labelledby="losses" data-testid="losses">
             <div class="section-head">
                 <h2 id="losses">"Late rows and dead letters"</h2>
-                <a href=Signal::derive(move || link(None))>"Look into them"</a>
+                <a href=Signal::derive(move || link(None)) hidden=Signal::derive(move || sentence.with(Option::is_some))>"Look into them"</a>
             </div>
             <p class="message" hidden=Signal::derive(move || sentence.with(Option::is_none))>{sentence}</p>
             <table hidden=Signal::derive(move || sentence.with(Option::is_some))>

@@ -113,7 +113,7 @@ fn Line(axis: Memo<Axis>, at: usize) -> impl IntoView {
                 <svg class="track">
                     <line class="rail" x1="0" x2="100%" y1="50%" y2="50%" />
                     <rect class="reach" x="0" y="11" height="6" width=place />
-                    <line class="watermark" x1=watermark x2=watermark y1="0" y2="100%" />
+                    <line class="watermark" class:none=move || watermark.with(String::is_empty) x1=watermark x2=watermark y1="0" y2="100%" />
                     <circle class="mark" cx=place cy="50%" r="4.5" class:none=is(|row| row.place.is_none()) />
                 </svg>
             </td>

@@ -102,7 +102,7 @@ fn Pickers(desk: Desk, columns: Memo<Vec<Column>>, axes: Memo<Option<Axes>>) -> 
     };
     let set_series = |axes: &mut Axes, name: String| axes.series = Some(name).filter(|name| !name.is_empty());
     view! {
-        <div class="fields" hidden=Signal::derive(move || axes.with(Option::is_none))>
+        <div class="form-fields" hidden=Signal::derive(move || axes.with(Option::is_none))>
             <Pick label="Chart" options=charts value=chosen(chart_word) choose=move |to| change(set_chart, to) />
             <Pick label="X" options=names(|_| true) value=chosen(|axes| axes.x.clone()) choose=move |to| change(|axes, to| axes.x = to, to) />
             <Pick label="Y" options=names(is_numeric) value=chosen(|axes| axes.y.clone()) choose=move |to| change(|axes, to| axes.y = to, to) />
@@ -243,7 +243,8 @@ fn Legend(picture: Picture) -> impl IntoView {
     view! {
         <div class="panel-legend">
             <p class="legend-head figure">
-                {move || said.with(|said| said.window.clone())} " " {move || said.with(|said| said.note.clone())}
+                {move || said.with(|said| said.window.clone())}
+                <span class="note">{move || said.with(|said| said.note.clone())}</span>
             </p>
             <ul class="plain-legend">{move || said.with(|said| said.entries.clone()).into_iter().map(entry).collect_view()}</ul>
         </div>

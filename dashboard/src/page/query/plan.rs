@@ -12,7 +12,7 @@ pub(super) fn PlanOf(plans: Vec<Plan>) -> impl IntoView {
                 Some((name, value)) if !name.contains([' ', '(']) => (format!("{name} "), value.to_owned()),
                 _ => (String::new(), part),
             };
-            view! { <span class="part"><span class="quiet">{name}</span>{value}</span> }
+            view! { <span class="plan-part"><span class="quiet">{name}</span>{value}</span> }
         };
         let metrics = line
             .metrics

@@ -35,6 +35,8 @@ pub struct Figure<'a> {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FigureView {
     pub value: String,
+    /// What it counts, where that stands behind it; else empty.
+    pub unit: String,
     pub is_final: bool,
     /// Which stretch it is of: `12:04:20 – 12:04:30, final`.
     pub of: String,
@@ -107,7 +109,8 @@ pub fn view(figure: &Figure<'_>, unit: &Unit, zone: &Zone) -> FigureView {
         .next
         .map(|(start, end, value)| format!("so far {} in {}", unit.full(value), window(start, end)));
     FigureView {
-        value: figure.value.map_or_else(|| "–".to_owned(), |value| unit.full(value)),
+        value: figure.value.map_or_else(|| "–".to_owned(), |value| unit.bare(value)),
+        unit: unit.axis_text().to_owned(),
         is_final: cell.is_final,
         of: format!("{}, {state}", window(cell.x, cell.end)),
         next: next.unwrap_or_default(),

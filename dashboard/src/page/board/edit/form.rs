@@ -56,7 +56,7 @@ pub(super) fn Form(board: Board) -> impl IntoView {
         }
     };
     view! {
-        <div class="fields" data-testid="panel-form">
+        <div class="form-fields" data-testid="panel-form">
             {text("Title", "", |panel| panel.title.clone(), |panel, text| panel.title = text)}
             <Choice
                 label="Pipeline"

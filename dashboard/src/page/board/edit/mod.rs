@@ -27,6 +27,8 @@ const ASKED_AGAIN: std::time::Duration = std::time::Duration::from_secs(7);
 pub(super) struct Draft {
     name: Memo<String>,
     dashboard: RwSignal<Option<Dashboard>>,
+    /// Whether there is one: what hangs on that is not made anew with each change.
+    is_there: Memo<bool>,
     /// The panel that the form is about.
     selected: RwSignal<usize>,
     /// Where a panel that is dragged would go.
@@ -40,9 +42,11 @@ pub(super) struct Draft {
 impl Draft {
     /// Takes up the draft that was kept for the dashboard of this name, now and for each other name.
     pub(super) fn start(name: Memo<String>) -> Self {
+        let dashboard = RwSignal::new(None);
         let draft = Self {
             name,
-            dashboard: RwSignal::new(None),
+            dashboard,
+            is_there: Memo::new(move |_| dashboard.with(Option::is_some)),
             selected: RwSignal::new(0),
             target: RwSignal::new(None),
             said: RwSignal::new(String::new()),
@@ -62,6 +66,11 @@ impl Draft {
         self.dashboard.get().or_else(|| self.written.get())
     }
 
+    /// Whether the file was written a moment ago.
+    pub(super) fn is_saved(self) -> bool {
+        self.written.with(Option::is_some)
+    }
+
     /// Whether a panel that is dragged would take this one's place.
     pub(super) fn is_target(self, at: usize) -> bool {
         self.target.get() == Some(at)
@@ -75,7 +84,7 @@ impl Draft {
     }
 
     pub(super) fn is_there(self) -> bool {
-        self.dashboard.with(Option::is_some)
+        self.is_there.get()
     }
 
     /// Begins with the dashboard as the server has it.

@@ -7,6 +7,7 @@ use super::Draft;
 use super::grip::MoveGrip;
 use crate::chart::kind;
 use crate::page::board::Board;
+use crate::page::dropdown::Dropdown;
 
 /// Columns of the grid, and lines that a panel may take.
 pub(super) const MAX_WIDTH: u8 = 12;
@@ -21,10 +22,9 @@ pub(in crate::page::board) fn Strip(board: Board, at: usize) -> impl IntoView {
             resize(draft, at, width.saturating_add_signed(wider), height.saturating_add_signed(higher));
         }
     };
-    let button = move |label: &'static str, sign: &'static str, act: Box<dyn Fn()>| {
-        view! {
-            <button type="button" title=label aria-label=label on:click=move |_| act()>{sign}</button>
-        }
+    let menu = Dropdown::new();
+    let item = move |label: &'static str, act: Box<dyn Fn()>| {
+        view! { <button type="button" on:click=move |_| act()>{label}</button> }
     };
     let remove = move || {
         draft.change(|dashboard| {
@@ -41,7 +41,7 @@ pub(in crate::page::board) fn Strip(board: Board, at: usize) -> impl IntoView {
         });
     };
     view! {
-        <div class="strip" role="group" aria-label=format!("Panel {}", at + 1) data-testid=format!("strip-{}", at + 1)>
+        <div class="tools-strip" role="group" aria-label=format!("Panel {}", at + 1) data-testid=format!("strip-{}", at + 1)>
             <MoveGrip board at />
             <button
                 type="button"
@@ -51,14 +51,32 @@ pub(in crate::page::board) fn Strip(board: Board, at: usize) -> impl IntoView {
             >
                 "Change"
             </button>
-            {button("Move forward", "←", Box::new(move || draft.shift(at, at.saturating_sub(1))))}
-            {button("Move back", "→", Box::new(move || draft.shift(at, at + 1)))}
-            {button("Narrower", "W−", Box::new(move || by(-1, 0)))}
-            {button("Wider", "W+", Box::new(move || by(1, 0)))}
-            {button("Lower", "H−", Box::new(move || by(0, -1)))}
-            {button("Higher", "H+", Box::new(move || by(0, 1)))}
-            {button("Copy the panel", "+", Box::new(copy))}
-            {button("Remove the panel", "✕", Box::new(remove))}
+            <details
+                class="menu place-menu"
+                node_ref=menu.details
+                on:keydown=move |event| menu.key(&event)
+                on:focusout=move |event| menu.leave(&event)
+            >
+                <summary data-testid="strip-place">"Place"</summary>
+                <div class="menu-items">
+                    {item("Move forward", Box::new(move || draft.shift(at, at.saturating_sub(1))))}
+                    {item("Move back", Box::new(move || draft.shift(at, at + 1)))}
+                    {item("Narrower", Box::new(move || by(-1, 0)))}
+                    {item("Wider", Box::new(move || by(1, 0)))}
+                    {item("Lower", Box::new(move || by(0, -1)))}
+                    {item("Higher", Box::new(move || by(0, 1)))}
+                </div>
+            </details>
+            <button type="button" class="copy" title="Copy the panel" aria-label="Copy the panel" on:click=move |_| copy()>
+                <svg class="icon" viewBox="0 0 20 20" aria-hidden="true">
+                    <path d="M7 7h10v10H7zM4 13H3V3h10v1" />
+                </svg>
+            </button>
+            <button type="button" title="Remove the panel" aria-label="Remove the panel" on:click=move |_| remove()>
+                <svg class="icon" viewBox="0 0 20 20" aria-hidden="true">
+                    <path d="M5 5l10 10M15 5L5 15" />
+                </svg>
+            </button>
         </div>
     }
 }
