@@ -4,6 +4,7 @@ mod cases;
 mod embedded;
 mod encode;
 mod evolution;
+mod fuzz;
 mod hostile;
 mod http;
 mod pairs;

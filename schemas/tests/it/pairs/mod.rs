@@ -19,7 +19,7 @@ use serde_json::{Value as Json, json};
 
 use self::evolve::evolve;
 use self::model::Model;
-use self::random::Random;
+pub(crate) use self::random::Random;
 use self::ty::Ty;
 use crate::cases::{apache_avro, encode, ours};
 
@@ -37,7 +37,7 @@ struct Reached {
     differences: BTreeMap<&'static str, [u64; 2]>,
 }
 
-fn number(variable: &str) -> Option<u64> {
+pub(crate) fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
 }
 

@@ -21,13 +21,13 @@ pub(super) const LOGICAL: [(&str, &str); 10] = [
 ];
 
 /// SplitMix64.
-pub(super) struct Random {
+pub(crate) struct Random {
     state: u64,
     n_names: u32,
 }
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { state: seed, n_names: 0 }
     }
 
@@ -40,7 +40,7 @@ impl Random {
     }
 
     /// A number below `limit`.
-    pub(super) fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.next() % limit as u64).expect("below a usize")
     }
 
