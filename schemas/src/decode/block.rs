@@ -11,6 +11,7 @@ use super::cursor::MAX_EMPTY;
 use super::program::{Branch, Op, Program};
 use super::run::{Machine, Reader};
 use super::take;
+use super::texts::{self, Spans, Texts};
 
 /// Records that are read at once. More gain little, and each bad one costs the others of its block.
 pub(crate) const BLOCK: usize = 32;
@@ -47,11 +48,17 @@ impl Program {
 impl Reader<'_> {
     /// Reads the record bodies `rests`; each column has one entry more for each. `false`: one of them can't
     /// be read; columns may then have any number of entries too many, for the caller to cut.
-    pub(crate) fn read_block(&self, rests: &mut [&[u8]], machine: &mut Machine, slots: &mut [Slot]) -> bool {
+    pub(crate) fn read_block<'a>(
+        &self,
+        bodies: &[&'a [u8]],
+        rests: &mut [&'a [u8]],
+        machine: &mut Machine,
+        slots: &mut [Slot],
+    ) -> bool {
         machine.clear();
         for step in &self.program.steps {
             let done = match self.program.ops.get(step.start) {
-                Some(op) if step.len() == 1 => self.step(*op, rests, machine, slots),
+                Some(op) if step.len() == 1 => self.step(*op, bodies, rests, machine, slots),
                 Some(Op::Nullable { .. }) if step.len() == 2 => self.nullable(step, rests, machine, slots),
                 _ => self.each(step, rests, machine, slots),
             };
@@ -63,11 +70,20 @@ impl Reader<'_> {
         machine.n_empty() <= MAX_EMPTY && rests.iter().all(|rest| rest.is_empty())
     }
 
-    fn step(&self, op: Op, rests: &mut [&[u8]], machine: &mut Machine, slots: &mut [Slot]) -> bool {
+    fn step<'a>(
+        &self,
+        op: Op,
+        bodies: &[&'a [u8]],
+        rests: &mut [&'a [u8]],
+        machine: &mut Machine,
+        slots: &mut [Slot],
+    ) -> bool {
         let values = op.slot().and_then(|slot| slots.get_mut(slot as usize)).map(|slot| &mut slot.values);
         match (op, values) {
             (Op::Long { .. }, Some(Values::Long(values))) => longs(values, rests),
-            (Op::Text { .. }, Some(Values::Bytes(values))) => texts(values, rests),
+            (Op::Text { .. }, Some(Values::Bytes(values))) => {
+                texts(values, bodies, rests, &mut machine.texts)
+            }
             (Op::Int { .. }, Some(Values::Int(values))) => numbers(values, rests, take::int),
             (Op::Double { .. }, Some(Values::Double(values))) => {
                 numbers(values, rests, |rest| take::array(rest).map(f64::from_le_bytes))
@@ -75,9 +91,7 @@ impl Reader<'_> {
             (Op::SkipLongs { n }, _) => {
                 rests.iter_mut().all(|rest| (0..n).all(|_| take::skip_long(rest).is_some()))
             }
-            (Op::SkipTexts { n }, _) => {
-                rests.iter_mut().all(|rest| (0..n).all(|_| take::text(rest).is_some()))
-            }
+            (Op::SkipTexts { n }, _) => (0..n).all(|_| texts::skip(bodies, rests)),
             (Op::SkipFixed { n }, _) => rests.iter_mut().all(|rest| take::take(rest, n as usize).is_some()),
             (Op::Rare(op), _) => advance(rests, |rest| self.rare(op, rest, machine, slots)),
             _ => false,
@@ -111,7 +125,7 @@ impl Reader<'_> {
                 _ => None,
             }),
             (Op::Text { .. }, Some(slot)) => maybe(slot, null, rests, |values, rest| match values {
-                Values::Bytes(values) => values.push(take::text(rest)?).ok(),
+                Values::Bytes(values) => values.push_next(rest).ok(),
                 _ => None,
             }),
             _ => self.each(step, rests, machine, slots),
@@ -171,19 +185,21 @@ fn longs(values: &mut Longs, rests: &mut [&[u8]]) -> bool {
     is_good
 }
 
-fn texts(values: &mut Bytes, rests: &mut [&[u8]]) -> bool {
-    let mut is_good = true;
+fn texts<'a>(values: &mut Bytes, bodies: &[&'a [u8]], rests: &mut [&'a [u8]], place: &mut Texts) -> bool {
+    let Some(spans) = Spans::take(bodies, rests) else { return false };
     let first = values.offsets.len() - 1;
     let Bytes { offsets, data, .. } = values;
-    offsets.extend(rests.iter_mut().map(|rest| {
-        match take::bytes(rest) {
-            Some(text) => data.extend_from_slice(text),
-            None => is_good = false,
-        }
-        data.len() as i32
+    let mut end = data.len();
+    match place.together(bodies, &spans) {
+        Some(together) => data.extend_from_slice(together),
+        None => spans.texts(bodies).for_each(|text| data.extend_from_slice(text)),
+    }
+    offsets.extend(spans.lengths().map(|n| {
+        end += n;
+        end as i32
     }));
     // All of them together: it takes a fraction of the time.
-    is_good && i32::try_from(data.len()).is_ok() && values.are_utf8(first)
+    i32::try_from(data.len()).is_ok() && values.are_utf8(first)
 }
 
 fn numbers<T: Default>(

@@ -20,7 +20,9 @@ use arrow::datatypes::{ArrowNativeType, DataType, TimeUnit, i256};
 use arrow::error::ArrowError;
 
 use super::layout::{Layout, Place, map_entries};
+use super::run::Stop;
 use super::take;
+use super::texts::Next;
 
 /// All slots of a [`Layout`] with the entries read so far.
 #[derive(Debug)]
@@ -131,6 +133,22 @@ impl Bytes {
         self.data.extend_from_slice(entry);
         let end = i32::try_from(self.data.len()).map_err(|_| Full)?;
         self.offsets.push(end);
+        Ok(())
+    }
+
+    /// The text that is next, if it is one.
+    #[inline(always)]
+    pub(crate) fn push_next(&mut self, rest: &mut &[u8]) -> Result<(), Stop> {
+        let text = Next::take(rest).ok_or(Stop::Bad)?;
+        let end = self.data.len() + text.len();
+        match text.piece() {
+            Some(piece) => {
+                self.data.extend_from_slice(piece);
+                self.data.truncate(end);
+            }
+            None => self.data.extend_from_slice(take::checked(text.bytes()).ok_or(Stop::Bad)?),
+        }
+        self.offsets.push(i32::try_from(end).map_err(|_| Full)?);
         Ok(())
     }
 

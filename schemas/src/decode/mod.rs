@@ -25,6 +25,7 @@ mod layout;
 mod program;
 mod run;
 mod take;
+mod texts;
 mod walk;
 mod writers;
 
@@ -248,7 +249,7 @@ impl Decoder {
         };
         let mut rests = block.bodies;
         if WORTH_IT <= n
-            && plan.reader().read_block(&mut rests[..n], &mut self.machine, &mut self.columns.slots)
+            && plan.reader().read_block(bodies, &mut rests[..n], &mut self.machine, &mut self.columns.slots)
         {
             outcome.records.extend_from_slice(records);
             return Ok(());

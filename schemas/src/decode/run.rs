@@ -11,6 +11,7 @@ use super::column::{Full, Slot, Values, push_end, push_null, push_variant};
 use super::cursor::{Cursor, MAX_EMPTY};
 use super::program::{Branch, NO_SLOT, Op, Program, Rare};
 use super::take;
+use super::texts::{Next, Texts};
 use super::walk::{decimal_bytes, walk};
 use crate::resolve::plan::{Decimal, Plan, Symbol, Time};
 
@@ -38,6 +39,7 @@ pub(crate) struct Machine {
     open: Vec<Block>,
     /// Items without a byte.
     n_empty: usize,
+    pub(super) texts: Texts,
 }
 
 /// A block of items.
@@ -89,7 +91,7 @@ impl Reader<'_> {
                     _ => return Err(Stop::Shape),
                 },
                 Op::Text { slot } => match values(slots, slot)? {
-                    Values::Bytes(values) => values.push(take::text(&mut rest).ok_or(Stop::Bad)?)?,
+                    Values::Bytes(values) => values.push_next(&mut rest)?,
                     _ => return Err(Stop::Shape),
                 },
                 Op::Int { slot } => match values(slots, slot)? {
@@ -109,7 +111,10 @@ impl Reader<'_> {
                 }
                 Op::SkipTexts { n } => {
                     for _ in 0..n {
-                        take::text(&mut rest).ok_or(Stop::Bad)?;
+                        let text = Next::take(&mut rest).ok_or(Stop::Bad)?;
+                        if text.piece().is_none() {
+                            take::checked(text.bytes()).ok_or(Stop::Bad)?;
+                        }
                     }
                 }
                 Op::SkipFixed { n } => rest = rest.get(n as usize..).ok_or(Stop::Bad)?,
@@ -455,7 +460,7 @@ mod tests {
                 let fault = fault(&compiled.types, &compiled.root, body);
                 prop_assert_eq!(read.is_ok(), fault.is_none(), "{:?} {:?} {:?}", program.ops, body, fault);
                 columns.truncate(0);
-                let read = reader.read_block(&mut [&body[..]], &mut machine, &mut columns.slots);
+                let read = reader.read_block(&[&body[..]], &mut [&body[..]], &mut machine, &mut columns.slots);
                 prop_assert_eq!(read, fault.is_none(), "{:?} {:?} {:?}", program.steps, body, fault);
                 columns.truncate(0);
                 prop_assert!(columns.slots.iter().all(|slot| slot.len() == 0), "{}", n_rows);
