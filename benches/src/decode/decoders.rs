@@ -4,6 +4,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use apache_avro::Schema;
+use apache_avro::reader::datum::GenericDatumReader;
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use arrow_avro::reader::ReaderBuilder;
@@ -11,6 +13,7 @@ use arrow_avro::schema::{AvroSchema, Fingerprint, FingerprintAlgorithm, SchemaSt
 use clap::ValueEnum;
 use weir_engine::aggregate::Groups;
 use weir_schemas::registry::EmbeddedRegistry;
+use weir_schemas::wire::HEADER_LEN;
 use weir_schemas::{Decoder, ReaderSchema, SchemaRegistry};
 
 use super::records::{Batch, Case, RECORDS_PER_BATCH, SCHEMA_ID};
@@ -20,6 +23,7 @@ use crate::aggregate;
 pub(super) enum Name {
     Weir,
     Arrow,
+    Apache,
 }
 
 /// What takes a batch and says how many records it read.
@@ -28,15 +32,20 @@ pub(super) trait Decode {
 }
 
 /// # Errors
-/// Where there are bad records, which only Weir passes over.
+/// Where there are bad records, which only Weir passes over, or aggregates of what are not columns.
 pub(super) fn make(name: Name, case: &Case) -> Result<Box<dyn Decode>> {
     ensure!(!case.has_bad || matches!(name, Name::Weir), "it stops at the first bad record");
     let groups = case.aggregates.then(|| aggregate::groups_by_number(&DataType::Int64)).transpose()?;
     let groups = Sums { groups };
     let (writer, reader) = (case.writer_schema(), case.reader_schema()?);
+    ensure!(!case.aggregates || !matches!(name, Name::Apache), "it makes values, not columns");
     Ok(match name {
         Name::Weir => Box::new(Weir { decoder: weir(&writer, &reader)?, groups, has_bad: case.has_bad }),
         Name::Arrow => Box::new(Arrow { decoder: arrow(writer, reader)?, groups }),
+        Name::Apache => {
+            let [writer, reader] = [writer, reader].map(|schema| Schema::parse_str(&schema));
+            Box::new(Apache { writer: writer?, reader: reader? })
+        }
     })
 }
 
@@ -102,5 +111,24 @@ impl Decode for Arrow {
         let decoded = self.decoder.flush()?.context("there were records")?;
         self.groups.add(&decoded)?;
         Ok(decoded.num_rows())
+    }
+}
+
+/// One value for each record: no columns are made.
+struct Apache {
+    writer: Schema,
+    reader: Schema,
+}
+
+impl Decode for Apache {
+    fn decode(&mut self, batch: &Batch) -> Result<usize> {
+        let reader = GenericDatumReader::builder(&self.writer).reader_schema(&self.reader).build()?;
+        let mut n_records = 0;
+        for value in batch.values() {
+            let mut body = value.get(HEADER_LEN..).context("a value has a header")?;
+            black_box(reader.read_value(&mut body)?);
+            n_records += 1;
+        }
+        Ok(n_records)
     }
 }

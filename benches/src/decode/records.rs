@@ -120,6 +120,10 @@ impl Case {
         }
     }
 
+    pub(super) fn without_bad(&self) -> Self {
+        Self { has_bad: false, ..*self }
+    }
+
     /// The writer schema with the wanted fields alone.
     pub(super) fn reader_schema(&self) -> Result<String> {
         let mut schema: Value = serde_json::from_str(&self.writer_schema())?;
