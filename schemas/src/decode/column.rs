@@ -340,7 +340,7 @@ fn reserve<T: ArrowNativeType>(values: &mut Vec<T>, n: usize, spare: &mut Option
 /// Appends a null to a slot, or, if it has none (below a null record), a value of no meaning.
 pub(crate) fn push_null(slots: &mut [Slot], slot: usize) {
     slots[slot].push_null();
-    let columns = take_columns(slots, slot);
+    let Some(columns) = take_columns(slots, slot) else { return };
     columns.iter().for_each(|&column| push_null(slots, column));
     put_back(slots, slot, columns);
 }
@@ -350,7 +350,7 @@ pub(crate) fn push_variant(slots: &mut [Slot], slot: usize, branch: usize) {
     if let Values::Union { chosen, .. } = &mut slots[slot].values {
         chosen.push(type_id(branch));
     }
-    let branches = take_columns(slots, slot);
+    let Some(branches) = take_columns(slots, slot) else { return };
     let others = branches.iter().enumerate().filter(|(index, _)| *index != branch);
     others.for_each(|(_, &column)| push_null(slots, column));
     put_back(slots, slot, branches);
@@ -361,11 +361,12 @@ fn type_id(branch: usize) -> i8 {
     i8::try_from(branch).unwrap_or(i8::MAX)
 }
 
-/// Takes the columns out of a struct or a union, while their slots are worked on.
-fn take_columns(slots: &mut [Slot], slot: usize) -> Vec<usize> {
+/// Takes the columns out of a struct or a union, while their slots are worked on; others have none.
+#[inline]
+fn take_columns(slots: &mut [Slot], slot: usize) -> Option<Vec<usize>> {
     match &mut slots[slot].values {
-        Values::Struct { columns, .. } | Values::Union { branches: columns, .. } => mem::take(columns),
-        _ => Vec::new(),
+        Values::Struct { columns, .. } | Values::Union { branches: columns, .. } => Some(mem::take(columns)),
+        _ => None,
     }
 }
 
@@ -430,7 +431,7 @@ fn truncate(slots: &mut [Slot], slot: usize, n: usize) {
 }
 
 fn truncate_columns(slots: &mut [Slot], slot: usize, n: usize) {
-    let columns = take_columns(slots, slot);
+    let Some(columns) = take_columns(slots, slot) else { return };
     columns.iter().for_each(|&column| truncate(slots, column, n));
     put_back(slots, slot, columns);
 }
