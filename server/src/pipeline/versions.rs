@@ -1,11 +1,14 @@
-//! Which versions of its subject a source can read, and which queries a version would break as its reader schema.
+//! Which versions of its subject a source can read, and which queries and panels a version would break as its
+//! reader schema.
+
+use std::collections::BTreeMap;
 
 use weir_connectors::kafka::{ReaderSchemaText, SchemaChoice};
 use weir_schemas::resolve::Issue;
 use weir_schemas::{ReaderSchema, RegistryError, SchemaText};
 
 use super::prepare::{Outcome, Preparer};
-use crate::project::{Problem, Problems};
+use crate::project::{Problem, Problems, check_columns};
 
 /// Versions that are looked at: the newest ones. Each is a request to the registry.
 const MAX_VERSIONS: usize = 50;
@@ -25,7 +28,7 @@ pub struct Readable {
 pub struct Verdict {
     /// Why records that were written with it can't be read, or not all of them.
     pub issues: Vec<Issue>,
-    /// What is wrong with the queries, were it the reader schema.
+    /// What is wrong with queries and panels, were it the reader schema.
     pub breaks: Problems,
 }
 
@@ -90,21 +93,28 @@ impl Preparer {
         Some((text, reader))
     }
 
-    /// What is wrong with the queries that a source is read by, were `next` its reader schema. What is
-    /// wrong with them now is left out.
+    /// What is wrong with the queries that a source is read by, and with the panels that show their results, were
+    /// `next` its reader schema. What is wrong with them now is left out.
     fn broken_by(&self, source: &str, next: ReaderSchemaText) -> Problems {
         let assumed = self.assuming(source, next);
         let mut broken: Vec<Problem> = Vec::new();
         if let Outcome::Wrong(problems) = assumed.check_source(source) {
             broken.extend(problems.sorted().into_iter().cloned());
         }
+        let mut plans = BTreeMap::new();
         for (name, pipeline) in &self.project().pipelines {
             let reads = self.candidates(pipeline.sql()).contains(&source)
                 && matches!(self.prepare(name, None), Outcome::Ready(prepared) if prepared.plan.source == source);
-            if reads && let Outcome::Wrong(problems) = assumed.prepare(name, None) {
-                broken.extend(problems.sorted().into_iter().cloned());
+            if !reads {
+                continue;
+            }
+            match assumed.prepare(name, None) {
+                Outcome::Ready(prepared) => drop(plans.insert(name.as_str(), prepared.plan)),
+                Outcome::Wrong(problems) => broken.extend(problems.sorted().into_iter().cloned()),
+                Outcome::Waiting(_) => {}
             }
         }
+        broken.extend(check_columns(self.project().boards(), &plans).sorted().into_iter().cloned());
         broken.into_iter().collect()
     }
 }

@@ -187,6 +187,11 @@ fn check_tells_which_versions_are_read_and_what_a_next_one_would_break() {
             ),
             ("pipelines/notes.yaml", "sql: SELECT id, note FROM orders\n"),
             ("pipelines/ids.yaml", "sql: SELECT id FROM orders\n"),
+            ("pipelines/all.yaml", "sql: SELECT * FROM orders\n"),
+            (
+                "dashboards/shop.yaml",
+                "title: Shop\npanels:\n  - { title: Notes, pipeline: all, chart: bar, x: note, y: id }\n",
+            ),
         ],
     );
     let check = |more: &[&str]| {
@@ -203,13 +208,15 @@ fn check_tells_which_versions_are_read_and_what_a_next_one_would_break() {
           version 3: not read: its records become dead letters
             id: the writer's string can't be read as long: the types differ and there is no promotion
             as the reader schema it would break
+              dashboards/shop.yaml:3:51: error: pipeline "all" has no column "note" [E0115]
               pipelines/notes.yaml:1:17: error: unknown column "note" [E0204]
                 hint: there are "id", "kafka_timestamp"
           version 4: read
             as the reader schema it would break
+              dashboards/shop.yaml:3:51: error: pipeline "all" has no column "note" [E0115]
               pipelines/notes.yaml:1:17: error: unknown column "note" [E0204]
                 hint: there are "id", "total", "kafka_timestamp"
-        shop: right. Sources: 1, pipelines: 2, sinks: 0, dashboards: 0
+        shop: right. Sources: 1, pipelines: 3, sinks: 0, dashboards: 1
     "#]]
     .assert_eq(&told);
 
@@ -225,6 +232,7 @@ fn check_tells_which_versions_are_read_and_what_a_next_one_would_break() {
     expect![[r#"
           next.avsc: read
             as the reader schema it would break
+              dashboards/shop.yaml:3:51: error: pipeline "all" has no column "note" [E0115]
               pipelines/notes.yaml:1:17: error: unknown column "note" [E0204]
                 hint: there are "id", "kafka_timestamp"
         error: a new version would break what is there
