@@ -167,7 +167,7 @@ fn assert_memory_is_flat(looker: &mut Looker) {
         let memory = looker.ask("memory", json!(""));
         let [heap, program] = ["heap", "program"].map(|part| memory[part].as_f64().expect("bytes") / MIB);
         eprintln!(
-            "after {:.1} min: heap {heap:.2} MiB, buffers and the program's memory {program:.1} MiB",
+            "after {:.1} min: heap {heap:.2} MiB, the program's memory {program:.2} MiB",
             from.elapsed().as_secs_f64() / 60.0
         );
         heaps.push(heap);
