@@ -101,6 +101,10 @@ pub fn summary(epochs: &[Epoch]) -> String {
     let (Some(first), Some(last)) = (epochs.first(), epochs.last()) else {
         return "No epoch yet: the first one is committed when the first record is read.".to_owned();
     };
+    if let [only] = epochs {
+        let (took, rows) = (millis(only.duration_ms), grouped(&only.rows_in.to_string()));
+        return format!("The only epoch so far took {took}, with {rows} rows.");
+    }
     let mut durations: Vec<f64> = epochs.iter().map(|epoch| epoch.duration_ms).collect();
     durations.sort_by(f64::total_cmp);
     let at = |share: f64| durations[((durations.len() - 1) as f64 * share) as usize];
@@ -169,6 +173,7 @@ mod tests {
     #[test]
     fn summary_says_what_they_have_in_common() {
         assert!(summary(&[]).starts_with("No epoch yet"));
+        assert_eq!(summary(&epochs(1)), "The only epoch so far took 0.0 ms, with 10 rows.");
         assert_eq!(
             summary(&epochs(101)),
             "The last 101 epochs took 50 ms in the middle, 100 ms at most; one every 250 ms, with 10 rows."

@@ -62,7 +62,7 @@ fn LineOf(route: Route, place: Memo<Option<Place>>, line: Line) -> impl IntoView
             <a href=href aria-current=current data-testid="letter-line">
                 <span class=format!("swatch-box reason-{}", line.slot) aria-hidden="true"></span>
                 <strong>{line.title}</strong>
-                <span class="pipeline">{line.pipeline}</span>
+                <span class="whose">{line.pipeline}</span>
                 <time class="figure" title=line.day>{line.clock}</time>
                 <span class="origin figure">{line.origin}</span>
                 <span class="detail">{line.detail}</span>
