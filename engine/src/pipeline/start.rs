@@ -47,6 +47,9 @@ pub enum StartError {
     /// The kept query can't be planned by this version.
     #[error("the kept query can't be planned: {0}")]
     Plan(String),
+    /// Nothing has been written yet, or not since `weir reset`.
+    #[error("the folder holds no pipeline that was ever started")]
+    NeverStarted,
 }
 
 impl From<operator::Error> for StartError {
@@ -84,11 +87,12 @@ pub struct Stopped {
 /// Reads what a pipeline that is not running has. Writes nothing.
 ///
 /// # Errors
-/// [`StartError::State`] where the folder holds no pipeline, or one that is running.
+/// [`StartError::NeverStarted`] where the folder holds no pipeline, [`StartError::State`] where it holds one that is
+/// running.
 pub fn open_stopped(data_dir: &Path) -> Result<Stopped, StartError> {
     let store = Store::open_read_only(data_dir)?;
     let Some(identity) = store.identity()? else {
-        return Err(StartError::Plan("the folder holds no pipeline that was ever started".to_owned()));
+        return Err(StartError::NeverStarted);
     };
     let plan = kept_plan(&identity)?;
     let recovered = store.recovered();

@@ -10,7 +10,7 @@ use weir_api::Problem;
 use weir_connectors::chain;
 use weir_connectors::kafka::topic_of;
 use weir_engine::connector::Emit;
-use weir_engine::pipeline::{KeptSink, Live, SinkLive, SinkState, State, Stopped, open_stopped};
+use weir_engine::pipeline::{KeptSink, Live, SinkLive, SinkState, StartError, State, Stopped, open_stopped};
 
 use super::Failure;
 use super::args::{DEFAULT_LISTEN, Format as Chosen, SqlArgs};
@@ -41,7 +41,12 @@ fn offline(data_dir: &Path, query: &str, format: Chosen, out: &mut dyn Write) ->
     let mut views = Vec::new();
     for name in data_dir.pipelines().map_err(|error| failed(&error))? {
         let kept = data_dir.kept(&name).map_err(|error| failed(&error))?;
-        let stopped = open_stopped(&data_dir.pipeline(&name)).map_err(|error| failed(&error))?;
+        let stopped = match open_stopped(&data_dir.pipeline(&name)) {
+            Ok(stopped) => stopped,
+            // It was reset, and has no table until it is run again.
+            Err(StartError::NeverStarted) => continue,
+            Err(error) => return Err(failed(&error)),
+        };
         views.extend(kept.map(|kept| view(name, &kept, stopped)));
     }
     let format = match format {

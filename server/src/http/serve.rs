@@ -33,7 +33,7 @@ const SEND_BUFFER_BYTES: usize = 64 * 1024;
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
-connection: close\r\nretry-after: 1\r\ncontent-length: 111\r\n\r\n\
+connection: close\r\nretry-after: 1\r\ncontent-length: 110\r\n\r\n\
 {\"type\":\"urn:weir:error:E0503\",\"title\":\"not ready\",\"status\":503,\"detail\":\"too many connections are open here\"}";
 
 /// Serves until `shutdown` is done, then ends streams, lets other answers finish for some seconds,

@@ -101,7 +101,8 @@ fn connection(sheet: &mut Sheet<'_>, at: Pos, node: &Node) -> Option<Connection>
     fields.require("schema_registry");
     let registry = fields.node("schema_registry").and_then(|node| registry(fields.sheet, node));
     let properties = fields.map("properties");
-    let properties = properties.iter().map(|(key, node)| property(fields.sheet, key, node)).collect();
+    // All of them, so that each mistake is told.
+    let properties: Vec<_> = properties.iter().map(|(key, node)| property(fields.sheet, key, node)).collect();
     fields.finish();
     kind?;
     let servers = servers?;
@@ -109,7 +110,7 @@ fn connection(sheet: &mut Sheet<'_>, at: Pos, node: &Node) -> Option<Connection>
         sheet.bad_value("\"bootstrap_servers\"", &servers, "one host:port or several, with commas between");
         return None;
     }
-    let properties: Option<Vec<_>> = properties;
+    let properties: Option<Vec<_>> = properties.into_iter().collect();
     let bootstrap_servers = opaque(&servers);
     Some(Connection { bootstrap_servers, registry: registry?, properties: properties?, at })
 }

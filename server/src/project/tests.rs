@@ -202,6 +202,8 @@ fn connections_are_whole() {
             weir.yaml:4:64: error: "schema_registry" needs the key "password" [E0103]
             weir.yaml:4:71: error: "url" can't be "${SECRET}": it begins with http:// or https:// [E0105]
             weir.yaml:4:113: error: property "group.id" can't be set: Weir assigns partitions itself and joins no consumer group [E0112]
+            weir.yaml:4:136: error: unknown property "fetch.min.byte", did you mean "fetch.min.bytes"? [E0102]
+            weir.yaml:4:172: error: property "fetch.min.bytes" does not take this value: Invalid value for configuration property "fetch.min.bytes" [E0105]
             weir.yaml:5:1: error: unknown key "sink" [E0102]
         "#]],
     );

@@ -152,8 +152,11 @@ fn reset_makes_a_pipeline_start_over_and_only_when_agreed_and_unused() {
     assert_eq!(code, 0, "{stderr}");
     assert!(stderr.contains("as incarnation 2"), "{stderr}");
     assert!(stderr.contains("  sink \"files\" gets rows again"), "{stderr}");
-    run_once(folder.path());
     let data_dir = folder.path().join(".weir");
+    let (code, stdout, stderr) =
+        outcome(&weir(&["sql", "--data-dir", data_dir.to_str().unwrap(), "SELECT 1 AS one"]));
+    assert!(code == 0 && stdout.contains("one"), "a pipeline that was reset has no table: {stderr}");
+    run_once(folder.path());
     let (_, stdout, _) = outcome(&weir(&["inspect", data_dir.to_str().unwrap(), "--format", "json"]));
     let shown: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(shown["pipelines"][0]["incarnation"], 2);
