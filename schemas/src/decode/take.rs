@@ -237,7 +237,7 @@ fn is_ascii(bytes: &[u8]) -> bool {
 }
 
 #[inline(always)]
-fn words(chunk: &[u8; 32]) -> [u64; 4] {
+pub(super) fn words(chunk: &[u8; 32]) -> [u64; 4] {
     let (words, _) = chunk.as_chunks::<8>();
     std::array::from_fn(|i| u64::from_le_bytes(words[i]))
 }

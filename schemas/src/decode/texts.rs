@@ -48,8 +48,7 @@ impl Spans {
     pub(crate) fn take(bodies: &[&[u8]], rests: &mut [&[u8]]) -> Option<Self> {
         let mut spans = Self { spans: [Span { end: 0, n: 0 }; BLOCK], n: rests.len(), n_bytes: 0 };
         for ((rest, body), span) in rests.iter_mut().zip(bodies).zip(&mut spans.spans) {
-            let n = take::length(rest)?;
-            *rest = rest.get(n..)?;
+            let n = Next::take(rest)?.len();
             *span = Span { end: body.len() - rest.len(), n };
             spans.n_bytes += n;
         }
@@ -178,14 +177,13 @@ impl<'a> Next<'a> {
             return None;
         }
         let piece = self.from.first_chunk::<PIECE>()?;
-        is_ascii(piece, &FIRST[PIECE - self.n..2 * PIECE - self.n]).then_some(piece)
+        is_ascii(piece, &FIRST[PIECE - self.n..]).then_some(piece)
     }
 
     /// The same of the bytes up to its last one, the end of `body`.
     #[inline(always)]
     fn is_ascii_behind(self, body: &[u8]) -> bool {
-        self.n <= PIECE
-            && body.last_chunk::<PIECE>().is_some_and(|piece| is_ascii(piece, &LAST[self.n..self.n + PIECE]))
+        self.n <= PIECE && body.last_chunk::<PIECE>().is_some_and(|piece| is_ascii(piece, &LAST[self.n..]))
     }
 }
 
@@ -202,13 +200,14 @@ const fn halves(first: u8, last: u8) -> [u8; 2 * PIECE] {
     bytes
 }
 
-/// Whether the bytes are where the mask has ones.
+/// Whether the bytes are where the first of `masks` have ones.
 #[inline(always)]
-fn is_ascii(piece: &[u8; PIECE], mask: &[u8]) -> bool {
-    let (piece, _) = piece.as_chunks::<8>();
-    let (mask, _) = mask.as_chunks::<8>();
-    let words: [u64; 4] = std::array::from_fn(|i| u64::from_le_bytes(piece[i]) & u64::from_le_bytes(mask[i]));
-    (words[0] | words[1] | words[2] | words[3]) & take::HIGH_BITS == 0
+fn is_ascii(piece: &[u8; PIECE], masks: &[u8]) -> bool {
+    masks.first_chunk().is_some_and(|mask| {
+        let (piece, mask) = (take::words(piece), take::words(mask));
+        let [a, b, c, d]: [u64; 4] = std::array::from_fn(|i| piece[i] & mask[i]);
+        (a | b | c | d) & take::HIGH_BITS == 0
+    })
 }
 
 #[cfg(test)]
