@@ -21,6 +21,7 @@ mod catalog;
 mod chain;
 mod check;
 mod checked;
+mod delegate;
 mod dialect;
 mod error;
 mod exact_sum;
