@@ -11,8 +11,8 @@ use weir_engine::pipeline::{Inspection, KeptSink, KeySpace, inspect};
 use weir_engine::result::Sizes;
 use weir_engine::state::FORMAT_VERSION;
 
-use super::Failure;
 use super::args::InspectFormat;
+use super::{Failure, failed};
 use crate::encode::instant;
 use crate::pipeline::DataDir;
 
@@ -21,7 +21,6 @@ use crate::pipeline::DataDir;
 /// # Errors
 /// It is in use or can't be read; or what is kept of a pipeline can't, after all others were shown.
 pub(super) fn command(data_dir: &Path, format: InspectFormat) -> Result<(), Failure> {
-    let failed = |error: &dyn std::error::Error| Failure::Failed(chain(error));
     let data_dir = DataDir::open_to_read(data_dir).map_err(|error| failed(&error))?;
     let (mut pipelines, mut broken) = (Vec::new(), Vec::new());
     for name in data_dir.pipelines().map_err(|error| failed(&error))? {

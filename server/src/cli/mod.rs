@@ -22,6 +22,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use clap::Parser;
+use weir_connectors::chain;
 
 use crate::demo;
 use crate::project::{self, KINDS, Problems, Project};
@@ -52,6 +53,11 @@ impl Failure {
             Self::Failed(_) => 1,
         }
     }
+}
+
+/// The error with its causes.
+fn failed(error: &dyn std::error::Error) -> Failure {
+    Failure::Failed(chain(error))
 }
 
 /// Does what the process's command line says, and ends the process.

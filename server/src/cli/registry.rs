@@ -6,12 +6,11 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use weir_connectors::chain;
 use weir_engine::state::Memory;
 
 use super::args::RegistryArgs;
-use super::signals::Signals;
-use super::{Failure, init_log, reach};
+use super::signals::serving;
+use super::{Failure, failed, init_log, reach};
 use crate::http::Access;
 use crate::pipeline::DataDir;
 use crate::project::Redactor;
@@ -46,13 +45,7 @@ pub(super) fn command(args: &RegistryArgs) -> Result<(), Failure> {
     let access = reach::access(&args.reach)?;
     init_log(args.log_format, "info", Redactor::default());
     let data_dir = DataDir::open(&args.data_dir).map_err(|error| failed(&error))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("weir-registry")
-        .enable_all()
-        .build()
-        .map_err(|error| failed(&error))?;
-    let mut signals = runtime.block_on(async { Signals::new() }).map_err(|error| failed(&error))?;
+    let (runtime, mut signals) = serving("weir-registry").map_err(|error| failed(&error))?;
     let memory = Memory::new(CACHE_BYTES, WRITE_BUFFER_BYTES);
     let served = start(&runtime, args.listen, &data_dir, &memory, access)?;
     runtime.block_on(async {
@@ -85,8 +78,4 @@ pub(super) fn start(
     };
     let task = runtime.spawn(registry::serve(listener, registry, access, shutdown));
     Ok(Served { stop, task })
-}
-
-fn failed(error: &dyn std::error::Error) -> Failure {
-    Failure::Failed(chain(error))
 }

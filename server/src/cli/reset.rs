@@ -5,12 +5,11 @@
 
 use std::io;
 
-use weir_connectors::chain;
 use weir_engine::pipeline::{Inspection, inspect};
 use weir_engine::state::{Memory, Store};
 
 use super::args::ResetArgs;
-use super::{Failure, load, talk};
+use super::{Failure, failed, load, talk};
 use crate::pipeline::DataDir;
 use crate::project::{Project, did_you_mean};
 
@@ -24,7 +23,6 @@ const WRITE_BUFFER_BYTES: usize = 64 << 20;
 /// [`Failure::Usage`] for a pipeline that the project does not have; [`Failure::Failed`] where the data
 /// directory is in use or can't be read, or the person did not agree.
 pub(super) fn command(args: &ResetArgs) -> Result<(), Failure> {
-    let failed = |error: &dyn std::error::Error| Failure::Failed(chain(error));
     let project = load(&args.dir)?;
     let name = args.pipeline.as_str();
     if !project.pipelines.contains_key(name) {

@@ -15,14 +15,13 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinHandle};
-use weir_connectors::chain;
 use weir_engine::pipeline::{Environment, PipelineOptions, State};
 use weir_engine::state::Memory;
 use weir_schemas::SchemaRegistry;
 
 use super::end::end;
-use super::signals::Signals;
-use super::{Failure, RunArgs, init_log, load, reach, registry};
+use super::signals::{Signals, serving};
+use super::{Failure, RunArgs, failed, init_log, load, reach, registry};
 use crate::catalog;
 use crate::http::{Access, AppState, Boards, Origin, Origins, serve};
 use crate::metrics::Metrics;
@@ -111,13 +110,7 @@ pub fn run(run: Run) -> Result<(), Failure> {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "could not raise the limit of open files");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("weir-http")
-        .enable_all()
-        .build()
-        .map_err(|error| failed(&error))?;
-    let mut signals = runtime.block_on(async { Signals::new() }).map_err(|error| failed(&error))?;
+    let (runtime, mut signals) = serving("weir-http").map_err(|error| failed(&error))?;
     let memory = Memory::new(CACHE_BYTES, WRITE_BUFFER_BYTES);
     // Before the preflight, which may ask it.
     let embedded = project
@@ -162,10 +155,6 @@ pub fn run(run: Run) -> Result<(), Failure> {
         return Err(Failure::Failed("a pipeline failed".to_owned()));
     }
     Ok(())
-}
-
-fn failed(error: &dyn std::error::Error) -> Failure {
-    Failure::Failed(chain(error))
 }
 
 /// A pipeline before anything is known of what it needs.

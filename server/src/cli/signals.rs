@@ -1,7 +1,9 @@
 //! The signals that ask a process to stop.
 
+use std::io;
 use std::time::Duration;
 
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// SIGTERM and SIGINT, from now on.
@@ -10,9 +12,16 @@ pub(super) struct Signals {
     interrupt: Signal,
 }
 
+/// Threads named `name`, for what waits for clients, and the signals that end it.
+pub(super) fn serving(name: &str) -> io::Result<(Runtime, Signals)> {
+    let runtime = Builder::new_multi_thread().worker_threads(2).thread_name(name).enable_all().build()?;
+    let signals = runtime.block_on(async { Signals::new() })?;
+    Ok((runtime, signals))
+}
+
 impl Signals {
     /// Needs a runtime.
-    pub(super) fn new() -> std::io::Result<Self> {
+    fn new() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 

@@ -12,8 +12,8 @@ use weir_connectors::kafka::topic_of;
 use weir_engine::connector::Emit;
 use weir_engine::pipeline::{KeptSink, Live, SinkLive, SinkState, StartError, State, Stopped, open_stopped};
 
-use super::Failure;
 use super::args::{DEFAULT_LISTEN, Format as Chosen, SqlArgs};
+use super::{Failure, failed};
 use crate::catalog::PipelineView;
 use crate::pipeline::{DataDir, Kept};
 use crate::sql::{Format, OfflineError, query_offline, write_table};
@@ -36,7 +36,6 @@ pub(super) fn command(args: &SqlArgs) -> Result<(), Failure> {
 }
 
 fn offline(data_dir: &Path, query: &str, format: Chosen, out: &mut dyn Write) -> Result<(), Failure> {
-    let failed = |error: &dyn std::error::Error| Failure::Failed(chain(error));
     let data_dir = DataDir::open_to_read(data_dir).map_err(|error| failed(&error))?;
     let mut views = Vec::new();
     for name in data_dir.pipelines().map_err(|error| failed(&error))? {
