@@ -148,7 +148,9 @@ fn project(services: &Services, amount: Amount) -> Project {
             .source("not_there_yet", "event_time: ordered_at\n")
             .pipeline("waits_for_its_topic", &sql.replace(&topic, "not_there_yet"), "")
             .sink("archive", "from: revenue\ntype: file\npath: out/\nformat: parquet\nemit: final\n")
-            .sink("nowhere", "from: revenue\ntype: blackhole\nemit: final\n");
+            .sink("nowhere", "from: revenue\ntype: blackhole\nemit: final\n")
+            // Its folder can't be made, for a file is there: rows wait, and the error is shown.
+            .sink("stuck", "from: revenue\ntype: file\npath: weir.yaml/out\nformat: parquet\nemit: final\n");
         for at in 1..6 {
             project = project
                 .dashboard(&format!("board_{at}"), &BOARD.replace("Shop", &format!("Shop number {at}")));
