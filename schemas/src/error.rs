@@ -29,6 +29,9 @@ pub enum FatalError {
     /// More than 2 GiB in one column of one batch. Decode smaller batches.
     #[error("a column of the batch is larger than 2 GiB")]
     BatchTooLarge,
+    /// The reader schema can't be written as Avro, though it was read: a bug here.
+    #[error("the reader schema can't be used")]
+    Schema(#[source] SchemaError),
     /// Arrow refused the decoded columns: a bug here.
     #[error("could not build the batch")]
     Arrow(#[source] arrow::error::ArrowError),

@@ -6,6 +6,8 @@
 //!                  │                        reader schema ─┘                │
 //!                  └────────────── body ────────────────────► decode ◄──────┘ ─► RecordBatch
 //!
+//! other formats ─► format: rewritten as records of the reader schema ─► decode
+//!
 //! RecordBatch ─► encode ─► record values, of a schema derived from the columns
 //! ```
 //!
@@ -21,6 +23,7 @@
 
 pub mod decode;
 pub mod encode;
+pub mod format;
 pub mod registry;
 pub mod resolve;
 pub mod wire;
@@ -31,6 +34,7 @@ mod error;
 pub use decode::{DecodedBatch, Decoder, RejectReason, Rejected, SeenSchema};
 pub use encode::{Encoded, Encoder, WriterSchema};
 pub use error::{EncodeError, FatalError, SchemaError};
+pub use format::{AnyDecoder, Format};
 pub use registry::{RegistryError, SchemaRegistry, SchemaText};
 pub use resolve::{LeftOut, ReaderSchema};
 pub use wire::SchemaId;

@@ -35,6 +35,7 @@ fn source_with(bootstrap: &str, topic: &str, properties: &[(&str, &str)]) -> Kaf
     let config = KafkaSourceConfig {
         name: "t".to_owned(),
         topic: topic.to_owned(),
+        format: weir_schemas::Format::Avro,
         reader_schema: ReaderSchemaText::from_file(schema),
         event_time: None,
         watermark: WatermarkOptions {

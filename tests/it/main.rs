@@ -26,6 +26,7 @@ mod dead_letters;
 mod embedded_registry;
 mod end_to_end;
 mod file_sink;
+mod formats;
 mod kafka_sink;
 mod kafka_source;
 mod kills;

@@ -70,6 +70,16 @@ impl Topics {
     }
 }
 
+/// Registers a schema, and gives its id.
+pub(crate) fn register(registry_url: &str, subject: &str, body: &serde_json::Value) -> u32 {
+    let mut answer = ureq::post(format!("{registry_url}/subjects/{subject}/versions"))
+        .header("Content-Type", "application/vnd.schemaregistry.v1+json")
+        .send_json(body)
+        .expect("the registry takes it");
+    let answer: serde_json::Value = answer.body_mut().read_json().expect("the registry answers JSON");
+    answer["id"].as_u64().and_then(|id| u32::try_from(id).ok()).expect("an id")
+}
+
 /// A schema that a registry knows.
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
@@ -80,12 +90,7 @@ pub(crate) struct Writer {
 impl Writer {
     /// Registers `schema` under `subject`.
     pub(crate) fn register(registry_url: &str, subject: &str, schema: &str) -> Self {
-        let mut answer = ureq::post(format!("{registry_url}/subjects/{subject}/versions"))
-            .header("Content-Type", "application/vnd.schemaregistry.v1+json")
-            .send_json(serde_json::json!({ "schema": schema }))
-            .expect("the registry takes it");
-        let answer: serde_json::Value = answer.body_mut().read_json().expect("the registry answers JSON");
-        let id = answer["id"].as_u64().and_then(|id| u32::try_from(id).ok()).expect("an id");
+        let id = register(registry_url, subject, &serde_json::json!({ "schema": schema }));
         Self { id, schema: Schema::parse_str(schema).expect("an Avro schema") }
     }
 

@@ -26,12 +26,14 @@ const OTHER: &str = r#"{"type": "record", "name": "r", "fields": [{"name": "id",
 fn decoder(registry_url: &str, subject: &str) -> Box<dyn Decoder> {
     let registry: Arc<dyn SchemaRegistry> = Arc::new(HttpRegistry::new(registry_url, None).expect("a URL"));
     let choice = SchemaChoice::Latest { subject: subject.to_owned() };
-    let reader_schema = lookup_reader_schema(&*registry, &choice).expect("the subject is there");
+    let reader_schema =
+        lookup_reader_schema(&*registry, &choice, weir_schemas::Format::Avro).expect("the subject is there");
     let connection =
         KafkaConnection { bootstrap_servers: "nobody:1".to_owned(), properties: BTreeMap::new(), registry };
     let config = KafkaSourceConfig {
         name: "t".to_owned(),
         topic: "t".to_owned(),
+        format: weir_schemas::Format::Avro,
         reader_schema,
         event_time: None,
         watermark: WatermarkOptions { delay_ms: 0, idle_timeout_ms: 0, max_ahead_ms: 0, max_drift_ms: 0 },

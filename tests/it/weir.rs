@@ -48,6 +48,12 @@ impl Project {
         self
     }
 
+    /// Adds any file.
+    pub(crate) fn file(self, file: &str, text: &str) -> Self {
+        self.write(file, text);
+        self
+    }
+
     /// Adds a pipeline; `more` is further keys.
     pub(crate) fn pipeline(self, name: &str, sql: &str, more: &str) -> Self {
         let sql: Vec<String> = sql.lines().map(|line| format!("  {line}\n")).collect();

@@ -173,6 +173,7 @@ fn source(station: &Station) -> Result<KafkaSource> {
     let config = KafkaSourceConfig {
         name: "bid".to_owned(),
         topic: station.topic.clone(),
+        format: weir_schemas::Format::Avro,
         reader_schema: ReaderSchemaText::from_file(SCHEMA),
         event_time: Some("date_time".to_owned()),
         watermark: WatermarkOptions {

@@ -12,7 +12,9 @@ use arrow::array::{
 use arrow::datatypes::{Schema, SchemaRef};
 use weir_engine::connector::{Decoded, Decoder, Reason, RecordBlock, Rejected, SchemaSeen, SourceError};
 use weir_schemas::registry::PromptRegistry;
-use weir_schemas::{DecodedBatch, FatalError, ReaderSchema, RejectReason, SchemaRegistry, SeenSchema, wire};
+use weir_schemas::{
+    AnyDecoder, DecodedBatch, FatalError, Format, ReaderSchema, RejectReason, SchemaRegistry, SeenSchema,
+};
 
 use super::Metadata;
 use super::table::Table;
@@ -22,7 +24,7 @@ use crate::error::chain;
 type Origin = Result<usize, Metadata>;
 
 pub(super) struct KafkaDecoder {
-    values: weir_schemas::Decoder,
+    values: AnyDecoder,
     schema: SchemaRef,
     origins: Vec<Origin>,
 
@@ -37,6 +39,7 @@ impl KafkaDecoder {
     /// A decoder to the columns of `table` at `columns`, in that order.
     pub(super) fn new(
         table: &Table,
+        format: Format,
         reader_schema: Arc<ReaderSchema>,
         columns: &[usize],
         registry: Arc<dyn SchemaRegistry>,
@@ -54,7 +57,8 @@ impl KafkaDecoder {
         let all = table.schema();
         let fields: Vec<_> = columns.iter().map(|&column| Arc::clone(&all.fields()[column])).collect();
         Ok(Self {
-            values: weir_schemas::Decoder::new(
+            values: AnyDecoder::new(
+                format,
                 reader_schema,
                 value_columns,
                 Arc::new(PromptRegistry::new(registry)),
@@ -107,7 +111,7 @@ impl Decoder for KafkaDecoder {
     }
 
     fn schema_id(&self, value: &[u8]) -> Option<u32> {
-        wire::parse(value).ok().map(|(id, _)| id.0)
+        self.values.schema_id(value).map(|id| id.0)
     }
 }
 

@@ -1,7 +1,8 @@
 //! The reader schema of a source file: looked up once, then kept with the pipeline's state.
 
 use serde::{Deserialize, Serialize};
-use weir_schemas::{ReaderSchema, RegistryError, SchemaError, SchemaRegistry, SchemaText};
+use weir_schemas::registry::Language;
+use weir_schemas::{Format, ReaderSchema, RegistryError, SchemaError, SchemaRegistry, SchemaText};
 
 use crate::error::LookupError;
 
@@ -33,7 +34,7 @@ impl ReaderSchemaText {
     /// A schema that is from no registry and refers to no other.
     #[must_use]
     pub fn from_file(text: &str) -> Self {
-        Self { schema: SchemaText { text: text.to_owned(), references: Vec::new() }, subject: None }
+        Self { schema: SchemaText::of_file(text), subject: None }
     }
 
     /// The schema itself.
@@ -56,12 +57,12 @@ impl ReaderSchemaText {
 pub fn lookup_reader_schema(
     registry: &dyn SchemaRegistry,
     choice: &SchemaChoice,
+    format: Format,
 ) -> Result<ReaderSchemaText, LookupError> {
     let registered = match choice {
         SchemaChoice::File(text) => {
             let file = ReaderSchemaText::from_file(text);
-            file.parse().map_err(LookupError::Schema)?;
-            return Ok(file);
+            return checked(file, format);
         }
         SchemaChoice::Latest { subject } => registry.latest(subject),
         SchemaChoice::Version { subject, version } => registry.version(subject, *version),
@@ -74,6 +75,15 @@ pub fn lookup_reader_schema(
         schema: (*registered.schema).clone(),
         subject: Some((registered.subject, registered.version)),
     };
+    checked(text, format)
+}
+
+/// A schema that a table of the format can be read with.
+fn checked(text: ReaderSchemaText, format: Format) -> Result<ReaderSchemaText, LookupError> {
+    if format == Format::Avro && text.schema.language != Language::Avro {
+        let detail = "it is a JSON Schema: say \"format: json\"".to_owned();
+        return Err(LookupError::Registry(RegistryError::Invalid { detail }));
+    }
     text.parse().map_err(LookupError::Schema)?;
     Ok(text)
 }

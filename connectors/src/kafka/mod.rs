@@ -34,7 +34,7 @@ use arrow::datatypes::SchemaRef;
 use weir_engine::connector::{
     Decoder, PartitionInfo, Reader, Source, SourceError, Start, Topology, WatermarkOptions,
 };
-use weir_schemas::{LeftOut, ReaderSchema, SchemaRegistry};
+use weir_schemas::{Format, LeftOut, ReaderSchema, SchemaRegistry};
 
 pub use group::ConsumerGroup;
 pub use lookup::{ReaderSchemaText, SchemaChoice, lookup_reader_schema};
@@ -90,6 +90,7 @@ pub struct KafkaSourceConfig {
     /// The source file's name: the table's name in SQL.
     pub name: String,
     pub topic: String,
+    pub format: Format,
     pub reader_schema: ReaderSchemaText,
     /// A timestamp column; `None`: `kafka_timestamp`.
     pub event_time: Option<String>,
@@ -287,8 +288,14 @@ impl Source for KafkaSource {
 
     fn decoder(&self, columns: &[usize]) -> Result<Box<dyn Decoder>, SourceError> {
         let registry = Arc::clone(&self.connection.registry);
-        let decoder = KafkaDecoder::new(&self.table, Arc::clone(&self.reader_schema), columns, registry)
-            .map_err(|error| SourceError::Fatal(chain(&error)))?;
+        let decoder = KafkaDecoder::new(
+            &self.table,
+            self.config.format,
+            Arc::clone(&self.reader_schema),
+            columns,
+            registry,
+        )
+        .map_err(|error| SourceError::Fatal(chain(&error)))?;
         Ok(Box::new(decoder))
     }
 }

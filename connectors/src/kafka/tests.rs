@@ -73,6 +73,7 @@ impl Fixture {
         let config = KafkaSourceConfig {
             name: "orders".to_owned(),
             topic: topic.to_owned(),
+            format: Format::Avro,
             reader_schema: ReaderSchemaText::from_file(SCHEMA),
             event_time: None,
             watermark: WatermarkOptions {

@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::{Body, Field, Kind, Node, Schema};
+use crate::encode::write;
 use crate::error::SchemaError;
 
 /// Appends the Avro encoding of `value` as `node` to `out`.
@@ -27,39 +28,39 @@ pub(crate) fn encode_default(
         (Kind::Boolean, Value::Bool(value)) => out.push(u8::from(*value)),
         (Kind::Int, Value::Number(n)) => {
             let n = n.as_i64().and_then(|n| i32::try_from(n).ok()).ok_or_else(wrong)?;
-            long(i64::from(n), out);
+            write::long(i64::from(n), out);
         }
-        (Kind::Long, Value::Number(n)) => long(n.as_i64().ok_or_else(wrong)?, out),
+        (Kind::Long, Value::Number(n)) => write::long(n.as_i64().ok_or_else(wrong)?, out),
         (Kind::Float, value) => {
             out.extend_from_slice(&(default_number(value).ok_or_else(wrong)? as f32).to_le_bytes())
         }
         (Kind::Double, value) => {
             out.extend_from_slice(&default_number(value).ok_or_else(wrong)?.to_le_bytes())
         }
-        (Kind::String, Value::String(text)) => bytes(text.as_bytes(), out),
-        (Kind::Bytes, Value::String(text)) => bytes(&latin1(text).ok_or_else(wrong)?, out),
+        (Kind::String, Value::String(text)) => write::bytes(text.as_bytes(), out),
+        (Kind::Bytes, Value::String(text)) => write::bytes(&latin1(text).ok_or_else(wrong)?, out),
         (Kind::Array(item), Value::Array(values)) => {
             if !values.is_empty() {
-                long(count(values.len()), out);
+                write::length(values.len(), out);
                 values.iter().try_for_each(|value| encode_default(schema, item, value, out))?;
             }
-            long(0, out);
+            write::long(0, out);
         }
         (Kind::Map(item), Value::Object(entries)) => {
             if !entries.is_empty() {
-                long(count(entries.len()), out);
+                write::length(entries.len(), out);
                 for (key, value) in entries {
-                    bytes(key.as_bytes(), out);
+                    write::bytes(key.as_bytes(), out);
                     encode_default(schema, item, value, out)?;
                 }
             }
-            long(0, out);
+            write::long(0, out);
         }
         (Kind::Union(branches), value) => union(schema, branches, value, out).ok_or_else(wrong)?,
         (Kind::Named(index), value) => match (&schema.definitions[*index].body, value) {
             (Body::Record(fields), Value::Object(values)) => record(schema, fields, values, out)?,
             (Body::Enum { symbols, .. }, Value::String(symbol)) => {
-                long(count(symbols.iter().position(|s| **s == **symbol).ok_or_else(wrong)?), out);
+                write::length(symbols.iter().position(|s| **s == **symbol).ok_or_else(wrong)?, out);
             }
             (Body::Fixed(size), Value::String(text)) => {
                 let fixed = latin1(text).filter(|fixed| fixed.len() == *size).ok_or_else(wrong)?;
@@ -75,7 +76,7 @@ pub(crate) fn encode_default(
 fn union(schema: &Schema, branches: &[Node], value: &Value, out: &mut Vec<u8>) -> Option<()> {
     let start = out.len();
     for (index, branch) in branches.iter().enumerate() {
-        long(count(index), out);
+        write::length(index, out);
         if encode_default(schema, branch, value, out).is_ok() {
             return Some(());
         }
@@ -99,10 +100,6 @@ fn record(
     Ok(())
 }
 
-fn count(n: usize) -> i64 {
-    i64::try_from(n).expect("no collection in memory has more than i64::MAX elements")
-}
-
 /// JSON has no infinite numbers, nor those that are none: the libraries write their names.
 pub(crate) fn default_number(value: &Value) -> Option<f64> {
     match value {
@@ -120,19 +117,4 @@ pub(crate) fn default_number(value: &Value) -> Option<f64> {
 /// Bytes are written in JSON as the characters U+0000 to U+00FF.
 fn latin1(text: &str) -> Option<Vec<u8>> {
     text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect()
-}
-
-fn bytes(value: &[u8], out: &mut Vec<u8>) {
-    long(count(value.len()), out);
-    out.extend_from_slice(value);
-}
-
-/// Zigzag, then 7 bits a byte, lowest first.
-fn long(value: i64, out: &mut Vec<u8>) {
-    let mut rest = ((value << 1) ^ (value >> 63)) as u64;
-    while rest >= 0x80 {
-        out.push(rest as u8 | 0x80);
-        rest >>= 7;
-    }
-    out.push(rest as u8);
 }

@@ -8,7 +8,7 @@ use super::layout::Layout;
 use super::program::Program;
 use super::run::Reader;
 use crate::avro::Schema;
-use crate::registry::{RegistryError, SchemaRegistry, SubjectVersion};
+use crate::registry::{Language, RegistryError, SchemaRegistry, SubjectVersion};
 use crate::resolve::ReaderSchema;
 use crate::resolve::compile::{Issue, compile};
 use crate::resolve::plan::Plan;
@@ -93,8 +93,12 @@ impl Writers {
             Err(error @ RegistryError::Unavailable { .. }) => return Found::Away(error.to_string()),
             Err(error @ RegistryError::Invalid { .. }) => Err(error.to_string()),
         };
-        let schema = text
-            .and_then(|text| Schema::parse(&text.text, &text.references).map_err(|error| error.to_string()));
+        let schema = text.and_then(|text| match text.language {
+            Language::Avro => text.parse().map_err(|error| error.to_string()),
+            Language::JsonSchema => {
+                Err("it is a JSON Schema: the source's format is json, not avro".to_owned())
+            }
+        });
         let writer = Arc::new(self.writer(id, schema));
         self.make_room();
         self.by_id.insert(id, (Arc::clone(&writer), self.n_uses));

@@ -15,7 +15,7 @@
 
 mod column;
 mod derive;
-mod write;
+pub(crate) mod write;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Fields, Schema};

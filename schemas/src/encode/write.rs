@@ -1,7 +1,7 @@
 //! Avro's binary form of single values.
 
 /// A variable-length zig-zag number.
-pub(super) fn long(value: i64, out: &mut Vec<u8>) {
+pub(crate) fn long(value: i64, out: &mut Vec<u8>) {
     let mut rest = (value.cast_unsigned() << 1) ^ (value >> 63).cast_unsigned();
     while 0x7f < rest {
         out.push((rest & 0x7f) as u8 | 0x80);
@@ -11,18 +11,18 @@ pub(super) fn long(value: i64, out: &mut Vec<u8>) {
 }
 
 /// A length, then the bytes.
-pub(super) fn bytes(value: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn bytes(value: &[u8], out: &mut Vec<u8>) {
     length(value.len(), out);
     out.extend_from_slice(value);
 }
 
 /// A number of bytes, items or entries.
-pub(super) fn length(n: usize, out: &mut Vec<u8>) {
+pub(crate) fn length(n: usize, out: &mut Vec<u8>) {
     long(i64::try_from(n).expect("nothing in memory has more than 2^63 bytes"), out);
 }
 
 /// A big-endian two's-complement number, in as few bytes as it needs.
-pub(super) fn decimal(wide: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn decimal(wide: &[u8], out: &mut Vec<u8>) {
     let is_sign_only = |i: usize| {
         let sign = if wide[i + 1] & 0x80 == 0 { 0 } else { 0xff };
         wide[i] == sign

@@ -11,6 +11,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::avro::Schema;
+use crate::error::SchemaError;
+use crate::format::json_schema::{is_json_schema, to_avro};
 use crate::wire::SchemaId;
 
 pub use embedded::EmbeddedRegistry;
@@ -20,16 +23,65 @@ pub use prompt::PromptRegistry;
 /// A schema with everything needed to parse it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SchemaText {
-    /// Avro schema JSON.
+    /// JSON, of Avro or of JSON Schema.
     pub text: String,
     /// The schemas that it refers to by name, each after those that it refers to itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub references: Vec<String>,
+    #[serde(default, skip_serializing_if = "Language::is_avro")]
+    pub language: Language,
+}
+
+/// What a schema is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Language {
+    #[default]
+    Avro,
+    JsonSchema,
+}
+
+impl Language {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+    fn is_avro(&self) -> bool {
+        *self == Self::Avro
+    }
+}
+
+impl SchemaText {
+    /// The schema of a file: of the language that it looks like.
+    #[must_use]
+    pub fn of_file(text: &str) -> Self {
+        let language = if is_json_schema(text) { Language::JsonSchema } else { Language::Avro };
+        Self { text: text.to_owned(), references: Vec::new(), language }
+    }
+
+    /// The schema; of JSON Schema the Avro schema of the same table.
+    ///
+    /// # Errors
+    /// [`SchemaError`] where it is none.
+    pub(crate) fn parse(&self) -> Result<Schema, SchemaError> {
+        match self.language {
+            Language::Avro => Schema::parse(&self.text, &self.references),
+            Language::JsonSchema => self.in_avro()?.parse(),
+        }
+    }
+
+    /// The same in Avro.
+    ///
+    /// # Errors
+    /// [`SchemaError`] where it is a JSON Schema that is no table.
+    pub(crate) fn in_avro(&self) -> Result<Self, SchemaError> {
+        match self.language {
+            Language::Avro => Ok(self.clone()),
+            Language::JsonSchema => Ok(to_avro(&self.text)?.as_str().into()),
+        }
+    }
 }
 
 impl From<&str> for SchemaText {
     fn from(text: &str) -> Self {
-        Self { text: text.to_owned(), references: Vec::new() }
+        Self { text: text.to_owned(), references: Vec::new(), language: Language::Avro }
     }
 }
 
@@ -98,7 +150,7 @@ pub enum RegistryError {
     /// The registry is away, busy, or does not let us in. Ask again later.
     #[error("could not ask the schema registry: {detail}")]
     Unavailable { detail: String },
-    /// The registry refused the request, or the schema is not Avro. Give up.
+    /// The registry refused the request, or the schema is in a language that we don't know. Give up.
     #[error("{detail}")]
     Invalid { detail: String },
 }

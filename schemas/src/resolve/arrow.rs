@@ -80,7 +80,7 @@ fn place(field: &Field) -> String {
 
 /// `node` without its null branch, and whether it has one; `None` where several branches remain.
 /// A union of nothing but null is of type null.
-pub(super) fn non_null(node: &Node) -> Option<(&Node, bool)> {
+pub(crate) fn non_null(node: &Node) -> Option<(&Node, bool)> {
     let Kind::Union(branches) = &node.kind else {
         return Some((node, false));
     };

@@ -16,6 +16,7 @@ use crate::error::SchemaError;
 use crate::registry::SchemaText;
 
 pub use arrow::LeftOut;
+pub(crate) use arrow::non_null;
 pub use compile::Issue;
 
 /// The schema that a table is read with.
@@ -34,16 +35,16 @@ impl ReaderSchema {
     /// # Errors
     /// As [`Self::new`].
     pub fn parse(text: &str) -> Result<Self, SchemaError> {
-        Self::new(SchemaText { text: text.to_owned(), references: Vec::new() })
+        Self::new(text.into())
     }
 
     /// Parses a schema whose named types may be in its references.
     ///
     /// # Errors
-    /// [`SchemaError`] where it is not an Avro schema, not a record, or has no field that can be a
+    /// [`SchemaError`] where it is not a schema, not of a record, or has no field that can be a
     /// column, see [`Self::left_out`].
     pub fn new(source: SchemaText) -> Result<Self, SchemaError> {
-        let mut schema = Schema::parse(&source.text, &source.references)?;
+        let mut schema = source.parse()?;
         let (arrow, left_out) = arrow::arrow_schema(&mut schema)?;
         Ok(Self { source, schema, arrow, left_out, subject: None })
     }
@@ -99,9 +100,9 @@ impl ReaderSchema {
     /// Why records of `writer` can't be read, or not all of them; empty if all can.
     ///
     /// # Errors
-    /// [`SchemaError`] where `writer` is not an Avro schema.
+    /// [`SchemaError`] where `writer` is not a schema.
     pub fn check_writer(&self, writer: &SchemaText) -> Result<Vec<Issue>, SchemaError> {
-        let writer = Schema::parse(&writer.text, &writer.references)?;
+        let writer = writer.parse()?;
         Ok(compile::compile(&writer, &self.schema).issues)
     }
 

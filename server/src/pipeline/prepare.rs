@@ -161,6 +161,7 @@ impl Preparer {
         let config = KafkaSourceConfig {
             name: name.to_owned(),
             topic: source.topic.clone(),
+            format: source.format,
             reader_schema,
             event_time: source.event_time.clone(),
             watermark: source.watermark,
@@ -308,7 +309,7 @@ impl Preparer {
             let detail = "its connection is not ready".to_owned();
             return Err(LookupError::Retry(weir_schemas::RegistryError::Unavailable { detail }));
         };
-        let schema = lookup_reader_schema(connection.registry.as_ref(), &source.schema)?;
+        let schema = lookup_reader_schema(connection.registry.as_ref(), &source.schema, source.format)?;
         let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
         schemas.insert(name.to_owned(), schema.clone());
         Ok(schema)

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use weir_connectors::kafka::{Metadata, SchemaChoice};
 use weir_engine::connector::{Start, WatermarkOptions};
+use weir_schemas::Format;
+use weir_schemas::format::RAW_SCHEMA;
 
 use super::codes::Code;
 use super::fields::{Fields, Sheet};
@@ -30,6 +32,7 @@ pub(super) const METADATA: [(&str, Metadata); 4] = [
 pub struct Source {
     pub connection: String,
     pub topic: String,
+    pub format: Format,
     pub schema: SchemaChoice,
     pub start: Start,
     /// A column of the reader schema; `None`: the Kafka timestamp.
@@ -58,9 +61,12 @@ pub(crate) fn read(
     let mut fields = Fields::new(sheet, "a source", node)?;
     let connection = connection(&mut fields, connections);
     let topic = topic(&mut fields);
-    let format = fields.node("format").map(|_| fields.choice("format", &[("avro", ())]));
+    let format = format(&mut fields);
     let event_time = fields.text("event_time");
-    let schema = schema(&mut fields, topic.as_ref().map(|topic| topic.as_str()), dir);
+    let schema = match format {
+        Some(Format::Raw) => raw_schema(&mut fields),
+        _ => schema(&mut fields, topic.as_ref().map(|topic| topic.as_str()), dir),
+    };
     let start = start(&mut fields);
     let watermark = watermark(&mut fields);
     let metadata = metadata(&mut fields);
@@ -69,12 +75,10 @@ pub(crate) fn read(
         event_time: event_time.as_ref().map_or(fields.at, |text| text.at),
     };
     fields.finish();
-    if format == Some(None) {
-        return None;
-    }
     Some(Source {
         connection: connection?.as_str().to_owned(),
         topic: topic?.as_str().to_owned(),
+        format: format?,
         schema: schema?,
         start: start?,
         event_time: event_time.map(|text| text.as_str().to_owned()),
@@ -107,6 +111,55 @@ pub(crate) fn topic(fields: &mut Fields<'_, '_>) -> Option<Text> {
 fn is_topic(name: &str) -> bool {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     !name.is_empty() && name.len() <= 249 && name != "." && name != ".." && name.chars().all(legal)
+}
+
+/// The words of `format`.
+pub(super) const FORMATS: [(&str, Format); 4] = [
+    ("avro", Format::Avro),
+    ("json", Format::Json),
+    ("csv", Format::Csv { delimiter: b',' }),
+    ("raw", Format::Raw),
+];
+
+/// `format`, and of csv the `delimiter`.
+fn format(fields: &mut Fields<'_, '_>) -> Option<Format> {
+    let format = match fields.node("format") {
+        None => Format::default(),
+        Some(_) => fields.choice("format", &FORMATS)?,
+    };
+    if fields.node("delimiter").is_none() {
+        return Some(format);
+    }
+    let text = fields.text("delimiter")?;
+    if !matches!(format, Format::Csv { .. }) {
+        let at = fields.position("delimiter");
+        fields.sheet.problem(at, Code::WrongType, "\"delimiter\" is a key of \"format: csv\" alone");
+        return None;
+    }
+    match *text.as_str().as_bytes() {
+        [delimiter] if delimiter.is_ascii() && !matches!(delimiter, b'"' | b'\r' | b'\n') => {
+            Some(Format::Csv { delimiter })
+        }
+        _ => {
+            fields.sheet.bad_value(
+                "\"delimiter\"",
+                &text,
+                "one character of ASCII, such as \";\" or \"\\t\"",
+            );
+            None
+        }
+    }
+}
+
+/// The schema of raw values, which no file may say otherwise: `schema` is refused as a key that means nothing.
+fn raw_schema(fields: &mut Fields<'_, '_>) -> Option<SchemaChoice> {
+    if fields.node("schema").is_none() {
+        return Some(SchemaChoice::File(RAW_SCHEMA.to_owned()));
+    }
+    let message = "\"schema\" means nothing to raw values: their only column is \"value\"".to_owned();
+    let at = fields.position("schema");
+    fields.sheet.problem(at, Code::WrongType, message);
+    None
 }
 
 const SCHEMA_FORMS: &str = "it is latest, { subject: s, version: 3 } or { file: orders.avsc }";

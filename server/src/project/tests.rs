@@ -162,14 +162,14 @@ fn keys_twice_and_values_of_the_wrong_shape_are_refused() {
     check(
         &[(
             "sources/orders.yaml",
-            "connection: shop\ntopic: a\ntopic: a b\nmetadata: [key, header]\nschema: { file: no.avsc, subject: s }\nstart: 2026-11-22\nformat: json\n",
+            "connection: shop\ntopic: a\ntopic: a b\nmetadata: [key, header]\nschema: { file: no.avsc, subject: s }\nstart: 2026-11-22\nformat: xml\n",
         )],
         expect![[r#"
             sources/orders.yaml:3:1: error: key "topic" is already on line 2 [E0109]
             sources/orders.yaml:4:17: error: an item of "metadata" can't be "header": one of "timestamp", "partition", "offset", "key" [E0105]
             sources/orders.yaml:5:9: error: "schema" can't be this map: it is latest, { subject: s, version: 3 } or { file: orders.avsc } [E0104]
             sources/orders.yaml:6:8: error: "start" can't be "2026-11-22": earliest, latest or an instant such as 2026-11-22T00:00:00Z [E0105]
-            sources/orders.yaml:7:9: error: "format" can't be "json": "avro" is the only choice [E0105]
+            sources/orders.yaml:7:9: error: "format" can't be "xml": one of "avro", "json", "csv", "raw" [E0105]
         "#]],
     );
     check(

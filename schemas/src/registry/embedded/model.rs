@@ -14,7 +14,7 @@ use super::entry::{Config, Entry, Level, Mode, NewSchema, Reference};
 use super::refusal::Refusal;
 use super::{MAX_BYTES, MAX_VERSIONS};
 use crate::avro::Schema;
-use crate::registry::SchemaText;
+use crate::registry::{Language, SchemaText};
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -247,7 +247,7 @@ impl Model {
                 }
             }
         }
-        Ok(SchemaText { text: new.text.clone(), references: texts })
+        Ok(SchemaText { text: new.text.clone(), references: texts, language: Language::Avro })
     }
 
     /// The parsed schema of an id.

@@ -3,21 +3,27 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::RegistryError;
+use super::super::{Language, RegistryError};
 
 /// Characters of a registry's own message that are passed on.
 const MAX_MESSAGE_CHARS: usize = 500;
 
 /// A schema as a registry gives it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(super) struct Schema {
-    #[serde(rename = "schema")]
     pub(super) text: String,
+    pub(super) language: Language,
+    pub(super) references: Vec<Reference>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    schema: String,
     /// Left out for Avro.
     #[serde(rename = "schemaType")]
     schema_type: Option<String>,
     #[serde(default)]
-    pub(super) references: Vec<Reference>,
+    references: Vec<Reference>,
 }
 
 /// A schema that another one uses types of.
@@ -29,15 +35,21 @@ pub(super) struct Reference {
 
 impl Schema {
     /// # Errors
-    /// [`RegistryError::Invalid`] where it is not an Avro schema; [`RegistryError::Unavailable`]
+    /// [`RegistryError::Invalid`] where it is neither Avro nor JSON Schema; [`RegistryError::Unavailable`]
     /// where it is no schema at all.
     pub(super) fn from_answer(answer: &Value) -> Result<Self, RegistryError> {
-        let schema = Self::deserialize(answer)
+        let Answer { schema: text, schema_type, references } = Answer::deserialize(answer)
             .map_err(|error| RegistryError::unavailable(format!("the answer is not a schema: {error}")))?;
-        match schema.schema_type.as_deref() {
-            None | Some("AVRO") => Ok(schema),
-            Some(other) => Err(RegistryError::invalid(format!("the schema is of type {other}, not of AVRO"))),
-        }
+        let language = match schema_type.as_deref() {
+            None | Some("AVRO") => Language::Avro,
+            Some("JSON") => Language::JsonSchema,
+            Some(other) => {
+                return Err(RegistryError::invalid(format!(
+                    "the schema is of type {other}, not of AVRO or JSON"
+                )));
+            }
+        };
+        Ok(Self { text, language, references })
     }
 }
 

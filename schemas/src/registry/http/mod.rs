@@ -26,7 +26,7 @@ use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 
 use self::answer::{Reference, Schema};
 use self::recall::Memory;
-use super::{Registered, RegistryError, SchemaRegistry, SchemaText, SubjectVersion};
+use super::{Language, Registered, RegistryError, SchemaRegistry, SchemaText, SubjectVersion};
 use crate::wire::SchemaId;
 
 /// Longest wait for a connection.
@@ -152,9 +152,12 @@ impl HttpRegistry {
 
     /// Adds what the schema refers to.
     fn complete(&self, schema: Schema) -> Result<Arc<SchemaText>, RegistryError> {
+        if schema.language != Language::Avro && !schema.references.is_empty() {
+            return Err(RegistryError::invalid("a JSON Schema that refers to other subjects can't be used"));
+        }
         let mut references = Vec::new();
         self.collect(schema.references, &mut references, &mut HashSet::new(), 0)?;
-        Ok(Arc::new(SchemaText { text: schema.text, references }))
+        Ok(Arc::new(SchemaText { text: schema.text, references, language: schema.language }))
     }
 
     /// Depth first, so that every schema comes after those that it refers to.

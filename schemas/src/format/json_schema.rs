@@ -1,0 +1,205 @@
+//! JSON Schema as the Avro schema of a table: what `weir` makes of a subject of type `JSON`, or of a `.json` file.
+//!
+//! | JSON Schema | Avro |
+//! | --- | --- |
+//! | `integer`, `number`, `boolean` | `long`, `double`, `boolean` |
+//! | `string`; `enum` and `const` of strings | `string` |
+//! | … with `format` `date-time`, `date`, `uuid` | `timestamp-micros`, `date`, `uuid` |
+//! | … with `contentEncoding: base64` | `bytes` |
+//! | `array` of `items` | `array` |
+//! | `object` with `properties`; with a schema of `additionalProperties` alone | `record`; `map` |
+//! | several types, `oneOf`, `anyOf` | a union |
+//! | `$ref` within the document | what it refers to |
+//!
+//! A property that is not `required` may be null. Constraints (`minimum`, `pattern`, …) are the producer's: they don't
+//! change a column's type, and records are not held against them. JSON Schema draft 4 to 2020-12, as far as this goes.
+
+use serde_json::{Map, Value, json};
+
+use crate::error::SchemaError;
+
+/// Nesting that is refused, `$ref`s included: a type within itself is no column.
+const MAX_DEPTH: usize = 32;
+
+/// Types in all that a document may become: `$ref`s multiply.
+const MAX_TYPES: usize = 20_000;
+
+/// Whether a schema's text is JSON Schema of an object, not Avro.
+#[must_use]
+pub fn is_json_schema(text: &str) -> bool {
+    serde_json::from_str::<Value>(text).is_ok_and(|json| {
+        json.get("fields").is_none()
+            && ["properties", "$ref", "$schema"].iter().any(|key| json.get(key).is_some())
+    })
+}
+
+/// The text of the Avro schema.
+///
+/// # Errors
+/// [`SchemaError`] where it is no JSON Schema of an object, or says what is no column.
+pub fn to_avro(text: &str) -> Result<String, SchemaError> {
+    let root: Value = serde_json::from_str(text)
+        .map_err(|error| SchemaError::new(format!("the schema is not JSON: {error}")))?;
+    let mut mapper = Mapper { root: &root, n_types: 0, depth: 0 };
+    let object = mapper.follow(&root)?;
+    if object.get("properties").is_none_or(|properties| !properties.is_object()) {
+        return Err(SchemaError::new("a table's JSON Schema must be of an object with \"properties\""));
+    }
+    Ok(mapper.record(object)?.to_string())
+}
+
+struct Mapper<'a> {
+    root: &'a Value,
+    /// So that every record has a name of its own.
+    n_types: usize,
+    depth: usize,
+}
+
+impl<'a> Mapper<'a> {
+    /// What a schema says, behind its `$ref`s.
+    fn follow(&self, schema: &'a Value) -> Result<&'a Map<String, Value>, SchemaError> {
+        let mut schema = schema;
+        for _ in 0..MAX_DEPTH {
+            match schema.get("$ref").and_then(Value::as_str) {
+                Some(place) => {
+                    let pointer = place.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
+                    schema = pointer.ok_or_else(|| {
+                        SchemaError::new(format!("\"$ref\": {place:?} is not within the document"))
+                    })?;
+                }
+                None => {
+                    return schema
+                        .as_object()
+                        .ok_or_else(|| SchemaError::new(format!("{schema} is not a type")));
+                }
+            }
+        }
+        Err(SchemaError::new("\"$ref\" leads to itself"))
+    }
+
+    fn record(&mut self, object: &'a Map<String, Value>) -> Result<Value, SchemaError> {
+        let properties = object.get("properties").and_then(Value::as_object);
+        let required: Vec<&str> = object
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let name = format!("record_{}", self.n_types);
+        let mut fields = Vec::new();
+        for (property, schema) in properties.into_iter().flatten() {
+            let branches =
+                self.branches(schema).map_err(|error| error.at(&format!("property {property:?}")))?;
+            let is_optional = !required.contains(&property.as_str());
+            fields.push(json!({"name": property, "type": union(branches, is_optional)}));
+        }
+        Ok(json!({"type": "record", "name": name, "fields": fields}))
+    }
+
+    /// The types that a schema allows.
+    fn branches(&mut self, schema: &'a Value) -> Result<Vec<Value>, SchemaError> {
+        self.n_types += 1;
+        if MAX_DEPTH <= self.depth || MAX_TYPES <= self.n_types {
+            return Err(SchemaError::new(
+                "it is within itself, or nested too deeply, so it can't be a column",
+            ));
+        }
+        self.depth += 1;
+        let branches = self.follow(schema).and_then(|object| self.of_object(object));
+        self.depth -= 1;
+        branches
+    }
+
+    fn of_object(&mut self, object: &'a Map<String, Value>) -> Result<Vec<Value>, SchemaError> {
+        let mut branches = Vec::new();
+        let choices = ["oneOf", "anyOf"].iter().find_map(|key| object.get(*key)).and_then(Value::as_array);
+        match (object.get("type"), choices) {
+            (Some(Value::Array(words)), _) => {
+                for word in words {
+                    branches.push(self.of_word(word.as_str().unwrap_or_default(), object)?);
+                }
+            }
+            (Some(Value::String(word)), _) => branches.push(self.of_word(word, object)?),
+            (_, Some(choices)) => {
+                for choice in choices {
+                    branches.append(&mut self.branches(choice)?);
+                }
+            }
+            _ => branches.push(self.of_word(implied(object), object)?),
+        }
+        if object.get("nullable") == Some(&Value::Bool(true)) {
+            branches.push(json!("null"));
+        }
+        Ok(branches)
+    }
+
+    fn of_word(&mut self, word: &str, object: &'a Map<String, Value>) -> Result<Value, SchemaError> {
+        let text = |key: &str| object.get(key).and_then(Value::as_str);
+        Ok(match word {
+            "null" | "boolean" => json!(word),
+            "integer" => json!("long"),
+            "number" => json!("double"),
+            "string" => match (text("format"), text("contentEncoding")) {
+                (Some("date-time"), _) => json!({"type": "long", "logicalType": "timestamp-micros"}),
+                (Some("date"), _) => json!({"type": "int", "logicalType": "date"}),
+                (Some("uuid"), _) => json!({"type": "string", "logicalType": "uuid"}),
+                (_, Some("base64")) => json!("bytes"),
+                _ => json!("string"),
+            },
+            "array" => {
+                let items =
+                    object.get("items").ok_or_else(|| SchemaError::new("an array without \"items\""))?;
+                json!({"type": "array", "items": union(self.branches(items)?, false)})
+            }
+            "object" if object.contains_key("properties") => self.record(object)?,
+            "object" => {
+                let values = object
+                    .get("additionalProperties")
+                    .filter(|values| values.is_object())
+                    .ok_or_else(|| {
+                        SchemaError::new(
+                            "an object without \"properties\" or a schema of \"additionalProperties\"",
+                        )
+                    })?;
+                json!({"type": "map", "values": union(self.branches(values)?, false)})
+            }
+            _ => {
+                let reason = "it has no \"type\" that a column can have; a schema file may leave it out";
+                return Err(SchemaError::new(reason));
+            }
+        })
+    }
+}
+
+/// The type of a schema that does not name it.
+fn implied(object: &Map<String, Value>) -> &'static str {
+    let constant = object.get("const").into_iter();
+    let mut values =
+        constant.chain(object.get("enum").and_then(Value::as_array).into_iter().flatten()).peekable();
+    if values.peek().is_some() && values.all(Value::is_string) {
+        "string"
+    } else if object.contains_key("properties") {
+        "object"
+    } else {
+        ""
+    }
+}
+
+/// One type of several; null first, and each once.
+fn union(branches: Vec<Value>, is_nullable: bool) -> Value {
+    let null = json!("null");
+    let mut distinct: Vec<Value> = Vec::new();
+    if is_nullable || branches.contains(&null) {
+        distinct.push(null);
+    }
+    for branch in branches {
+        if !distinct.contains(&branch) {
+            distinct.push(branch);
+        }
+    }
+    match <[Value; 1]>::try_from(distinct) {
+        Ok([only]) => only,
+        Err(several) => Value::Array(several),
+    }
+}

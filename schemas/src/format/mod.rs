@@ -1,0 +1,286 @@
+//! Formats besides Avro: a value is rewritten as the Avro record of the reader schema that it stands for, and read as one.
+//!
+//! ```text
+//! value ─► json, csv or raw ─► Avro bytes of the reader schema ─► Decoder ─► columns
+//!            └ bad_payload: which field, what was expected
+//! ```
+//!
+//! So every type of column is filled in one way, and Avro, which everything is tuned for, pays nothing for the others.
+//!
+//! Invariants:
+//! 1. As of a `Decoder`: a record is a row, a rejection or a tombstone, by itself alone.
+//! 2. No registry has to answer for records to be read.
+
+mod csv;
+mod json;
+pub mod json_schema;
+mod scalar;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::avro::Schema;
+use crate::decode::{DecodedBatch, Decoder, RejectReason, Rejected, SeenSchema};
+use crate::encode::write;
+use crate::error::FatalError;
+use crate::registry::{Registered, RegistryError, SchemaRegistry, SchemaText, SubjectVersion};
+use crate::resolve::ReaderSchema;
+use crate::wire::{self, SchemaId};
+
+/// How record values are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// Avro in Confluent's wire format.
+    #[default]
+    Avro,
+    /// A JSON object, alone or behind the header of Confluent's wire format.
+    Json,
+    /// A line of RFC 4180, its fields in the order of the schema's.
+    Csv {
+        /// What is between fields: a character of ASCII.
+        delimiter: u8,
+    },
+    /// Any bytes: the only column, `value`.
+    Raw,
+}
+
+/// The schema of a table of [`Format::Raw`].
+pub const RAW_SCHEMA: &str = r#"{"type":"record","name":"raw","fields":[{"name":"value","type":"bytes"}]}"#;
+
+/// Decodes values of any format.
+#[derive(Debug)]
+pub enum AnyDecoder {
+    Avro(Decoder),
+    Other(Box<Rewriting>),
+}
+
+impl AnyDecoder {
+    /// A decoder to the fields at `columns` of the reader schema, in that order.
+    ///
+    /// # Errors
+    /// As [`Decoder::new`].
+    pub fn new(
+        format: Format,
+        reader: Arc<ReaderSchema>,
+        columns: Vec<usize>,
+        registry: Arc<dyn SchemaRegistry>,
+    ) -> Result<Self, FatalError> {
+        if format == Format::Avro {
+            return Decoder::new(reader, columns, registry).map(Self::Avro);
+        }
+        let own = Arc::new(OwnSchema(Arc::new(reader.source().in_avro().map_err(FatalError::Schema)?)));
+        let inner = Decoder::new(Arc::clone(&reader), columns, own)?;
+        Ok(Self::Other(Box::new(Rewriting {
+            format,
+            reader,
+            registry,
+            inner,
+            bytes: Vec::new(),
+            registered: HashMap::new(),
+        })))
+    }
+
+    /// Decodes `values` from index `from` on; `None` is a tombstone.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    pub fn decode<'a>(
+        &mut self,
+        values: impl IntoIterator<Item = Option<&'a [u8]>>,
+        from: usize,
+    ) -> Result<DecodedBatch, FatalError> {
+        match self {
+            Self::Avro(decoder) => decoder.decode(values, from),
+            Self::Other(rewriting) => rewriting.decode(values, from),
+        }
+    }
+
+    /// The id of the schema that a value was written with, where it says so.
+    #[must_use]
+    pub fn schema_id(&self, value: &[u8]) -> Option<SchemaId> {
+        match self {
+            Self::Avro(_) => wire::parse(value).ok().map(|(id, _)| id),
+            Self::Other(rewriting) => rewriting.split(value).0,
+        }
+    }
+}
+
+/// Ids whose subjects are remembered; past that all are asked for anew.
+const MAX_IDS: usize = 1_000;
+
+/// A decoder of rewritten values.
+#[derive(Debug)]
+pub struct Rewriting {
+    format: Format,
+    reader: Arc<ReaderSchema>,
+    registry: Arc<dyn SchemaRegistry>,
+    inner: Decoder,
+
+    /// The rewritten values of a batch, one behind the other.
+    bytes: Vec<u8>,
+    registered: HashMap<SchemaId, Option<SubjectVersion>>,
+}
+
+impl Rewriting {
+    /// The schema id that a value names, and what is behind it.
+    fn split<'a>(&self, value: &'a [u8]) -> (Option<SchemaId>, &'a [u8]) {
+        // No JSON text begins with a zero byte.
+        match wire::parse(value) {
+            Ok((id, body)) if self.format == Format::Json => (Some(id), body),
+            _ => (None, value),
+        }
+    }
+
+    fn decode<'a>(
+        &mut self,
+        values: impl IntoIterator<Item = Option<&'a [u8]>>,
+        from: usize,
+    ) -> Result<DecodedBatch, FatalError> {
+        let (mut kept, mut ends, mut rejected, mut schemas) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut tombstones, mut next) = (0, from);
+        self.bytes.clear();
+        for value in values.into_iter().skip(from) {
+            let record = u32::try_from(next).expect("a batch has fewer than 2^32 records");
+            next += 1;
+            let Some(value) = value else {
+                tombstones += 1;
+                continue;
+            };
+            let (id, body) = self.split(value);
+            if let Some(id) = id.filter(|id| schemas.iter().all(|seen: &SeenSchema| seen.schema_id != id.0)) {
+                schemas.push(self.seen(id, record));
+            }
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(&wire::header(OWN_ID));
+            match rewrite(self.format, self.reader.schema(), body, &mut self.bytes) {
+                Ok(()) => {
+                    kept.push(record);
+                    ends.push(self.bytes.len());
+                }
+                Err(fault) => {
+                    self.bytes.truncate(start);
+                    let reason = RejectReason::BadPayload;
+                    rejected.push(Rejected { record, reason, detail: fault.to_string() });
+                }
+            }
+        }
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let rewritten = starts.zip(&ends).map(|(start, end)| Some(&self.bytes[start..*end]));
+        let decoded = self.inner.decode(rewritten, 0)?;
+        let in_values = |inner: u32| kept[inner as usize];
+        rejected
+            .extend(decoded.rejected.into_iter().map(|it| Rejected { record: in_values(it.record), ..it }));
+        rejected.sort_by_key(|rejected| rejected.record);
+        Ok(DecodedBatch {
+            batch: decoded.batch,
+            records: decoded.records.into_iter().map(in_values).collect(),
+            rejected,
+            tombstones,
+            next,
+            blocked: None,
+            schemas,
+        })
+    }
+
+    /// A schema that values name. They are read without it: that a registry is away only costs its subject.
+    fn seen(&mut self, id: SchemaId, record: u32) -> SeenSchema {
+        if MAX_IDS < self.registered.len() {
+            self.registered.clear();
+        }
+        let registry = &self.registry;
+        let place =
+            self.registered.entry(id).or_insert_with(|| registry.subjects_of(id).ok()?.into_iter().next());
+        SeenSchema {
+            schema_id: id.0,
+            subject: place.as_ref().map(|place| place.subject.clone()),
+            version: place.as_ref().map(|place| place.version),
+            record,
+            compatible: true,
+            detail: String::new(),
+        }
+    }
+}
+
+fn rewrite(format: Format, schema: &Schema, value: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+    match format {
+        Format::Json => json::record(schema, value, out),
+        Format::Csv { delimiter } => csv::record(schema, delimiter, value, out),
+        Format::Raw | Format::Avro => {
+            write::bytes(value, out);
+            Ok(())
+        }
+    }
+}
+
+/// What is wrong with a value.
+#[derive(Debug)]
+struct Fault {
+    /// The fields that lead to it, from the inside out.
+    path: Vec<String>,
+    what: String,
+}
+
+impl Fault {
+    fn new(what: impl Into<String>) -> Self {
+        Self { path: Vec::new(), what: what.into() }
+    }
+
+    fn inside(mut self, field: &str) -> Self {
+        self.path.push(field.to_owned());
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            let path: Vec<_> = self.path.iter().rev().map(String::as_str).collect();
+            write!(f, "field \"{}\": ", path.join("."))?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
+/// The id that rewritten values carry.
+const OWN_ID: SchemaId = SchemaId(0);
+
+/// The registry of rewritten values: it has their schema and nothing else.
+#[derive(Debug)]
+struct OwnSchema(Arc<SchemaText>);
+
+impl OwnSchema {
+    fn nothing<T>(what: &str) -> Result<T, RegistryError> {
+        Err(RegistryError::NotFound { what: what.to_owned() })
+    }
+}
+
+impl SchemaRegistry for OwnSchema {
+    fn by_id(&self, id: SchemaId) -> Result<Arc<SchemaText>, RegistryError> {
+        if id == OWN_ID { Ok(Arc::clone(&self.0)) } else { Self::nothing("schema") }
+    }
+
+    fn subjects_of(&self, _: SchemaId) -> Result<Vec<SubjectVersion>, RegistryError> {
+        Ok(Vec::new())
+    }
+
+    fn latest(&self, _: &str) -> Result<Registered, RegistryError> {
+        Self::nothing("subject")
+    }
+
+    fn versions(&self, _: &str) -> Result<Vec<u32>, RegistryError> {
+        Self::nothing("subject")
+    }
+
+    fn version(&self, _: &str, _: u32) -> Result<Registered, RegistryError> {
+        Self::nothing("subject")
+    }
+
+    fn register(&self, _: &str, _: &str) -> Result<SchemaId, RegistryError> {
+        Self::nothing("place for a schema")
+    }
+}
