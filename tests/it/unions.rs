@@ -46,11 +46,13 @@ fn a_field_of_several_types_is_a_column() {
         "SELECT window_start, union_tag(what) AS tag, union_extract(what, 'string') AS text, count(*) AS n,
   sum(union_extract(what, 'long')) AS total, max(union_extract(what, 'shop.Paid')['amount']) AS amount
 FROM TUMBLE(TABLE mixed, DESCRIPTOR(at), INTERVAL '10' SECOND) GROUP BY window_start, tag, text";
-    let project = Project::new(&services).source("mixed", SOURCE).pipeline("kinds", kinds, "").pipeline(
-        "events",
-        "SELECT id, at, what FROM mixed",
-        "",
-    );
+    let project = Project::new(&services)
+        .source("mixed", SOURCE)
+        .pipeline("kinds", kinds, "")
+        .pipeline("events", "SELECT id, at, what FROM mixed", "")
+        .sink("out", "from: events\ntype: kafka\nconnection: test\ntopic: mixed_out\nemit: final\n")
+        .source("mixed_out", "")
+        .pipeline("again", "SELECT id, what FROM mixed_out", "");
     let grouped = "SELECT tag, text, n, total, amount FROM kinds ORDER BY tag";
     let rows = |n_paid: i64, amount: f64| {
         [
@@ -80,6 +82,8 @@ FROM TUMBLE(TABLE mixed, DESCRIPTOR(at), INTERVAL '10' SECOND) GROUP BY window_s
     ];
     let all: Vec<_> = (0..).zip(whats).map(|(id, what): (i64, _)| vec![json!(id), what]).collect();
     weir.await_rows("SELECT id, what FROM events ORDER BY id", &all);
+    // Out and in again: null is a branch in front of the others.
+    weir.await_rows("SELECT id, what FROM again ORDER BY id", &all);
     let tags = "SELECT union_tag(what) AS tag, count(*) AS n FROM events WHERE what IS NOT NULL GROUP BY tag ORDER BY tag";
     weir.await_rows(
         tags,

@@ -2,14 +2,15 @@
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryViewArray, BooleanArray, FixedSizeBinaryArray, GenericBinaryArray,
-    GenericStringArray, StringViewArray,
+    GenericStringArray, StringViewArray, UnionArray,
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{
     ArrowNativeType, ArrowPrimitiveType, DataType, Date32Type, Decimal32Type, Decimal64Type, Decimal128Type,
     Decimal256Type, Field, Fields, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
     Int64Type, Time32MillisecondType, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
-    TimestampMillisecondType, TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type, i256,
+    TimestampMillisecondType, TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    UnionFields, i256,
 };
 
 use super::{derive, write};
@@ -21,7 +22,7 @@ pub(super) struct NullFound;
 /// See the module.
 pub(super) struct Column<'a> {
     /// Whether the schema has a union of null and the type.
-    is_union: bool,
+    is_nullable: bool,
     nulls: Option<&'a NullBuffer>,
     values: Values<'a>,
 }
@@ -58,6 +59,14 @@ enum Values<'a> {
     /// Keys, then values.
     Map(&'a [i32], Box<[Column<'a>; 2]>),
     Struct(Vec<Column<'a>>),
+    Union(Branches<'a>),
+}
+
+/// The branches of a union.
+struct Branches<'a> {
+    array: &'a UnionArray,
+    /// By Arrow's number of the branch; `None` is that of null. Avro's index is one more than how many are in front.
+    by_id: Vec<Option<(usize, Column<'a>)>>,
 }
 
 impl<'a> Column<'a> {
@@ -76,13 +85,14 @@ impl<'a> Column<'a> {
             Some(values) => values,
             None => numbers(array).or_else(|| bytes(array)).ok_or_else(refused)?,
         };
-        Ok(Self { is_union: derive::is_union(field), nulls: array.nulls(), values })
+        let is_nullable = derive::is_nullable(field) && !matches!(values, Values::Union(_));
+        Ok(Self { is_nullable, nulls: array.nulls(), values })
     }
 
     /// Appends the value of a row.
     pub(super) fn write(&self, row: usize, out: &mut Vec<u8>) -> Result<(), NullFound> {
         let is_null = self.nulls.is_some_and(|nulls| nulls.is_null(row));
-        match (self.is_union, is_null) {
+        match (self.is_nullable, is_null) {
             (true, true) => {
                 out.push(0);
                 return Ok(());
@@ -125,12 +135,47 @@ impl<'a> Column<'a> {
                 write_block(&entries[..], ends[row].as_usize(), ends[row + 1].as_usize(), out)?;
             }
             Values::Struct(fields) => fields.iter().try_for_each(|field| field.write(row, out))?,
+            Values::Union(branches) => branches.write(row, out)?,
         }
         Ok(())
     }
 
     fn block(&self, start: usize, end: usize, out: &mut Vec<u8>) -> Result<(), NullFound> {
         write_block(std::slice::from_ref(self), start, end, out)
+    }
+}
+
+impl<'a> Branches<'a> {
+    fn bind(fields: &UnionFields, array: &'a UnionArray) -> Result<Self, EncodeError> {
+        let mut by_id = Vec::new();
+        let mut index = 0;
+        for (id, field) in fields.iter() {
+            let at = usize::try_from(id).unwrap_or_default();
+            by_id.resize_with(by_id.len().max(at + 1), || None);
+            if *field.data_type() != DataType::Null {
+                index += 1;
+                let mut column = Column::bind(field, array.child(id))?;
+                // Its nulls are nulls of the union.
+                column.is_nullable = false;
+                by_id[at] = Some((index, column));
+            }
+        }
+        Ok(Self { array, by_id })
+    }
+
+    fn write(&self, row: usize, out: &mut Vec<u8>) -> Result<(), NullFound> {
+        let at = usize::try_from(self.array.type_id(row)).unwrap_or(usize::MAX);
+        let row = self.array.value_offset(row);
+        match self.by_id.get(at).and_then(Option::as_ref) {
+            Some((index, column)) if column.nulls.is_none_or(|nulls| nulls.is_valid(row)) => {
+                write::length(*index, out);
+                column.write(row, out)
+            }
+            _ => {
+                out.push(0);
+                Ok(())
+            }
+        }
     }
 }
 
@@ -226,6 +271,7 @@ fn nested<'a>(data_type: &DataType, array: &'a ArrayRef) -> Result<Option<Values
             Values::Map(map.value_offsets(), Box::new([key, value]))
         }
         DataType::Struct(fields) => Values::Struct(bind_all(fields, array.as_struct().columns())?),
+        DataType::Union(fields, _) => Values::Union(Branches::bind(fields, array.as_union())?),
         _ => return Ok(None),
     }))
 }

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 
-use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
+use arrow::datatypes::{DataType, Field, Fields, TimeUnit, UnionFields};
 
 use crate::error::SchemaError;
 
@@ -54,7 +54,7 @@ impl Text {
             }
             let comma = if i == 0 { "" } else { "," };
             write!(self.out, r#"{comma}{{"name":"{name}","type":"#).expect("a String takes everything");
-            let default = if is_union(field) { r#","default":null}"# } else { "}" };
+            let default = if is_nullable(field) { r#","default":null}"# } else { "}" };
             self.field(&format!("{path}_{name}"), field).map_err(|error| error.at(&place))?;
             self.out.push_str(default);
         }
@@ -63,7 +63,10 @@ impl Text {
 
     /// The type of a field, an item or a value, with null if it may be null.
     fn field(&mut self, path: &str, field: &Field) -> Result<(), SchemaError> {
-        if !is_union(field) {
+        if let DataType::Union(branches, _) = field.data_type() {
+            return self.union(path, branches);
+        }
+        if !is_nullable(field) {
             return self.data_type(path, field.data_type());
         }
         self.out.push_str(r#"["null","#);
@@ -108,6 +111,31 @@ impl Text {
         }
     }
 
+    /// Null, which every union has, then the other branches in their order.
+    fn union(&mut self, path: &str, branches: &UnionFields) -> Result<(), SchemaError> {
+        let mut seen = HashSet::new();
+        self.out.push_str(r#"["null""#);
+        for (_, branch) in branches.iter().filter(|(_, branch)| *branch.data_type() != DataType::Null) {
+            let data_type = branch.data_type();
+            // Types with a name may come more than once.
+            let word = match data_type {
+                DataType::Struct(_) | DataType::FixedSizeBinary(_) => None,
+                DataType::List(_) => Some("array"),
+                DataType::Map(..) => Some("map"),
+                _ => primitive(data_type).or(Some("decimal")),
+            };
+            if word.is_some_and(|word| !seen.insert(word)) {
+                let problem = format!("two of its types are {data_type}, and a union of Avro has each once");
+                return Err(SchemaError::new(problem));
+            }
+            self.out.push(',');
+            let name = branch.name().rsplit('.').next().unwrap_or_default();
+            self.data_type(&format!("{path}_{name}"), data_type)?;
+        }
+        self.out.push(']');
+        Ok(())
+    }
+
     fn decimal(&mut self, precision: u8, scale: i8) -> Result<(), SchemaError> {
         match u8::try_from(scale) {
             Ok(scale) if scale <= precision => {
@@ -141,9 +169,14 @@ impl Text {
     }
 }
 
-/// Whether it is a union with null. A field of type null is null and nothing else.
-pub(super) fn is_union(field: &Field) -> bool {
-    field.is_nullable() && *field.data_type() != DataType::Null
+/// Whether its type is a union with null. A field of type null is null and nothing else; one of several types is always
+/// such a union.
+pub(super) fn is_nullable(field: &Field) -> bool {
+    match field.data_type() {
+        DataType::Null => false,
+        DataType::Union(..) => true,
+        _ => field.is_nullable(),
+    }
 }
 
 fn is_name(name: &str) -> bool {

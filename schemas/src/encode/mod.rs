@@ -46,6 +46,7 @@ impl WriterSchema {
     /// | timestamps in ms, µs, ns; those without zone | `timestamp-…`; `local-timestamp-…` |
     /// | lists; maps with strings as keys; structs | `array`; `map`; `record` |
     /// | nullable | union of null and the type, null by default |
+    /// | unions | union of null and the types of the branches, null by default |
     ///
     /// # Errors
     /// [`SchemaError`] naming the column that Avro has no type or no name for.

@@ -10,7 +10,7 @@ use arrow::array::{
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{cast, cast_with_options};
-use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit, i256};
+use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit, UnionFields, UnionMode, i256};
 use proptest::prelude::*;
 use weir_schemas::encode::WriterSchema;
 use weir_schemas::wire::SchemaId;
@@ -302,6 +302,11 @@ fn what_avro_has_no_type_or_name_for_is_refused_before_there_are_rows() {
         let arrow = Schema::new(vec![Field::new(name, data_type, true)]);
         WriterSchema::derive("n", "Value", &arrow).expect_err("Avro can't").to_string()
     };
+    let union = |types: &[DataType]| {
+        let names =
+            (0..).zip(types).map(|(id, of)| (id, Arc::new(Field::new(format!("b{id}"), of.clone(), true))));
+        DataType::Union(names.collect::<UnionFields>(), UnionMode::Sparse)
+    };
     let cases = [
         ("at", DataType::Timestamp(TimeUnit::Second, None), "TIMESTAMP(3)"),
         ("t", DataType::Time64(TimeUnit::Nanosecond), "TIME(6)"),
@@ -309,11 +314,50 @@ fn what_avro_has_no_type_or_name_for_is_refused_before_there_are_rows() {
         ("i", DataType::Interval(arrow::datatypes::IntervalUnit::DayTime), "VARCHAR"),
         ("a b", DataType::Int64, "ASCII letters"),
         ("u", DataType::Struct(Fields::from(vec![Field::new("1", DataType::Int64, true)])), "field \"1\""),
+        ("v", union(&[DataType::Utf8, DataType::Utf8]), "two of its types are Utf8"),
     ];
     for (name, data_type, word) in cases {
         let message = refused(name, data_type);
         assert!(message.starts_with(&format!("column \"{name}\": ")) && message.contains(word), "{message}");
     }
+}
+
+/// A union comes back as one that has null, in front, and its branches in their order.
+#[test]
+fn unions_are_unions_with_null() {
+    let paid =
+        r#"{"type": "record", "name": "Paid", "fields": [{"name": "amount", "type": ["null", "double"]}]}"#;
+    let written = format!(
+        r#"{{"type": "record", "name": "r", "namespace": "shop", "fields": [
+            {{"name": "a", "type": ["string", "null", {paid}, {{"type": "array", "items": ["int", "boolean"]}}]}}]}}"#
+    );
+    let bodies: [&[u8]; 5] = [
+        b"\x00\x02x",
+        b"\x02",
+        b"\x04\x00",
+        b"\x04\x02\0\0\0\0\0\0\x04\x40",
+        b"\x06\x04\x00\x0e\x02\x01\x00",
+    ];
+    let values: Vec<_> = bodies.iter().map(|body| [&[0, 0, 0, 0, 7], *body].concat()).collect();
+    let batch = decode(&mut decoder(&written, Fixed::of(&[(7, &written)])), &values).batch;
+    assert_eq!(batch.num_rows(), bodies.len());
+
+    let schema = WriterSchema::derive("n", "Value", &batch.schema()).expect("Avro has unions");
+    let expected = concat!(
+        r#"{"type":"record","name":"Value","namespace":"n","fields":[{"name":"a","type":["null","string","#,
+        r#"{"type":"record","name":"Value_a_Paid","fields":[{"name":"amount","type":["null","double"],"default":null}]},"#,
+        r#"{"type":"array","items":["null","int","boolean"]}],"default":null}]}"#,
+    );
+    assert_eq!(schema.text(), expected);
+    let again = encoded(&schema, &batch.slice(1, 4));
+    let bodies: Vec<_> = again.iter().map(|value| &value[5..]).collect();
+    assert_eq!(
+        bodies,
+        [&b"\x00"[..], b"\x04\x00", b"\x04\x02\0\0\0\0\0\0\x04\x40", b"\x06\x04\x02\x0e\x04\x01\x00"]
+    );
+    again.iter().for_each(|value| drop(by_apache(schema.text(), &value[5..])));
+    let decoded = decode(&mut decoder(schema.text(), Fixed::of(&[(7, schema.text())])), &again);
+    assert_eq!((&decoded.rejected[..], decoded.batch.num_rows()), (&[][..], 4));
 }
 
 #[test]
