@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use weir_schemas::registry::embedded::{Journal, Replay};
 use weir_schemas::registry::{Registered, SubjectVersion};
 use weir_schemas::{
-    DecodedBatch, Decoder, ReaderSchema, RegistryError, SchemaId, SchemaRegistry, SchemaText, wire,
+    AnyDecoder, DecodedBatch, Decoder, Format, ReaderSchema, RegistryError, SchemaId, SchemaRegistry,
+    SchemaText, wire,
 };
 
 /// A header is what was read, or there is none.
@@ -60,6 +61,29 @@ pub fn decode(data: &[u8]) {
     let writer = WRITERS[usize::from(first) % WRITERS.len()];
     let reader = ReaderSchema::parse(READER).expect("it is a constant");
     check(&Arc::new(reader), writer, &bodies);
+}
+
+/// A schema, of Avro or JSON Schema, and values, a line each: in every format each is a row or a rejection.
+pub fn values(data: &[u8]) {
+    let mut lines = data.split(|byte| *byte == b'\n');
+    let Some(Ok(text)) = lines.next().map(std::str::from_utf8) else { return };
+    let Ok(reader) = ReaderSchema::new(SchemaText::of_file(text)).map(Arc::new) else { return };
+    let values: Vec<&[u8]> = lines.collect();
+    for format in [Format::Json, Format::Csv { delimiter: b',' }] {
+        let decode = |values: &[&[u8]]| {
+            let columns = (0..reader.arrow_schema().fields().len()).collect();
+            let registry = Arc::new(One(Arc::new(reader.source().clone())));
+            let decoder = AnyDecoder::new(format, Arc::clone(&reader), columns, registry);
+            let values = values.iter().map(|value| Some(*value));
+            decoder.expect("the columns are there").decode(values, 0).expect("no record is fatal")
+        };
+        let all = decode(&values);
+        assert_eq!(all.records.len() + all.rejected.len(), values.len());
+        assert_eq!(all.records.len(), all.batch.num_rows());
+        for (value, index) in values.iter().zip(0u32..) {
+            alike(&all, index, &decode(&[value]));
+        }
+    }
 }
 
 /// Requests to a registry, each a line of method and path and a line of body: answered as Confluent's API says, and
@@ -137,17 +161,21 @@ fn check(reader: &Arc<ReaderSchema>, writer: &str, bodies: &[&[u8]]) {
         "whatever columns are asked for"
     );
     for (value, index) in values.iter().zip(0u32..) {
-        let alone = decoded(reader, columns.clone(), writer, std::slice::from_ref(value));
-        let rejected = all.rejected.iter().find(|rejected| rejected.record == index);
-        assert_eq!(
-            alone.rejected.first().map(|r| (r.reason, &r.detail)),
-            rejected.map(|r| (r.reason, &r.detail))
-        );
-        if let Some(row) = all.records.iter().position(|record| *record == index) {
-            // Compared as text: what is behind a null or in another branch of a union is nobody's business.
-            let row = all.batch.slice(row, 1);
-            assert_eq!(format!("{:?}", row.columns()), format!("{:?}", alone.batch.columns()));
-        }
+        alike(&all, index, &decoded(reader, columns.clone(), writer, std::slice::from_ref(value)));
+    }
+}
+
+/// What became of a record among others is what becomes of it alone.
+fn alike(all: &DecodedBatch, index: u32, alone: &DecodedBatch) {
+    let rejected = all.rejected.iter().find(|rejected| rejected.record == index);
+    assert_eq!(
+        alone.rejected.first().map(|r| (r.reason, &r.detail)),
+        rejected.map(|r| (r.reason, &r.detail))
+    );
+    if let Some(row) = all.records.iter().position(|record| *record == index) {
+        // Compared as text: what is behind a null or in another branch of a union is nobody's business.
+        let row = all.batch.slice(row, 1);
+        assert_eq!(format!("{:?}", row.columns()), format!("{:?}", alone.batch.columns()));
     }
 }
 

@@ -94,6 +94,11 @@ fn decode_holds_for_the_corpus_and_its_changes() {
 }
 
 #[test]
+fn values_hold_for_the_corpus_and_its_changes() {
+    check("values", targets::values);
+}
+
+#[test]
 fn requests_hold_for_the_corpus_and_its_changes() {
     check("requests", targets::requests);
 }
