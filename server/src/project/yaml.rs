@@ -5,6 +5,8 @@
 //! 2. A position inside a block scalar is a position in the file: errors in `sql: |` point at it.
 //! 3. Input is bounded: [`MAX_FILE_BYTES`], [`MAX_DEPTH`]; anchors, aliases and tags are refused.
 
+use std::sync::Arc;
+
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 /// The largest project file: a hundred times a big one; larger is a mistake, not a config file.
@@ -54,22 +56,25 @@ pub(crate) struct Raw {
 }
 
 /// How characters of a scalar's value lie in the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Layout {
     /// A literal block: line `n` of the value (from 0) is line `first_line + n` of the file,
     /// shifted by `indent` columns.
     Block { first_line: usize, indent: usize },
     /// On one line, character for character from here on.
     Inline(Pos),
-    /// Folded or with escapes: only its beginning is known.
+    /// Folded, on several lines or with escapes: the place of each character, and of the end.
+    Each(Arc<[Pos]>),
+    /// Only its beginning is known.
     Point(Pos),
 }
 
 impl Layout {
     /// The position in the file of character `index` of `text`.
-    pub(crate) fn position(self, text: &str, index: usize) -> Pos {
+    pub(crate) fn position(&self, text: &str, index: usize) -> Pos {
         match self {
-            Self::Point(pos) => pos,
+            Self::Point(pos) => *pos,
+            Self::Each(places) => places.get(index).or(places.last()).copied().unwrap_or(Pos::START),
             Self::Inline(pos) => Pos { line: pos.line, column: pos.column + index },
             Self::Block { first_line, indent } => {
                 let (mut line, mut column) = (0, 0);
@@ -99,7 +104,7 @@ pub(crate) struct SyntaxError {
 /// # Errors
 /// The first thing that is no YAML, or that project files may not contain.
 pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
-    let mut builder = Builder { open: Vec::new(), root: None };
+    let mut builder = Builder { text: text.chars().collect(), open: Vec::new(), root: None };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| SyntaxError {
             at: Pos { line: error.marker().line(), column: error.marker().col() + 1 },
@@ -111,6 +116,9 @@ pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
 }
 
 struct Builder {
+    /// The file.
+    text: Vec<char>,
+
     open: Vec<Open>,
     root: Option<Node>,
 }
@@ -140,7 +148,7 @@ impl Builder {
             Event::SequenceStart(..) => self.push(Open::List { at, items: Vec::new() }, at),
             Event::MappingStart(..) => self.push(Open::Map { at, entries: Vec::new(), key: None }, at),
             Event::Scalar(text, style, ..) => {
-                let layout = layout(&text, style, span);
+                let layout = layout(&text, style, span, &self.text);
                 let plain = style == ScalarStyle::Plain;
                 let raw = Raw { text: text.into_owned(), plain, layout };
                 self.add(Node { at, value: Value::Scalar(raw) })
@@ -182,7 +190,7 @@ impl Builder {
     }
 }
 
-fn layout(text: &str, style: ScalarStyle, span: Span) -> Layout {
+fn layout(text: &str, style: ScalarStyle, span: Span, file: &[char]) -> Layout {
     let start = Pos { line: span.start.line(), column: span.start.col() + 1 };
     let written = span.end.index() - span.start.index();
     let length = text.chars().count();
@@ -196,7 +204,87 @@ fn layout(text: &str, style: ScalarStyle, span: Span) -> Layout {
         ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted if written == length + 2 => {
             Layout::Inline(Pos { line: start.line, column: start.column + 1 })
         }
-        _ => Layout::Point(start),
+        _ => {
+            let written = file.get(span.start.index()..span.end.index()).unwrap_or_default();
+            let places = Walk { written, next: 0, at: start }.places(text, style);
+            places.map_or(Layout::Point(start), |places| Layout::Each(places.into()))
+        }
+    }
+}
+
+/// Goes along a scalar as it is written, beside its value. What YAML does to one is in its white space and, in quotes,
+/// its escapes; all other characters are in both, in the same order.
+struct Walk<'a> {
+    written: &'a [char],
+    next: usize,
+    /// The place of the next one.
+    at: Pos,
+}
+
+impl Walk<'_> {
+    /// The place of each character of the value `text`, and of its end. `None`: it is written in a way that this does
+    /// not know.
+    fn places(mut self, text: &str, style: ScalarStyle) -> Option<Vec<Pos>> {
+        let has_escapes = style == ScalarStyle::DoubleQuoted;
+        if matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted) {
+            self.skip(1);
+        }
+        let mut places = Vec::with_capacity(text.len() + 1);
+        for c in text.chars() {
+            self.skip_breaks(has_escapes);
+            if !c.is_whitespace() {
+                while self.peek(0).is_some_and(char::is_whitespace) {
+                    self.skip(1);
+                    self.skip_breaks(has_escapes);
+                }
+            }
+            places.push(self.at);
+            match self.peek(0) {
+                Some('\\') if has_escapes => self.skip(self.escape()),
+                Some('\'') if style == ScalarStyle::SingleQuoted => self.skip(2),
+                Some(found) if found == c || (found.is_whitespace() && c.is_whitespace()) => self.skip(1),
+                // Blank lines in front of a block are not in its span; the end of a line may stand for several.
+                _ if c.is_whitespace() => {}
+                _ => return None,
+            }
+        }
+        places.push(self.at);
+        Some(places)
+    }
+
+    fn peek(&self, ahead: usize) -> Option<char> {
+        self.written.get(self.next + ahead).copied()
+    }
+
+    fn skip(&mut self, n: usize) {
+        for _ in 0..n {
+            match self.peek(0) {
+                Some('\n') => self.at = Pos { line: self.at.line + 1, column: 1 },
+                Some(_) => self.at.column += 1,
+                None => return,
+            }
+            self.next += 1;
+        }
+    }
+
+    /// Goes past ends of lines that are escaped, which stand for nothing, and the white space behind them.
+    fn skip_breaks(&mut self, has_escapes: bool) {
+        while has_escapes && self.peek(0) == Some('\\') && matches!(self.peek(1), Some('\n' | '\r')) {
+            self.skip(1);
+            while self.peek(0).is_some_and(char::is_whitespace) {
+                self.skip(1);
+            }
+        }
+    }
+
+    /// Characters of the escape that comes next.
+    fn escape(&self) -> usize {
+        match self.peek(1) {
+            Some('x') => 4,
+            Some('u') => 6,
+            Some('U') => 10,
+            _ => 2,
+        }
     }
 }
 
@@ -243,6 +331,28 @@ mod tests {
     }
 
     #[test]
+    fn a_character_of_a_folded_or_quoted_scalar_has_its_place_in_the_file() {
+        for yaml in [
+            "sql: >\n\n  SELECT id,\n\n    b,\n  @ FROM t\n",
+            "sql: >-\n     SELECT id,\n     c\n\n\n     @ FROM t",
+            "sql: \"SELECT id,\\n\\tb, '\\x41\\u00e9\\\"', @ FROM t\"\n",
+            "sql: \"SELECT id,\n  b, \\\n    c  \n\n  ,@ FROM t\"\n",
+            "sql: 'SELECT ''x'' AS x,\n    @ FROM t'\n",
+            "sql: SELECT id,\n   b,\n   @ FROM t\n",
+            "sql: >\r\n  SELECT id,\r\n  @ FROM t\r\n",
+        ] {
+            let root = parse(yaml).unwrap();
+            let sql = scalar(&map(&root)[0].1);
+            let index = sql.text.chars().position(|c| c == '@').unwrap();
+            let line = yaml.split('\n').position(|line| line.contains('@')).unwrap();
+            let column = yaml.split('\n').nth(line).unwrap().chars().position(|c| c == '@').unwrap();
+            let expected = Pos { line: line + 1, column: column + 1 };
+            assert_eq!(sql.layout.position(&sql.text, index), expected, "{yaml:?} {:?}", sql.text);
+            assert!(expected < sql.layout.position(&sql.text, sql.text.chars().count()), "{yaml:?}");
+        }
+    }
+
+    #[test]
     fn what_project_files_may_not_hold_is_refused() {
         for (text, part) in [
             ("a: &x 1\nb: *x", "anchors"),
@@ -262,6 +372,19 @@ mod tests {
         #[test]
         fn no_text_makes_it_panic(text in "[a-z:|>{}\\[\\]'\"#&*!\\- \n\té]{0,60}") {
             parse(&text).ok();
+        }
+
+        #[test]
+        fn places_of_a_quoted_text_are_found_and_grow(text in "[a-z '\\\\\"\n\té]{0,40}") {
+            let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t");
+            let file = format!("a: \"{escaped}\"\n");
+            let root = parse(&file).unwrap();
+            let raw = scalar(&map(&root)[0].1);
+            prop_assert_eq!(&raw.text, &text);
+            let columns: Vec<usize> =
+                (0..=text.chars().count()).map(|i| raw.layout.position(&text, i).column).collect();
+            prop_assert!(columns.is_sorted_by(|a, b| a < b), "{:?}", columns);
+            prop_assert_eq!(columns.last(), Some(&(file.chars().count() - 1)));
         }
     }
 }
