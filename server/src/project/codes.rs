@@ -111,14 +111,15 @@ const TABLE: [(&str, &str, &str); 18] = [
         "a name is not allowed",
         "Sources, pipelines, sinks, dashboards and connections are named by small letters, digits and `_`, \
          beginning with a letter; their files end in `.yaml`. A project's name may also hold capital letters, \
-         `.` and `-`.",
+         `.` and `-`. Beside weir.yaml there is no other YAML file, unless its name begins with a dot: it would not be \
+         read.",
     ),
     (
         "E0108",
         "what is referred to does not exist",
         "A source or a sink names a connection of weir.yaml, a panel or a sink a pipeline of the project.",
     ),
-    ("E0109", "a key appears twice", "Remove one of them."),
+    ("E0109", "a key appears twice", "Remove one of them. A column of `metadata` appears once, too."),
     (
         "E0110",
         "not supported yet",

@@ -59,6 +59,16 @@ impl Sheet<'_> {
         self.problem(node.at, Code::WrongType, format!("{what} has to be {expected}, not {found}"));
     }
 
+    /// Notes every key of a map that is there already.
+    fn refuse_twice(&mut self, entries: &[(Key, Node)]) {
+        for (i, (key, _)) in entries.iter().enumerate() {
+            if let Some((first, _)) = entries[..i].iter().find(|(first, _)| first.name == key.name) {
+                let message = format!("key \"{}\" is already on line {}", key.name, first.at.line);
+                self.problem(key.at, Code::DuplicateKey, message);
+            }
+        }
+    }
+
     /// Notes that `text` is not what `what` takes.
     pub(crate) fn bad_value(&mut self, what: &str, text: &Text, expected: &str) {
         let message = format!("{what} can't be {}: {expected}", text.shown());
@@ -94,12 +104,7 @@ impl<'s, 'a> Fields<'s, 'a> {
             sheet.wrong_type(what, "a map of keys", node);
             return None;
         };
-        for (i, (key, _)) in entries.iter().enumerate() {
-            if let Some((first, _)) = entries[..i].iter().find(|(first, _)| first.name == key.name) {
-                let message = format!("key \"{}\" is already on line {}", key.name, first.at.line);
-                sheet.problem(key.at, Code::DuplicateKey, message);
-            }
-        }
+        sheet.refuse_twice(entries);
         Some(Self {
             sheet,
             at: node.at,
@@ -223,7 +228,10 @@ impl<'s, 'a> Fields<'s, 'a> {
     pub(crate) fn map(&mut self, key: &'static str) -> &'s [(Key, Node)] {
         let Some(node) = self.node(key) else { return &[] };
         match &node.value {
-            Value::Map(entries) => entries,
+            Value::Map(entries) => {
+                self.sheet.refuse_twice(entries);
+                entries
+            }
             _ => {
                 self.sheet.wrong_type(&quoted(key), "a map", node);
                 &[]

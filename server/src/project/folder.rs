@@ -10,7 +10,7 @@ use super::problem::Problems;
 use super::suggest::did_you_mean;
 use super::value;
 use super::yaml::{Node, Pos};
-use super::{Reading, read_file};
+use super::{ROOT_FILE, Reading, read_file};
 
 /// The project files of one folder, ascending by name.
 pub(super) struct Folder {
@@ -83,7 +83,8 @@ impl Folder {
     }
 }
 
-/// A folder whose name is almost one of ours would silently not be read.
+/// What looks like ours and would silently not be read: a folder whose name is almost one of ours, a YAML file beside
+/// weir.yaml. One whose name begins with a dot is another program's.
 pub(super) fn refuse_strangers(dir: &Path, problems: &mut Problems) {
     const FOLDERS: [&str; 4] = ["sources", "pipelines", "sinks", "dashboards"];
     let Ok(entries) = std::fs::read_dir(dir) else { return };
@@ -94,6 +95,20 @@ pub(super) fn refuse_strangers(dir: &Path, problems: &mut Problems) {
             problems.push(&name, Pos::START, Code::BadName, format!("unknown folder \"{name}\"{hint}"));
         } else if name == "weir.yml" {
             problems.push(&name, Pos::START, Code::BadName, "name it weir.yaml");
+        } else if is_yaml(&name) && name != ROOT_FILE && entry.path().is_file() {
+            let message = match did_you_mean(&name, [ROOT_FILE]) {
+                hint if hint.is_empty() => {
+                    "this file would not be read: move it to sources/, pipelines/, sinks/ or \
+                     dashboards/, or out of the project"
+                        .to_owned()
+                }
+                hint => format!("this file would not be read{hint}"),
+            };
+            problems.push(&name, Pos::START, Code::BadName, message);
         }
     }
+}
+
+fn is_yaml(name: &str) -> bool {
+    !name.starts_with('.') && (name.ends_with(".yaml") || name.ends_with(".yml"))
 }

@@ -272,3 +272,13 @@ fn metadata(fields: &mut Fields<'_, '_>) -> Option<Vec<Metadata>> {
     let columns: Vec<_> = items.iter().map(&mut read).collect();
     columns.into_iter().collect()
 }
+    for (i, (column, item)) in columns.iter().zip(items).enumerate() {
+        if column.is_some() && columns[..i].contains(column) {
+            let word = METADATA
+                .iter()
+                .find(|(_, known)| Some(known) == column.as_ref())
+                .map_or("", |(word, _)| word);
+            let message = format!("\"metadata\" has \"{word}\" already");
+            fields.sheet.problem(item.at, Code::DuplicateKey, message);
+        }
+    }

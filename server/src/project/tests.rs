@@ -162,11 +162,12 @@ fn keys_twice_and_values_of_the_wrong_shape_are_refused() {
     check(
         &[(
             "sources/orders.yaml",
-            "connection: shop\ntopic: a\ntopic: a b\nmetadata: [key, header]\nschema: { file: no.avsc, subject: s }\nstart: 2026-11-22\nformat: xml\n",
+            "connection: shop\ntopic: a\ntopic: a b\nmetadata: [key, header, offset, key]\nschema: { file: no.avsc, subject: s }\nstart: 2026-11-22\nformat: xml\n",
         )],
         expect![[r#"
             sources/orders.yaml:3:1: error: key "topic" is already on line 2 [E0109]
             sources/orders.yaml:4:17: error: an item of "metadata" can't be "header": one of "timestamp", "partition", "offset", "key" [E0105]
+            sources/orders.yaml:4:33: error: "metadata" has "key" already [E0109]
             sources/orders.yaml:5:9: error: "schema" can't be this map: it is latest, { subject: s, version: 3 } or { file: orders.avsc } [E0104]
             sources/orders.yaml:6:8: error: "start" can't be "2026-11-22": earliest, latest or an instant such as 2026-11-22T00:00:00Z [E0105]
             sources/orders.yaml:7:9: error: "format" can't be "xml": one of "avro", "json", "csv", "raw" [E0105]
@@ -212,10 +213,18 @@ fn connections_are_whole() {
 #[test]
 fn files_that_would_not_be_read_are_refused() {
     check(
-        &[("source/x.yaml", ""), ("pipelines/b.yml", "")],
+        &[
+            ("source/x.yaml", ""),
+            ("pipelines/b.yml", ""),
+            ("orders.yaml", ""),
+            ("wier.yml", ""),
+            (".pre-commit-config.yaml", "not ours"),
+        ],
         expect![[r#"
+        orders.yaml:1:1: error: this file would not be read: move it to sources/, pipelines/, sinks/ or dashboards/, or out of the project [E0107]
         pipelines/b.yml:1:1: error: name it b.yaml: other files are not read [E0107]
         source:1:1: error: unknown folder "source", did you mean "sources"? [E0107]
+        wier.yml:1:1: error: this file would not be read, did you mean "weir.yaml"? [E0107]
     "#]],
     );
 }
