@@ -147,6 +147,7 @@ pub(crate) fn plan() -> Arc<Plan> {
     let schema = revenue_batch(&[]).schema();
     Arc::new(Plan {
         sql: "SELECT …".to_owned(),
+        shown_sql: "SELECT …".to_owned(),
         source: "orders".to_owned(),
         scan: vec![],
         scan_schema: schema.clone(),

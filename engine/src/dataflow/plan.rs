@@ -24,8 +24,11 @@ pub const WINDOWS_PER_ROW_MAX: i64 = 100;
 /// A pipeline's query, ready to run.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The SQL as the user wrote it.
+    /// The SQL that was planned.
     pub sql: String,
+    /// The same, fit to be shown: without values that came from outside the text. `sql`, unless its planner's
+    /// caller says otherwise.
+    pub shown_sql: String,
     /// The source table's name.
     pub source: String,
     /// Columns to decode: positions in the source's schema, ascending.
@@ -97,6 +100,18 @@ pub enum Step {
 }
 
 impl Plan {
+    /// Whether literals of its expressions may be shown: none came from outside the SQL's text.
+    #[must_use]
+    pub fn shows_literals(&self) -> bool {
+        self.sql == self.shown_sql
+    }
+
+    /// Why an expression failed, fit to be shown: where literals may not be, without texts in quotes and numbers.
+    #[must_use]
+    pub fn shown_failure(&self, detail: String) -> String {
+        if self.shows_literals() { detail } else { without_values(&detail) }
+    }
+
     /// Whether each row becomes a row for each of its windows: where nothing is aggregated, or an
     /// expression on rows uses a window column. Else overlapping windows share panes.
     #[must_use]
@@ -105,6 +120,28 @@ impl Plan {
             window.slide_ms < window.size_ms && (self.aggregate.is_none() || !window.columns.is_empty())
         })
     }
+}
+
+fn without_values(detail: &str) -> String {
+    const QUOTES: [char; 3] = ['\'', '"', '`'];
+    let mut shown = String::with_capacity(detail.len());
+    let mut rest = detail;
+    while let Some(first) = rest.chars().next() {
+        let is_within_word = shown.ends_with(|c: char| c.is_alphanumeric());
+        let length = if QUOTES.contains(&first) && !is_within_word {
+            // A text may hold such quotes: up to the last one.
+            rest.rfind(first).filter(|end| *end != 0).map_or(rest.len(), |end| end + 1)
+        } else if first.is_ascii_digit() && !is_within_word {
+            rest.find(|c: char| !c.is_alphanumeric() && c != '.').unwrap_or(rest.len())
+        } else {
+            shown.push(first);
+            rest = &rest[first.len_utf8()..];
+            continue;
+        };
+        shown.push('…');
+        rest = &rest[length..];
+    }
+    shown
 }
 
 /// `GROUP BY window_start, window_end, keys…` with its aggregates.
@@ -166,6 +203,26 @@ impl From<&Call> for CallSpec {
             function: call.function.clone(),
             args: args.chain(arrival).collect(),
             field: Arc::clone(&call.field),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_values;
+
+    #[test]
+    fn a_failure_is_told_without_the_values_that_it_names() {
+        for (detail, shown) in [
+            ("Divide by zero error", "Divide by zero error"),
+            (
+                "Cannot cast string 'it's' to value of Int32 type",
+                "Cannot cast string … to value of Int32 type",
+            ),
+            ("Overflow happened on: -5 * 9.5e3", "Overflow happened on: -… * …"),
+            ("can't read \"x", "can't read …"),
+        ] {
+            assert_eq!(without_values(detail), shown);
         }
     }
 }

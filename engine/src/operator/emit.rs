@@ -84,7 +84,9 @@ impl Emitter {
             }
             if is_final {
                 for (position, detail) in outcome.failed.drain(..) {
-                    output.failed.push(FailedGroup { key_json: self.key_json(&keys, position)?, detail });
+                    let (key_json, detail) =
+                        (self.key_json(&keys, position)?, self.plan.shown_failure(detail));
+                    output.failed.push(FailedGroup { key_json, detail });
                 }
             }
             if self.provisional && !outcome.gone.is_empty() {

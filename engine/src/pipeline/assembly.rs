@@ -126,12 +126,13 @@ fn check_identity(store: &Store, pipeline: &Pipeline) -> Result<Option<Identity>
     match store.identity()? {
         Some(kept) if kept.fingerprint != plan.fingerprint => Err(StartError::PlanChanged {
             dir: pipeline.data_dir.display().to_string(),
-            found: format!("\"{}\" over {}", kept.sql.trim(), kept.source_identity),
+            found: format!("\"{}\" over {}", kept.shown_sql.trim(), kept.source_identity),
         }),
         Some(_) => Ok(None),
         None => Ok(Some(Identity {
             fingerprint: plan.fingerprint,
             sql: plan.sql.clone(),
+            shown_sql: plan.shown_sql.clone(),
             source: pipeline.source.name().to_owned(),
             source_identity: pipeline.source.identity(),
             reader_schema: pipeline.reader_schema.clone(),

@@ -166,6 +166,7 @@ impl Lowering<'_> {
         let event_time = scan.iter().position(|column| *column == def.event_time);
         let plan = Plan {
             sql: self.context.sql.to_owned(),
+            shown_sql: self.context.sql.to_owned(),
             source: def.name.clone(),
             scan_schema: Arc::new(def.schema.project(&scan).map_err(|e| refused(e.into()))?),
             event_time: event_time.expect("the event time is always scanned"),

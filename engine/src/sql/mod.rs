@@ -70,7 +70,7 @@ pub use casts::{name_casts, named_cast};
 pub use checked::Protection;
 pub use error::{CODES, Refusal};
 pub use exact_sum::exact;
-pub use explain::explain;
+pub use explain::{call_labels, explain, step_labels};
 pub use suggest::edit_distance;
 pub use type_name::type_name;
 

@@ -20,6 +20,8 @@ pub struct Identity {
     pub fingerprint: u64,
     /// The SQL that the pipeline was first started with.
     pub sql: String,
+    /// The same, fit to be shown.
+    pub shown_sql: String,
     /// The source table's name.
     pub source: String,
     /// The source's own text for what its rows mean.
@@ -66,6 +68,9 @@ pub struct Recovered {
 struct IdentityText<'a> {
     fingerprint: u64,
     sql: Cow<'a, str>,
+    /// Where it is another text than `sql`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shown_sql: Option<Cow<'a, str>>,
     source: Cow<'a, str>,
     source_identity: Cow<'a, str>,
     reader_schema: Cow<'a, str>,
@@ -79,6 +84,7 @@ impl Identity {
         let text = IdentityText {
             fingerprint: self.fingerprint,
             sql: Cow::Borrowed(&self.sql),
+            shown_sql: (self.shown_sql != self.sql).then_some(Cow::Borrowed(&*self.shown_sql)),
             source: Cow::Borrowed(&self.source),
             source_identity: Cow::Borrowed(&self.source_identity),
             reader_schema: Cow::Borrowed(&self.reader_schema),
@@ -113,6 +119,7 @@ impl Identity {
         let source_schema = ipc::read_schema(schema).map_err(|error| damaged(error.to_string()))?;
         Ok(Self {
             fingerprint: text.fingerprint,
+            shown_sql: text.shown_sql.unwrap_or_else(|| text.sql.clone()).into_owned(),
             sql: text.sql.into_owned(),
             source: text.source.into_owned(),
             source_identity: text.source_identity.into_owned(),

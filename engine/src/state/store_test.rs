@@ -277,6 +277,7 @@ fn identity() -> Identity {
         event_time: 0,
         fingerprint: u64::MAX,
         sql: "SELECT '\u{1F600}'\n".to_owned(),
+        shown_sql: "SELECT '${FACE}'\n".to_owned(),
         source: "orders".to_owned(),
         source_identity: "topic=shop.orders".to_owned(),
         reader_schema: "{\"type\":\"record\"}".to_owned(),

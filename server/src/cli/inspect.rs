@@ -155,7 +155,7 @@ impl Shown {
             source: identity.map(|identity| identity.source.clone()),
             topic: identity.and_then(|identity| topic_of(&identity.source_identity)).map(str::to_owned),
             topic_id: identity.and_then(|identity| identity.topic_id.clone()),
-            sql: identity.map(|identity| identity.sql.clone()),
+            sql: identity.map(|identity| identity.shown_sql.clone()),
             fingerprint: identity.map(|identity| format!("{:016x}", identity.fingerprint)),
             parallelism: settings.map(|settings| settings.parallelism),
             rows_in: counters.rows_in,

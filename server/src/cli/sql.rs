@@ -66,7 +66,7 @@ fn view(name: String, kept: &Kept, stopped: Stopped) -> PipelineView {
     let identity = &kept.identity;
     PipelineView {
         name,
-        sql: identity.sql.clone(),
+        sql: identity.shown_sql.clone(),
         source: identity.source.clone(),
         topic: topic_of(&identity.source_identity).unwrap_or_default().to_owned(),
         state: State::Stopped,

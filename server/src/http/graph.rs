@@ -8,8 +8,9 @@
 //! partial aggregation run inside the source's subtasks and have none of their own.
 
 use weir_api::{Graph, GraphEdge, GraphNode};
-use weir_engine::dataflow::plan::{Call, Function, Plan, Step};
+use weir_engine::dataflow::plan::Plan;
 use weir_engine::pipeline::OperatorLive;
+use weir_engine::sql::{call_labels, step_labels};
 
 use crate::catalog::PipelineView;
 
@@ -101,27 +102,12 @@ fn inside_source(plan: &Plan) -> Vec<GraphNode> {
     };
     let mut nodes = Vec::new();
     if !plan.before.is_empty() {
-        nodes.push(node("stateless", steps(&plan.before)));
+        nodes.push(node("stateless", step_labels(plan).join("; ")));
     }
-    if let Some(aggregate) = &plan.aggregate {
-        let call = |call: &Call| match (&call.function, call.args.is_empty(), &call.filter) {
-            (Function::Count, true, None) => "count(*)".to_owned(),
-            _ => call.field.name().clone(),
-        };
-        nodes.push(node("partial", aggregate.calls.iter().map(call).collect::<Vec<_>>().join(", ")));
+    if plan.aggregate.is_some() {
+        nodes.push(node("partial", call_labels(plan).join(", ")));
     }
     nodes
-}
-
-fn steps(steps: &[Step]) -> String {
-    let step = |step: &Step| match step {
-        Step::Filter(condition) => format!("filter {condition}"),
-        Step::Project { schema, .. } => {
-            let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-            format!("project {}", names.join(", "))
-        }
-    };
-    steps.iter().map(step).collect::<Vec<_>>().join("; ")
 }
 
 /// What an operator of a kind does in this pipeline.

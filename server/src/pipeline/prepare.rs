@@ -87,7 +87,8 @@ impl Preparer {
             }
         }
         let tables: Vec<TableDef> = sources.values().map(|source| table(source)).collect();
-        let planned = weir_engine::sql::plan(pipeline.sql(), &tables);
+        let planned = weir_engine::sql::plan(pipeline.sql(), &tables)
+            .map(|plan| Plan { shown_sql: pipeline.shown_sql().to_owned(), ..plan });
         match planned {
             Ok(plan) => match sources.remove(plan.source.as_str()) {
                 Some(source) => self.ready(name, pipeline, plan, source, kept),
@@ -194,8 +195,12 @@ impl Preparer {
         if let Some(kept) = kept.filter(|kept| kept.identity.fingerprint != plan.fingerprint) {
             let back = format!("put that back, or start over with \"weir reset\" for \"{name}\"");
             let hint = if kept.identity.source_identity == source.identity() {
-                let made_by: Vec<&str> = kept.identity.sql.split_whitespace().collect();
-                format!("it was made by \"{}\": {back}", self.project.redactor.apply(&made_by.join(" ")))
+                let words = |sql: &str| sql.split_whitespace().collect::<Vec<_>>().join(" ");
+                let (made_by, now) = (words(&kept.identity.shown_sql), words(&plan.shown_sql));
+                match made_by == now {
+                    true => format!("an environment variable in its SQL had another value: {back}"),
+                    false => format!("it was made by \"{made_by}\": {back}"),
+                }
             } else {
                 format!("its topic or event time was another: {back}")
             };
@@ -278,15 +283,15 @@ impl Preparer {
     }
 
     fn refused(&self, name: &str, pipeline: &Pipeline, refusals: &[Refusal]) -> Problems {
-        let redactor = &self.project.redactor;
+        let told = |text: &str| pipeline.redact(&self.project.redactor.apply(text));
         let mut problems = Problems::default();
         for refusal in refusals {
             problems.add(Problem {
                 file: format!("pipelines/{name}.yaml"),
                 at: pipeline.position(refusal.line as usize, refusal.column as usize),
                 code: refusal.code,
-                message: redactor.apply(&refusal.message),
-                hint: refusal.hint.as_deref().map(|hint| redactor.apply(hint)),
+                message: told(&refusal.message),
+                hint: refusal.hint.as_deref().map(told),
             });
         }
         problems

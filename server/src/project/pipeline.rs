@@ -92,10 +92,16 @@ impl Pipeline {
         self.sql.as_str()
     }
 
-    /// The query as it stands in the file.
+    /// The query as it stands in the file, where a variable's value was put in; else as it is planned.
     #[must_use]
     pub fn shown_sql(&self) -> &str {
-        self.sql.written()
+        self.sql.fit_to_be_shown()
+    }
+
+    /// What the planner says of the query, short values of variables taken out, too.
+    #[must_use]
+    pub fn redact(&self, message: &str) -> String {
+        self.sql.redact_words(message)
     }
 
     /// The place in the file of a line and column (1-based) of the query.

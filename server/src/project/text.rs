@@ -84,9 +84,9 @@ impl Text {
         &self.value
     }
 
-    /// The text as it stands in the file, variables not put in: fit to be shown.
-    pub(crate) fn written(&self) -> &str {
-        &self.raw.text
+    /// The value, or the text as it stands in the file where a variable's value is in it.
+    pub(crate) fn fit_to_be_shown(&self) -> &str {
+        if self.from_env { &self.raw.text } else { &self.value }
     }
 
     /// Nothing after the colon, or `null`.
@@ -96,7 +96,7 @@ impl Text {
 
     /// The value in quotes, or as written where a variable was put in.
     pub(crate) fn shown(&self) -> String {
-        format!("\"{}\"", if self.from_env { self.written() } else { self.as_str() })
+        format!("\"{}\"", self.fit_to_be_shown())
     }
 
     /// The place in the file of a line and column (1-based, in characters) of the value.
@@ -116,6 +116,17 @@ impl Text {
             Some(piece) => piece.raw_start,
         };
         self.raw.layout.position(&self.raw.text, raw_index)
+    }
+
+    /// A message about this text. What is too short for a [`Redactor`] is taken out where it stands as a word: words
+    /// of the message that happen to be such a value go, too.
+    pub(crate) fn redact_words(&self, message: &str) -> String {
+        let short = |(_, value): &&(String, String)| (1..MIN_REDACTED_CHARS).contains(&value.chars().count());
+        let mut clean = message.to_owned();
+        for (name, value) in self.variables().filter(short) {
+            clean = replace_words(&clean, value, &format!("${{{name}}}"));
+        }
+        clean
     }
 
     /// The variables that were put in, as `(name, value)`.
@@ -168,35 +179,73 @@ pub struct Redactor {
     values: Vec<(String, String)>,
 }
 
-/// Shorter values are no secrets, and replacing them would make any message unreadable.
+/// Shorter values stand in any message by chance: they are taken out where a place says that they are one.
 const MIN_REDACTED_CHARS: usize = 3;
 
 impl Redactor {
     pub(crate) fn add(&mut self, text: &Text) {
+        if !text.from_env {
+            return;
+        }
+        // Of a list of brokers, messages name one.
+        let parts = |list: &str| list.split(',').map(|part| part.trim().to_owned()).collect::<Vec<_>>();
         for (name, value) in text.variables() {
             let shown = format!("${{{name}}}");
-            // Of a list of brokers, messages name one.
-            for part in std::iter::once(value.as_str()).chain(value.split(',').map(str::trim)) {
-                let known = self.values.iter().any(|(value, _)| value == part);
-                if MIN_REDACTED_CHARS <= part.chars().count() && !known {
-                    self.values.push((part.to_owned(), shown.clone()));
-                }
-            }
+            self.know(value, &shown);
+            parts(value).iter().for_each(|part| self.know(part, &shown));
+        }
+        // The whole, too: `k:9092` is told of `${HOST}:9092`, whatever `k` may be elsewhere.
+        self.know(text.as_str(), &text.raw.text);
+        let (values, written) = (parts(text.as_str()), parts(&text.raw.text));
+        if values.len() == written.len() {
+            values.iter().zip(&written).for_each(|(value, written)| self.know(value, written));
         }
         self.values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
     }
 
-    /// `message` with every known value replaced by its `${NAME}`.
+    fn know(&mut self, value: &str, shown: &str) {
+        let is_known = self.values.iter().any(|(known, _)| known == value);
+        if !value.is_empty() && value != shown && !is_known {
+            self.values.push((value.to_owned(), shown.to_owned()));
+        }
+    }
+
+    /// `message` with every known value replaced by its `${NAME}`; short ones only in quotes.
     #[must_use]
     pub fn apply(&self, message: &str) -> String {
         let mut clean = message.to_owned();
         for (value, shown) in &self.values {
-            if clean.contains(value.as_str()) {
-                clean = clean.replace(value.as_str(), shown);
+            if !clean.contains(value.as_str()) {
+                continue;
             }
+            clean = if MIN_REDACTED_CHARS <= value.chars().count() {
+                clean.replace(value.as_str(), shown)
+            } else {
+                let quoted = |text: String, quote| {
+                    text.replace(&format!("{quote}{value}{quote}"), &format!("{quote}{shown}{quote}"))
+                };
+                ['"', '\'', '`'].into_iter().fold(clean, quoted)
+            };
         }
         clean
     }
+}
+
+/// `text` with `word` replaced where no letter, digit or underscore is beside it.
+fn replace_words(text: &str, word: &str, by: &str) -> String {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let mut replaced = String::with_capacity(text.len());
+    let mut from = 0;
+    for (at, _) in text.match_indices(word) {
+        let end = at + word.len();
+        if !text[..at].ends_with(is_part) && !text[end..].starts_with(is_part) {
+            replaced.push_str(&text[from..at]);
+            replaced.push_str(by);
+            from = end;
+        }
+    }
+    replaced.push_str(&text[from..]);
+    replaced
 }
 
 impl fmt::Debug for Redactor {
@@ -237,6 +286,7 @@ mod tests {
         match name {
             "SECRET" => Some("hunter2".to_owned()),
             "EMPTY" => Some(String::new()),
+            "SHORT" => Some("k".to_owned()),
             _ => None,
         }
     }
@@ -273,6 +323,19 @@ mod tests {
         redactor.add(&text);
         assert_eq!(redactor.apply("no hunter2 here"), "no ${SECRET} here");
         assert!(!format!("{redactor:?} {:?}", Opaque::new("hunter2")).contains("hunter2"));
+    }
+
+    #[test]
+    fn a_short_value_is_taken_out_where_it_stands_for_itself() {
+        let mut redactor = Redactor::default();
+        redactor.add(&text("${SHORT}:9092,${SECRET}:1").unwrap());
+        let told = "k:9092: k records of \"k\", hunter2:1 and hunter2 are away, 'k' too";
+        let clean =
+            "${SHORT}:9092: k records of \"${SHORT}\", ${SECRET}:1 and ${SECRET} are away, '${SHORT}' too";
+        assert_eq!(redactor.apply(told), clean);
+        let sql = text("SELECT ${SHORT}, ${SECRET} FROM kk").unwrap();
+        assert_eq!(sql.redact_words("write k + 1 AS name: a_k, kk"), "write ${SHORT} + 1 AS name: a_k, kk");
+        assert_eq!(text("SELECT ${EMPTY}").unwrap().redact_words("as it is"), "as it is");
     }
 
     #[test]

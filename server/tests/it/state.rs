@@ -185,3 +185,50 @@ fn state_of_another_query_is_refused_and_of_the_same_one_goes_on() {
     let query: Vec<&str> = query.into_iter().chain([data_dir.to_str().unwrap()]).collect();
     assert_eq!(outcome(&weir(&query)), (0, "name,state\ncounts,stopped\n".to_owned(), String::new()));
 }
+
+#[test]
+fn values_of_variables_in_sql_are_planned_with_and_never_shown() {
+    let kafka = MockKafka::start(1).unwrap();
+    kafka.create_topic("orders", 2).unwrap();
+    let folder = shop(&kafka);
+    let dir = folder.path();
+    let sql = "sql: >\n  SELECT window_end, count(*) FILTER (WHERE country <> '${COUNTRY}') AS orders,\n  sum(length(country) * ${K}) AS l\n  FROM TUMBLE(TABLE orders, DESCRIPTOR(at), INTERVAL '10' SECOND)\n  WHERE length(country) > ${K}\n  GROUP BY window_end\n";
+    write(dir, &[("pipelines/counts.yaml", sql)]);
+    let run = ["run", dir.to_str().unwrap(), "--listen", "127.0.0.1:0"];
+    let with = |args: &[&str], country: &str, k: &str| {
+        let mut command = command(args);
+        command.env("COUNTRY", country).env("K", k);
+        command
+    };
+    let mut running = Running::start(with(&run, "Atlantis", "4917503"));
+    let url = running.url("listening");
+    running.wait_for("pipeline started");
+    let detail = ureq::get(format!("{url}/api/v1/pipelines/counts")).call().unwrap();
+    let detail = detail.into_body().read_to_string().unwrap();
+    assert_eq!(running.terminate().0, Some(0));
+    let data_dir = dir.join(".weir");
+    let data_dir = data_dir.to_str().unwrap();
+    let (code, text, _) = outcome(&weir(&["inspect", data_dir]));
+    let (_, json, _) = outcome(&weir(&["inspect", data_dir, "--format", "json"]));
+    let (_, explained, _) = outcome(
+        &with(&["explain", dir.to_str().unwrap(), "counts"], "Atlantis", "4917503").output().unwrap(),
+    );
+    for shown in [&detail, &text, &json, &explained] {
+        assert!(!shown.contains("Atlantis") && !shown.contains("4917503"), "{shown}");
+        assert!(shown.contains("${COUNTRY}") || shown.contains("…(country)"), "{shown}");
+    }
+    // What is kept is planned anew, with its values and without the environment.
+    let (code_sql, _, stderr) = outcome(&weir(&["sql", "SELECT * FROM counts", "--data-dir", data_dir]));
+    assert_eq!((code, code_sql), (0, 0), "{stderr}");
+
+    let (code, _, stderr) = outcome(&with(&run, "Lemuria", "4917503").output().unwrap());
+    assert_eq!(code, 2, "{stderr}");
+    assert!(
+        stderr.contains("[E0116]") && stderr.contains("variable in its SQL had another value"),
+        "{stderr}"
+    );
+    assert!(!stderr.contains("Atlantis") && !stderr.contains("Lemuria"), "{stderr}");
+    let (_, _, stderr) = outcome(&with(&["check", dir.to_str().unwrap()], "Atlantis", "x").output().unwrap());
+    let told = "pipelines/counts.yaml:3:25: error: unknown column \"${K}\" [E0204]";
+    assert!(stderr.contains(told) && !stderr.contains("\"x\""), "{stderr}");
+}

@@ -140,7 +140,8 @@ impl SourceTask {
             // Of a row for each window several may fail.
             if let Err(at) = lettered.binary_search(&row.record) {
                 lettered.insert(at, row.record);
-                self.dead_letter(block, row.record, Reason::EvaluationError, row.detail);
+                let detail = self.plan.shown_failure(row.detail);
+                self.dead_letter(block, row.record, Reason::EvaluationError, detail);
             }
         }
         for rows in prepared {

@@ -3,7 +3,8 @@
 use expect_test::{Expect, expect};
 
 use super::planned;
-use crate::sql::explain;
+use crate::dataflow::plan::Plan;
+use crate::sql::{call_labels, explain, step_labels};
 
 #[expect(clippy::needless_pass_by_value, reason = "as expect! gives it")]
 fn check(sql: &str, expected: Expect) {
@@ -349,4 +350,20 @@ fn window_columns_pass_through_the_query_that_the_windows_are_around() {
               column    x BIGINT NOT NULL
         "#]],
     );
+}
+
+#[test]
+fn literals_that_came_from_outside_are_not_shown() {
+    let sql = "SELECT window_start, upper(country) AS c, sum(amount * 4711) FILTER (WHERE weight > 47.11) AS s, count(*) AS n\n\
+        FROM (SELECT *, amount + 4711 AS more FROM TUMBLE(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '10' SECOND))\n\
+        WHERE price > 47.11 AND country IN ('4711', 'x') AND more > 1\n\
+        GROUP BY window_start, upper(country) HAVING sum(amount) > 4711";
+    let plan = planned(sql);
+    assert!(plan.shows_literals() && explain(&plan, 1).contains("4711"));
+    assert!(step_labels(&plan).join(" ").contains("'4711'"), "{:?}", step_labels(&plan));
+    let plan = Plan { shown_sql: "SELECT …".to_owned(), ..plan };
+    let text = explain(&plan, 1);
+    let labels = [step_labels(&plan), call_labels(&plan)].concat().join("\n");
+    assert!(!text.contains("47") && !labels.contains("47"), "{text}\n{labels}");
+    assert!(text.contains("…(amount)") && text.contains("…(country)"), "{text}");
 }
