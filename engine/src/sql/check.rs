@@ -23,13 +23,15 @@ use super::error::{
     SECOND_AGGREGATION, SET_OPERATION, SUBQUERY, UNSUPPORTED, WINDOW_FUNCTION,
 };
 use super::parse::Tokens;
-use super::tvf::{self, WindowCall, WindowInput, normalised};
+use super::tvf::{self, Call, WindowCall, WindowInput, normalised};
 use super::windowed;
 
 /// What the walk learned.
 #[derive(Debug, Default)]
 pub(super) struct Checked {
     pub(super) windows: Vec<WindowCall>,
+    /// Whether there is a window table function whose columns are not known.
+    pub(super) is_partial: bool,
     /// Where the aggregation is: its GROUP BY or its first aggregate call.
     pub(super) aggregation: Option<Span>,
     /// Function calls: the name as DataFusion knows it, and where it is.
@@ -38,13 +40,14 @@ pub(super) struct Checked {
     pub(super) group_by: Vec<Span>,
 }
 
-/// Walks the query; rewrites its window table functions.
+/// Walks the query; rewrites its window table functions. What was learned where there are refusals is of as much of the
+/// query as could be understood.
 pub(super) fn check(
     query: &mut Query,
     tokens: &Tokens,
     tables: &[TableDef],
     functions: &Functions,
-) -> Result<Checked, Vec<Refusal>> {
+) -> (Checked, Vec<Refusal>) {
     let mut checker = Checker {
         tokens,
         tables,
@@ -57,7 +60,7 @@ pub(super) fn check(
     };
     let finished = query.visit(&mut checker).is_continue();
     debug_assert!(finished, "nothing here breaks the walk off");
-    if checker.refusals.is_empty() { Ok(checker.checked) } else { Err(checker.refusals) }
+    (checker.checked, checker.refusals)
 }
 
 pub(super) struct Checker<'a> {
@@ -360,12 +363,20 @@ impl Checker<'_> {
             } if with_hints.is_empty() && partitions.is_empty() && index_hints.is_empty() => {
                 let Some(call) = args.take() else { return self.check_table_name(name) };
                 match tvf::read(name, &call.args, self.tables, &self.with_names, self.tokens) {
-                    Ok((window, None)) => self.replace_by_table(name, alias, window),
-                    Ok((window, Some(query))) => {
-                        let alias = alias.take();
-                        self.replace_by_query(factor, alias, window, query);
+                    Ok(Call { window, query, wrong }) => {
+                        self.refusals.extend(wrong);
+                        match query {
+                            None => self.replace_by_table(name, alias, window),
+                            Some(query) => {
+                                let alias = alias.take();
+                                self.replace_by_query(factor, alias, window, query);
+                            }
+                        }
                     }
-                    Err(refusal) => self.refusals.push(refusal),
+                    Err(refusal) => {
+                        self.checked.is_partial = true;
+                        self.refusals.push(refusal);
+                    }
                 }
             }
             TableFactor::Derived { lateral: false, sample: None, .. } => {}

@@ -121,7 +121,7 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 /// Where refusals point whose error has no position of its own.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Sites<'a> {
     /// The first token.
     pub(super) first: Span,

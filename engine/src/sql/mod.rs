@@ -44,6 +44,7 @@ mod tests;
 mod time_of_day;
 mod tvf;
 mod type_name;
+mod unknown;
 mod verbatim;
 mod windowed;
 
@@ -62,7 +63,7 @@ use datafusion::sql::sqlparser::tokenizer::Span;
 
 use crate::dataflow::plan::Plan;
 use catalog::{Catalog, Functions};
-use error::{INTERNAL, Sites, from_datafusion};
+use error::{INTERNAL, Sites};
 use lower::Context;
 
 pub use bounded::{Limit, bounded};
@@ -76,6 +77,23 @@ pub use type_name::type_name;
 
 /// Stack of the planning thread. Only what is used of it costs memory.
 const PLANNER_STACK_BYTES: usize = 64 * 1024 * 1024;
+
+/// Refusals in spite of which a query has the columns that it would have without them.
+const NO_OTHER_COLUMNS: [&str; 13] = [
+    error::BAD_EXPRESSION,
+    error::ORDERED,
+    error::JOIN,
+    error::SET_OPERATION,
+    error::DISTINCT,
+    error::OVER,
+    error::SECOND_AGGREGATION,
+    error::NOT_IMMUTABLE,
+    error::GROUPING_SETS,
+    error::SUBQUERY,
+    error::AGGREGATE,
+    error::NOT_EVENT_TIME,
+    error::WINDOW_ARGUMENTS,
+];
 
 /// The functions never change, and making them takes longer than planning.
 static FUNCTIONS: LazyLock<Functions> = LazyLock::new(Functions::new);
@@ -128,15 +146,13 @@ fn plan_here(sql: &str, tables: &[TableDef]) -> Result<Plan, Vec<Refusal>> {
     let functions = &*FUNCTIONS;
     let (tokens, mut query) = parse::parse(sql).map_err(|refusal| vec![refusal])?;
     // First: the other check rewrites what it sees.
-    let outputs = outputs::check(&query, &tokens);
-    let checked = check::check(&mut query, &tokens, tables, functions);
-    let (checked, outputs) = match (checked, outputs) {
-        (Ok(checked), Ok(outputs)) => (checked, outputs),
-        (checked, outputs) => {
-            let refusals = checked.err().into_iter().chain(outputs.err());
-            return Err(refusals.flatten().collect());
-        }
-    };
+    let (outputs, unnamed) = outputs::check(&mut query, &tokens);
+    let (checked, mut refusals) = check::check(&mut query, &tokens, tables, functions);
+    let fits = refusals.is_empty();
+    let has_columns =
+        !checked.is_partial && refusals.iter().all(|refusal| NO_OTHER_COLUMNS.contains(&refusal.code));
+    let n_of_check = refusals.len();
+    refusals.extend(unnamed);
     let sites = Sites {
         first: tokens.first(),
         wildcard: outputs.wildcard,
@@ -145,9 +161,34 @@ fn plan_here(sql: &str, tables: &[TableDef]) -> Result<Plan, Vec<Refusal>> {
         tables,
     };
     let catalog = Catalog { tables, windows: &checked.windows, functions };
-    let optimised = optimise(*query, &catalog).map_err(|error| from_datafusion(&error, &sites))?;
-    let context = Context { sql, tables, functions, checked: &checked, outputs: &outputs, sites: &sites };
-    lower::lower(&context, optimised)
+    // Mistakes of all kinds are told at once, as far as one does not make another.
+    let more = if fits {
+        match optimise(Query::clone(&query), &catalog) {
+            Err(error) => unknown::all(Some(&error), *query, &catalog, &sites),
+            Ok(optimised) => {
+                let context =
+                    Context { sql, tables, functions, checked: &checked, outputs: &outputs, sites: &sites };
+                match lower::lower(&context, optimised) {
+                    Ok(plan) if refusals.is_empty() => return Ok(plan),
+                    Ok(_) => Vec::new(),
+                    Err(more) => more,
+                }
+            }
+        }
+    } else if has_columns {
+        let mut more = unknown::all(None, *query, &catalog, &sites);
+        let at = |refusal: &Refusal| (refusal.line, refusal.column);
+        more.retain(|refusal| refusals[..n_of_check].iter().all(|other| at(other) != at(refusal)));
+        more
+    } else {
+        Vec::new()
+    };
+    for refusal in more {
+        if !refusals.contains(&refusal) && !refusal.message.contains(outputs::MADE_UP) {
+            refusals.push(refusal);
+        }
+    }
+    Err(refusals)
 }
 
 /// Plans and optimises with DataFusion. Only rules that keep the chain's order: no filter moves, no

@@ -12,6 +12,9 @@ use super::tvf::normalised;
 /// The system column of every result table.
 const RESERVED: &str = "_final";
 
+/// What names begin with that are given here: no message shows them.
+pub(super) const MADE_UP: &str = "_made_up_name_";
+
 /// What the last SELECT says about the columns.
 #[derive(Debug, Default)]
 pub(super) struct Outputs {
@@ -29,13 +32,14 @@ impl Outputs {
     }
 }
 
-/// Checks what the last SELECT names its columns.
-pub(super) fn check(query: &Query, tokens: &Tokens) -> Result<Outputs, Vec<Refusal>> {
-    let mut body = query.body.as_ref();
+/// Checks what the last SELECT names its columns. Those that have no name, or one that is taken, get one, so that the
+/// rest of the query can be checked, too.
+pub(super) fn check(query: &mut Query, tokens: &Tokens) -> (Outputs, Vec<Refusal>) {
+    let mut body = query.body.as_mut();
     while let SetExpr::Query(nested) = body {
-        body = nested.body.as_ref();
+        body = nested.body.as_mut();
     }
-    let SetExpr::Select(select) = body else { return Ok(Outputs::default()) };
+    let SetExpr::Select(select) = body else { return (Outputs::default(), Vec::new()) };
     let mut outputs = Outputs { select: Some(select.select_token.0.span), ..Outputs::default() };
     let mut refusals = Vec::new();
     for item in &select.projection {
@@ -60,7 +64,27 @@ pub(super) fn check(query: &Query, tokens: &Tokens) -> Result<Outputs, Vec<Refus
     for (name, at) in &outputs.named {
         refusals.extend(refuse_name(name, *at, !seen.insert(name.as_str())));
     }
-    if refusals.is_empty() { Ok(outputs) } else { Err(refusals) }
+    if !refusals.is_empty() {
+        name_all(&mut select.projection);
+    }
+    (outputs, refusals)
+}
+
+/// Gives a name to the columns that have none, and another one to those whose name is taken.
+fn name_all(projection: &mut [SelectItem]) {
+    let mut seen = HashSet::new();
+    for (i, item) in projection.iter_mut().enumerate() {
+        let (expr, name) = match item {
+            SelectItem::UnnamedExpr(expr) => (&*expr, column_name(expr)),
+            SelectItem::ExprWithAlias { expr, alias } => (&*expr, Some(&*alias)),
+            _ => continue,
+        };
+        if name.is_none_or(|name| !seen.insert(normalised(name))) {
+            let at = name.map_or(expr.span(), |name| name.span);
+            let alias = Ident::with_span(at, format!("{MADE_UP}{i}"));
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+        }
+    }
 }
 
 /// Checks one column's name; `taken`: another column has it.
@@ -85,7 +109,7 @@ pub(super) fn refuse_name(name: &str, at: Span, taken: bool) -> Option<Refusal> 
     )
 }
 
-fn column_name(expr: &Expr) -> Option<&Ident> {
+pub(super) fn column_name(expr: &Expr) -> Option<&Ident> {
     match expr {
         Expr::Identifier(ident) => Some(ident),
         Expr::CompoundIdentifier(parts) => parts.last(),

@@ -72,15 +72,26 @@ pub(super) fn is_window_function(name: &str) -> bool {
     FUNCTIONS.iter().any(|(known, _)| name.eq_ignore_ascii_case(known))
 }
 
-/// Reads the arguments of the call `name(args)` in FROM; gives its query too, if it is around one.
-/// `with_names` are the names that WITH has given.
+/// What a call of a window table function was read as.
+pub(super) struct Call {
+    pub(super) window: WindowCall,
+    /// What it is around, if that is a query.
+    pub(super) query: Option<TableFactor>,
+    /// What is wrong with it. Its columns are known all the same.
+    pub(super) wrong: Vec<Refusal>,
+}
+
+/// Reads the arguments of the call `name(args)` in FROM. `with_names` are the names that WITH has given.
+///
+/// # Errors
+/// What leaves open which columns it has.
 pub(super) fn read(
     name: &ObjectName,
     args: &[FunctionArg],
     tables: &[TableDef],
     with_names: &[String],
     tokens: &Tokens,
-) -> Result<(WindowCall, Option<TableFactor>), Refusal> {
+) -> Result<Call, Refusal> {
     let at = tokens.head(name.span());
     let text = name.to_string();
     match FUNCTIONS.iter().find(|(known, _)| text.eq_ignore_ascii_case(known)) {
@@ -111,20 +122,20 @@ pub(super) fn read(
         .collect::<Result<Vec<_>, _>>()?;
     let argument = table_argument(positional[0], at, tables, with_names)?;
     let table = if let Argument::Table(table, _) = &argument { Some(&tables[*table]) } else { None };
-    let descriptor = descriptor(positional[1], at, table)?;
-    let size_at = if is_hop { 3 } else { 2 };
-    let size_ms = positive_duration(positional[size_at], at, "the window's size")?;
-    let slide_ms = if is_hop {
-        let slide_ms = positive_duration(positional[2], at, "the window's slide")?;
-        check_slide(positional[2], at, slide_ms, size_ms)?;
-        slide_ms
-    } else {
-        size_ms
+    let mut wrong = Vec::new();
+    let descriptor = match (descriptor(positional[1], at, table), table) {
+        (Ok(descriptor), _) => descriptor,
+        (Err(refusal), Some(table)) => {
+            wrong.push(refusal);
+            Ident::new(table.schema.field(table.event_time).name())
+        }
+        (Err(refusal), None) => return Err(refusal),
     };
-    let offset_ms = match positional.get(n_min) {
-        Some(offset) => fixed_duration(offset, at, "the window's offset")?.rem_euclid(slide_ms),
-        None => 0,
-    };
+    let durations = durations(&positional[2..], at, is_hop);
+    let (size_ms, slide_ms, offset_ms) = durations.unwrap_or_else(|refusal| {
+        wrong.push(refusal);
+        (1, 1, 0)
+    });
     let (input, name, query) = match argument {
         Argument::Table(table, name) => (WindowInput::Table(table), name, None),
         Argument::With(name) => {
@@ -136,7 +147,25 @@ pub(super) fn read(
             (WindowInput::Query { descriptor }, Ident::with_span(at, function), Some(query))
         }
     };
-    Ok((WindowCall { input, name, size_ms, slide_ms, offset_ms }, query))
+    Ok(Call { window: WindowCall { input, name, size_ms, slide_ms, offset_ms }, query, wrong })
+}
+
+/// Size, slide and offset of `[slide,] size [, offset]`.
+fn durations(args: &[&Expr], at: Span, is_hop: bool) -> Result<(i64, i64, i64), Refusal> {
+    let (size, offset) = if is_hop { (args[1], args.get(2)) } else { (args[0], args.get(1)) };
+    let size_ms = positive_duration(size, at, "the window's size")?;
+    let slide_ms = if is_hop {
+        let slide_ms = positive_duration(args[0], at, "the window's slide")?;
+        check_slide(args[0], at, slide_ms, size_ms)?;
+        slide_ms
+    } else {
+        size_ms
+    };
+    let offset_ms = match offset {
+        Some(offset) => fixed_duration(offset, at, "the window's offset")?.rem_euclid(slide_ms),
+        None => 0,
+    };
+    Ok((size_ms, slide_ms, offset_ms))
 }
 
 /// A plain name in FROM.

@@ -39,6 +39,11 @@ impl Problems {
         self.0.is_empty()
     }
 
+    /// How many there are, repetitions included.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// In the order of files, lines and columns, without repetitions.
     #[must_use]
     pub fn sorted(&self) -> Vec<&Problem> {

@@ -50,14 +50,15 @@ pub struct Spots {
     pub event_time: Pos,
 }
 
-/// Reads a source file. `dir` is the folder it is in, `connections` are those that exist; `None`:
-/// weir.yaml could not be read.
+/// Reads a source file; `None` where anything is wrong with it. `dir` is the folder it is in, `connections` are those that
+/// exist; `None`: weir.yaml could not be read.
 pub(crate) fn read(
     sheet: &mut Sheet<'_>,
     node: &Node,
     dir: &Path,
     connections: Option<&[String]>,
 ) -> Option<Source> {
+    let before = sheet.problems.len();
     let mut fields = Fields::new(sheet, "a source", node)?;
     let connection = connection(&mut fields, connections);
     let topic = topic(&mut fields);
@@ -75,6 +76,11 @@ pub(crate) fn read(
         event_time: event_time.as_ref().map_or(fields.at, |text| text.at),
     };
     fields.finish();
+    // With a key that was mistyped its columns and its time would be others than meant, and queries wrong that are
+    // right.
+    if before < sheet.problems.len() {
+        return None;
+    }
     Some(Source {
         connection: connection?.as_str().to_owned(),
         topic: topic?.as_str().to_owned(),
@@ -270,8 +276,6 @@ fn metadata(fields: &mut Fields<'_, '_>) -> Option<Vec<Metadata>> {
         column
     };
     let columns: Vec<_> = items.iter().map(&mut read).collect();
-    columns.into_iter().collect()
-}
     for (i, (column, item)) in columns.iter().zip(items).enumerate() {
         if column.is_some() && columns[..i].contains(column) {
             let word = METADATA
@@ -282,3 +286,5 @@ fn metadata(fields: &mut Fields<'_, '_>) -> Option<Vec<Metadata>> {
             fields.sheet.problem(item.at, Code::DuplicateKey, message);
         }
     }
+    columns.into_iter().collect()
+}

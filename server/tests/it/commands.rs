@@ -120,6 +120,33 @@ fn check_tells_mistakes_in_sql_beside_those_in_yaml() {
 }
 
 #[test]
+fn check_tells_no_mistakes_that_another_one_makes() {
+    // Without the mistyped key the event time would be another, and "at" no time to make windows by.
+    let orders = "connection: shop\ntopic: orders\nschema: { file: orders.avsc }\nevent_tme: at\n";
+    let wrong = "sql: >\n  SELECT contry,\n         amount + 1\n  FROM orders WHERE amonut > 1\n";
+    let dir = project(&[("sources/orders.yaml", orders), ("pipelines/clicks.yaml", wrong)]);
+    let (code, _, stderr) = outcome(&weir(&["check", text(dir.path())]));
+    assert_eq!(code, 2, "{stderr}");
+    expect![[r#"
+        pipelines/clicks.yaml:3:10: error: an expression needs AS [E0217]
+          hint: write amount + 1 AS name
+        sources/orders.yaml:4:1: error: unknown key "event_tme", did you mean "event_time"? [E0102]
+    "#]]
+    .assert_eq(&stderr);
+    write(dir.path(), &[ORDERS]);
+    let (_, _, stderr) = outcome(&weir(&["check", text(dir.path())]));
+    expect![[r#"
+        pipelines/clicks.yaml:2:10: error: unknown column "contry" [E0204]
+          hint: did you mean "country"?
+        pipelines/clicks.yaml:3:10: error: an expression needs AS [E0217]
+          hint: write amount + 1 AS name
+        pipelines/clicks.yaml:4:21: error: unknown column "amonut" [E0204]
+          hint: did you mean "amount"?
+    "#]]
+    .assert_eq(&stderr);
+}
+
+#[test]
 fn two_signals_at_once_are_one() {
     let dir = project(&[]);
     let mut run = Running::start(command(&["run", text(dir.path()), "--listen", "127.0.0.1:0"]));

@@ -45,6 +45,38 @@ refusals! {
     unknown_table_far: "SELECT id FROM public.customers" => expect![[r#"1:16: unknown table "public.customers" (sources have no schema in front of their name) [E0203]"#]];
     unknown_column: "SELECT id,\n  amonut FROM orders" => expect![[r#"2:3: unknown column "amonut" (did you mean "amount"?) [E0204]"#]];
     unknown_column_far: "SELECT o.revenue FROM orders AS o" => expect![[r#"1:8: unknown column "revenue" of "o" (there are "id", "country", "amount", "price", "weight", "quantity", "paid", "ordered_at", "shipped_at", "address", "tags") [E0204]"#]];
+    unknown_columns_of_all_clauses: "SELECT contry, sum(amonut) AS s, uper(country) AS c, uper(id) AS d\nFROM @ AS o WHERE pid AND o.wieght > 1\nGROUP BY window_start, contry HAVING max(quantty) > 1" => expect![[r#"
+        2:84: unknown column "pid" (did you mean "id"?) [E0204]
+        2:92: unknown column "wieght" of "o" (did you mean "weight"?) [E0204]
+        1:8: unknown column "contry" (did you mean "country"?) [E0204]
+        1:20: unknown column "amonut" (did you mean "amount"?) [E0204]
+        1:34: invalid function 'uper' (did you mean 'upper'?) [E0205]
+        1:54: invalid function 'uper' (did you mean 'upper'?) [E0205]"#]];
+    unknown_columns_of_subqueries: "SELECT contry FROM (SELECT contry, amonut AS a FROM orders) WHERE b" => expect![[r#"
+        1:28: unknown column "contry" (did you mean "country"?) [E0204]
+        1:36: unknown column "amonut" (did you mean "amount"?) [E0204]
+        1:67: unknown column "b" (did you mean "a"?) [E0204]"#]];
+    unknown_columns_beside_other_mistakes: "SELECT DISTINCT contry, amount + 1, now() AS n, lag(amonut) OVER () AS l FROM orders ORDER BY idd LIMIT 1" => expect![[r#"
+        1:86: ORDER BY needs all rows, and a stream has no end (leave it out: rows come in the order in which windows close; order where you query the result table) [E0206]
+        1:99: LIMIT needs an end, and a stream has none (leave it out, and limit where you query the result table) [E0206]
+        1:8: SELECT DISTINCT would remember every row for ever (write GROUP BY window_start, window_end and the columns) [E0209]
+        1:37: now gives another value each time (use a column, such as the event time or window_end: the same rows must give the same result in every run) [E0213]
+        1:49: functions OVER a window of rows are not supported (aggregate per time window: FROM TUMBLE(…) GROUP BY window_start, window_end) [E0210]
+        1:25: an expression needs AS (write amount + 1 AS name) [E0217]
+        1:17: unknown column "contry" (did you mean "country"?) [E0204]
+        1:53: unknown column "amonut" (did you mean "amount"?) [E0204]"#]];
+    what_is_unknown_beside_unnamed_and_unselected: "SELECT upper(country), count(*), sum(amonut) AS country FROM @ GROUP BY window_start, upper(country)" => expect![[r#"
+        1:8: an expression needs AS (write upper(country) AS name) [E0217]
+        1:24: an expression needs AS (write count(*) AS name) [E0217]
+        1:38: unknown column "amonut" (did you mean "amount"?) [E0204]"#]];
+    unknown_columns_beside_wrong_windows: "SELECT window_start, sum(amonut) AS s FROM HOP(TABLE orders, DESCRIPTOR(shiped_at), INTERVAL '7' SECOND, INTERVAL '10' SECOND) GROUP BY window_start" => expect![[r#"
+        1:73: "orders" has no column "shiped_at" (write DESCRIPTOR(ordered_at)) [E0216]
+        1:94: the size of 10000 ms is not a multiple of the slide of 7000 ms (the nearest slide is INTERVAL '5' SECOND) [E0215]
+        1:26: unknown column "amonut" (did you mean "amount"?) [E0204]"#]];
+    windows_that_are_unknown_have_no_unknown_columns: "SELECT window_start, sum(amonut) AS s FROM TUMBLE(TABLE orders, DESCRIPTOR(ordered_at)) GROUP BY window_start" => expect!["1:44: TUMBLE takes 3 or 4 arguments, not 2 (write TUMBLE(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '10' SECOND)) [E0215]"];
+    an_unknown_table_has_no_unknown_columns: "SELECT id, amount + 1, contry FROM oders" => expect![[r#"
+        1:36: unknown table "oders" (did you mean "orders"?) [E0203]
+        1:12: an expression needs AS (write amount + 1 AS name) [E0217]"#]];
     column_case: "SELECT userId FROM clicks" => expect![[r#"1:8: unknown column "userid" (write "userId" in double quotes: unquoted names are lower-cased) [E0204]"#]];
     comma_join: "SELECT id FROM orders, clicks" => expect!["1:24: joins are not supported yet: a pipeline reads one source (make a pipeline of each source, and join their result tables where you query them) [E0207]"];
     unknown_function: "SELECT id, uper(country) AS c FROM orders" => expect!["1:12: invalid function 'uper' (did you mean 'upper'?) [E0205]"];
@@ -121,7 +153,8 @@ refusals! {
     descriptor_is_no_column: "SELECT * FROM TUMBLE(TABLE clicks, DESCRIPTOR(clickedAt), INTERVAL '1' MINUTE)" => expect![[r#"1:47: "clicks" has no column "clickedat" (write DESCRIPTOR("clickedAt")) [E0216]"#]];
     unnamed_expressions: "SELECT id, amount + 1,\n  count(*) FROM orders" => expect![[r#"
         1:12: an expression needs AS (write amount + 1 AS name) [E0217]
-        2:3: an expression needs AS (write count(*) AS name) [E0217]"#]];
+        2:3: an expression needs AS (write count(*) AS name) [E0217]
+        1:8: orders.id is neither in GROUP BY nor in an aggregate function (add it to GROUP BY, or aggregate it, as in max(…)) [E0205]"#]];
     names: "SELECT id, amount AS id, quantity AS \"a b\", paid AS \"_final\", weight AS \"Ü\" FROM orders" => expect![[r#"
         1:22: two columns are called "id" (rename one with AS) [E0217]
         1:38: "a b" is not a plain name (rename it with AS: letters, digits and _, no digit first) [E0217]
