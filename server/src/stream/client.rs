@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +25,10 @@ use crate::problem::{Code, Fault, nearest};
 /// A comment is sent after this long without an event. Lower: thousands of idle streams take CPU time; higher: a page is later
 /// in noticing that the server, or the way to it, is gone, which it says within two seconds.
 const SILENCE: Duration = Duration::from_millis(500);
+/// A comment is sent this long after the last one, whatever else is sent: between events, so that it is one at least every
+/// 15 s also where a piece of an event takes its time.
+const COMMENTS: Duration = Duration::from_secs(10);
+const COMMENT: &[u8] = b":\n\n";
 /// Most tables of one stream: each event's id names them all.
 const TABLES_MAX: usize = 100;
 
@@ -47,7 +52,8 @@ pub struct Client {
     tables: Vec<Followed>,
     /// The table to look at first, so that a busy one does not starve the others.
     turn: usize,
-    sequence: u64,
+    /// Of the last event.
+    number: u64,
     changed: watch::Receiver<u64>,
     statuses: watch::Receiver<Arc<Statuses>>,
     closing: watch::Receiver<bool>,
@@ -58,6 +64,8 @@ pub struct Client {
     /// The version of the statuses that the client has, or that are waiting.
     statuses_seen: u64,
     silent_until: Instant,
+    /// When the next comment is due.
+    pub(super) comment_at: Instant,
 }
 
 /// One event.
@@ -119,9 +127,9 @@ impl Hub {
         self.metrics.stream_clients(1);
         let place = Place { hub: self.clone(), _permit: permit };
         let resumed = wanted.after.as_deref().and_then(Position::parse);
-        let (mut sequence, mut statuses_seen) = (0, 0);
+        let mut statuses_seen = 0;
         if let Some(position) = resumed.filter(|position| position.process == self.process) {
-            (sequence, statuses_seen) = (position.sequence, position.statuses);
+            statuses_seen = position.statuses;
             for followed in tables.iter_mut().filter(|_| position.last_ms == wanted.last_ms) {
                 followed.epoch = position.epochs.get(&followed.table.number).copied();
             }
@@ -133,7 +141,7 @@ impl Hub {
             _place: place,
             tables,
             turn: 0,
-            sequence,
+            number: 0,
             changed: self.changed.subscribe(),
             statuses,
             closing: self.closing.subscribe(),
@@ -142,6 +150,7 @@ impl Hub {
             waiting: VecDeque::new(),
             statuses_seen,
             silent_until: Instant::now() + SILENCE,
+            comment_at: Instant::now() + COMMENTS,
             hub: self.clone(),
         })
     }
@@ -171,6 +180,12 @@ impl Client {
             if *self.closing.borrow() {
                 return None;
             }
+            let now = Instant::now();
+            if self.comment_at.min(self.silent_until) <= now {
+                self.comment_at = now + COMMENTS;
+                self.pieces.push_back(Bytes::from_static(COMMENT));
+                continue;
+            }
             if self.statuses.has_changed().unwrap_or(false) {
                 self.take_statuses();
             }
@@ -184,7 +199,7 @@ impl Client {
             let silent_until = self.silent_until;
             tokio::select! {
                 () = self.changed() => {}
-                () = sleep_until(silent_until) => self.pieces.push_back(Bytes::from_static(b":\n\n")),
+                () = sleep_until(silent_until) => {}
             }
         }
     }
@@ -268,7 +283,7 @@ impl Client {
 
     /// An event that the client gets next, with the id behind it.
     fn sent(&mut self, name: &'static str, data: Bytes) -> Event {
-        self.sequence += 1;
+        self.number = self.hub.events.fetch_add(1, Ordering::Relaxed) + 1;
         Event { name, id: self.position(), data }
     }
 
@@ -277,7 +292,7 @@ impl Client {
         let have = |followed: &Followed| followed.epoch.map(|epoch| (followed.table.number, epoch));
         Position {
             process: self.hub.process,
-            sequence: self.sequence,
+            number: self.number,
             // Until all of them are sent, the client has to get them again.
             statuses: if self.waiting.is_empty() { self.statuses_seen } else { 0 },
             last_ms: self.last_ms,

@@ -3,7 +3,7 @@
 //! Invariants:
 //! 1. An id of another process, or one that we did not write, is none: its client gets snapshots.
 //!    So what a restart or a reset changed can never be mixed with what a client has.
-//! 2. Ids of one client differ from each other, also across its reconnections.
+//! 2. Events of a process have different ids, whichever clients they go to: each has a number of its own.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -13,8 +13,8 @@ use std::fmt::{self, Display};
 pub(super) struct Position {
     /// The process that wrote it.
     pub(super) process: u64,
-    /// Events sent so far.
-    pub(super) sequence: u64,
+    /// The event's number in its process; 0: behind no event.
+    pub(super) number: u64,
     /// The version of the statuses that the client has; 0: none.
     pub(super) statuses: u64,
     /// The client's `last`, in milliseconds: with another one it needs other rows.
@@ -25,7 +25,7 @@ pub(super) struct Position {
 
 impl Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:x}-{:x}-{:x}-", self.process, self.sequence, self.statuses)?;
+        write!(f, "{:x}-{:x}-{:x}-", self.process, self.number, self.statuses)?;
         if let Some(last_ms) = self.last_ms {
             write!(f, "{last_ms:x}")?;
         }
@@ -42,7 +42,7 @@ impl Position {
         let hex = |text: &str| u64::from_str_radix(text, 16).ok();
         let mut parts = id.split('-');
         let process = hex(parts.next()?)?;
-        let sequence = hex(parts.next()?)?;
+        let number = hex(parts.next()?)?;
         let statuses = hex(parts.next()?)?;
         let last_ms = match parts.next()? {
             "" => None,
@@ -53,7 +53,7 @@ impl Position {
             let (table, epoch) = entry.split_once('.')?;
             epochs.insert(u32::from_str_radix(table, 16).ok()?, hex(epoch)?);
         }
-        parts.next().is_none().then_some(Self { process, sequence, statuses, last_ms, epochs })
+        parts.next().is_none().then_some(Self { process, number, statuses, last_ms, epochs })
     }
 }
 
@@ -67,12 +67,12 @@ mod tests {
         #[test]
         fn id_reads_back(
             process: u64,
-            sequence: u64,
+            number: u64,
             statuses: u64,
             last_ms in proptest::option::of(0..i64::MAX),
             epochs in proptest::collection::btree_map(any::<u32>(), any::<u64>(), 0..5),
         ) {
-            let position = Position { process, sequence, statuses, last_ms, epochs };
+            let position = Position { process, number, statuses, last_ms, epochs };
             prop_assert_eq!(Position::parse(&position.to_string()), Some(position));
         }
 

@@ -26,6 +26,7 @@ mod table;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -59,6 +60,8 @@ pub struct Hub {
     clients: Arc<Semaphore>,
     encodings: Arc<Semaphore>,
 
+    /// Events sent so far, to all clients.
+    events: AtomicU64,
     /// Grows with each commit.
     changed: watch::Sender<u64>,
     statuses: watch::Sender<Arc<Statuses>>,
@@ -78,6 +81,7 @@ impl Hub {
             metrics,
             clients: Arc::new(Semaphore::new(CLIENTS_MAX)),
             encodings: Arc::new(Semaphore::new(ENCODINGS_MAX)),
+            events: AtomicU64::new(0),
             changed: watch::Sender::new(0),
             statuses: watch::Sender::new(Arc::default()),
             closing: watch::Sender::new(false),

@@ -415,6 +415,60 @@ fn a_stream_without_events_has_a_comment_each_half_second() {
     });
 }
 
+#[test]
+fn a_busy_stream_has_comments_too() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    runtime.block_on(async {
+        let catalog = FakeCatalog::new(vec![view("revenue", Some(revenue(1, Some(0), true, &[])))]);
+        let hub = Hub::new([("revenue".to_owned(), true)], Arc::default());
+        let wanted = Subscription { tables: vec!["revenue".to_owned()], ..Subscription::default() };
+        let mut client = hub.subscribe(catalog.as_ref(), wanted).expect("a table");
+        let busy = async |client: &mut Client, epochs: std::ops::Range<u64>| {
+            let mut comments = 0;
+            for epoch in epochs {
+                publish_for_test(&hub, "revenue", epoch, &[(0, "DE".to_owned(), 1, false)]);
+                loop {
+                    let piece = client.next().await.expect("open");
+                    comments += usize::from(piece.as_ref() == b":\n\n");
+                    if piece.starts_with(b"{") {
+                        break;
+                    }
+                }
+            }
+            comments
+        };
+        assert_eq!(busy(&mut client, 2..20).await, 0);
+        client.comment_at = tokio::time::Instant::now();
+        assert_eq!(busy(&mut client, 20..40).await, 1, "ten seconds later: it is due once");
+    });
+}
+
+#[test]
+fn ids_of_different_connections_differ() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    runtime.block_on(async {
+        let catalog = FakeCatalog::new(vec![view("revenue", Some(revenue(1, Some(0), true, &[])))]);
+        let hub = Hub::new([("revenue".to_owned(), true)], Arc::default());
+        let mut ids = Vec::new();
+        let mut after = None;
+        for _ in 0..3 {
+            // Two that want the same, one of which goes on where another one was.
+            for after in [None, after.clone()] {
+                let wanted = Subscription { tables: vec!["revenue".to_owned()], last_ms: None, after };
+                let client = hub.subscribe(catalog.as_ref(), wanted).expect("a table");
+                let answer = client.poll(None, Duration::ZERO).await;
+                let answer: weir_api::PollResponse = serde_json::from_slice(&answer).expect("an answer");
+                ids.extend(answer.events.into_iter().map(|event| event.id));
+            }
+            let epoch = 2 + ids.len() as u64;
+            publish_for_test(&hub, "revenue", epoch, &[(0, "DE".to_owned(), 1, false)]);
+            after = ids.last().cloned();
+        }
+        let distinct: std::collections::BTreeSet<&String> = ids.iter().collect();
+        assert!(5 <= ids.len() && distinct.len() == ids.len(), "{ids:?}");
+    });
+}
+
 fn subscribed(rows: &[RevenueRow], last_ms: Option<i64>) -> weir_api::Snapshot {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     runtime.block_on(async {
