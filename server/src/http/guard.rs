@@ -175,10 +175,10 @@ fn is_allowed_host(host: &Authority, allowed: &[String]) -> bool {
         return false;
     }
     let name = host.host().trim_start_matches('[').trim_end_matches(']');
-    let is_loopback = name.eq_ignore_ascii_case("localhost")
-        || name.parse::<IpAddr>().is_ok_and(|address| address == IpAddr::from([127, 0, 0, 1]))
-        || name.parse::<IpAddr>().is_ok_and(|address| address == IpAddr::V6(std::net::Ipv6Addr::LOCALHOST));
-    is_loopback
+    // A name may end with the dot of the root.
+    let is_localhost = name.strip_suffix('.').unwrap_or(name).eq_ignore_ascii_case("localhost");
+    is_localhost
+        || name.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
         || allowed.iter().any(|allowed| {
             allowed.eq_ignore_ascii_case(host.as_str())
                 || allowed.eq_ignore_ascii_case(host.host())
@@ -238,14 +238,27 @@ mod tests {
             "127.0.0.1:8080",
             "[::1]",
             "[::1]:80",
+            "127.0.0.2:8080",
+            "127.255.1.1",
+            "[::ffff:127.0.0.1]",
+            "localhost.:8080",
             "weir.example.com:1",
             "10.0.0.5:8080",
         ] {
             assert!(passes(host), "{host}");
         }
-        for host in
-            ["evil.example", "127.0.0.2", "10.0.0.5:81", "localhost.evil.example", "a@localhost", "0.0.0.0"]
-        {
+        for host in [
+            "evil.example",
+            "128.0.0.1",
+            "10.0.0.5:81",
+            "localhost.evil.example",
+            "localhost..",
+            ".localhost",
+            "127.0.0.1.",
+            "127.1",
+            "a@localhost",
+            "0.0.0.0",
+        ] {
             assert!(!passes(host), "{host}");
         }
     }
