@@ -172,6 +172,8 @@ pub(crate) fn view(name: &str, snapshot: Option<Arc<dyn Committed>>) -> Pipeline
         subtask,
         rows_in: 90,
         rows_out: 40,
+        rows_judged: 80,
+        rows_kept: 60,
         busy_ratio: 0.25,
         blocked_ratio: 0.0,
         state_bytes: 7,

@@ -67,6 +67,10 @@ pub struct OperatorLive {
     pub subtask: usize,
     pub rows_in: u64,
     pub rows_out: u64,
+    /// Of a source: rows whose time is good, so that they go through the steps on rows (one for each window where
+    /// rows are expanded), and those that came through.
+    pub rows_judged: u64,
+    pub rows_kept: u64,
     /// Share of the last second or so, on the clock, spent working / waiting for room downstream, 0 to 1. A sink
     /// works while it delivers, and waits while its system is being connected to, or left alone after a failure.
     pub busy_ratio: f64,
@@ -79,6 +83,8 @@ pub struct OperatorLive {
 pub struct Meter {
     pub rows_in: AtomicU64,
     pub rows_out: AtomicU64,
+    pub rows_judged: AtomicU64,
+    pub rows_kept: AtomicU64,
     pub busy: Spells,
     pub blocked: Spells,
     pub state_bytes: AtomicUsize,
@@ -148,6 +154,8 @@ impl Meter {
             subtask,
             rows_in: self.rows_in.load(Ordering::Relaxed),
             rows_out: self.rows_out.load(Ordering::Relaxed),
+            rows_judged: self.rows_judged.load(Ordering::Relaxed),
+            rows_kept: self.rows_kept.load(Ordering::Relaxed),
             busy_ratio: share(&self.busy_share),
             blocked_ratio: share(&self.blocked_share),
             state_bytes: self.state_bytes.load(Ordering::Relaxed) as u64,

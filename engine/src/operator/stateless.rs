@@ -44,6 +44,17 @@ pub enum Prepared {
     Appended(TimedRows),
 }
 
+impl Prepared {
+    /// How many rows there are.
+    #[must_use]
+    pub fn n_rows(&self) -> usize {
+        match self {
+            Self::Grouped { panes, .. } => panes.len(),
+            Self::Appended(timed) => timed.rows.num_rows(),
+        }
+    }
+}
+
 /// A row that failed: the index of its record in its block, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedRow {

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Which nodes there are is the plan's; figures are those that subtasks report. Stateless steps and
-//! partial aggregation run inside the source's subtasks and have none of their own.
+//! partial aggregation run inside the source's subtasks, which count the rows between them.
 
 use weir_api::{Graph, GraphEdge, GraphNode};
 use weir_engine::dataflow::plan::Plan;
@@ -20,9 +20,14 @@ pub(super) fn graph(view: &PipelineView) -> Graph {
     let mut nodes: Vec<GraphNode> = running.next().into_iter().collect();
     if let (Some(plan), Some(source)) = (&view.plan, nodes.first_mut()) {
         let mut inside = inside_source(plan);
-        if let Some(last) = inside.last_mut() {
+        let of_source = || view.live.operators.iter().filter(|live| live.kind == "source");
+        if let Some(last) = inside.len().checked_sub(1) {
             // What a source's subtasks count as going out has been through all that is inside.
-            last.rows_out = source.rows_out.take();
+            inside[last].rows_out = source.rows_out;
+            source.rows_out = Some(of_source().map(|live| live.rows_judged).sum());
+        }
+        if let [stateless, _partial] = inside.as_mut_slice() {
+            stateless.rows_out = Some(of_source().map(|live| live.rows_kept).sum());
         }
         nodes.extend(inside);
     }
@@ -116,5 +121,70 @@ fn label(kind: &str, view: &PipelineView) -> String {
         ("source", _) => format!("{} ({})", view.source, view.topic),
         ("window", Some(window)) => format!("windows of {} s", window.size_ms as f64 / 1_000.0),
         _ => kind.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+    use weir_engine::sql::TableDef;
+
+    use super::*;
+    use crate::testing::{revenue, view};
+
+    fn plan(sql: &str) -> Plan {
+        let time = DataType::Timestamp(TimeUnit::Millisecond, Some("+00:00".into()));
+        let columns = [("at", time), ("country", DataType::Utf8), ("amount", DataType::Int64)];
+        let fields: Vec<Field> =
+            columns.into_iter().map(|(name, data_type)| Field::new(name, data_type, true)).collect();
+        let table = TableDef {
+            name: "orders".to_owned(),
+            schema: Arc::new(Schema::new(fields)),
+            event_time: 0,
+            identity: String::new(),
+            left_out: Vec::new(),
+        };
+        weir_engine::sql::plan(sql, &[table]).expect("a query")
+    }
+
+    /// The graph of a pipeline with two source subtasks, that have judged 80 rows each, kept 60 and sent 40 on.
+    fn of(plan: Plan) -> Graph {
+        let mut view = view("revenue", Some(revenue(3, None, true, &[])));
+        view.plan = Some(Arc::new(plan));
+        graph(&view)
+    }
+
+    #[test]
+    fn each_edge_of_the_graph_has_its_rows() {
+        let windows = "SELECT window_end, sum(amount * 4711) AS s FROM TUMBLE(TABLE orders, DESCRIPTOR(at), \
+                       INTERVAL '10' SECOND)";
+        for (sql, expected) in [
+            (
+                format!("{windows} WHERE amount > 4711 GROUP BY window_end"),
+                &[("source", "stateless", 160), ("stateless", "partial", 120), ("partial", "window", 80)][..],
+            ),
+            (
+                format!("{windows} GROUP BY window_end"),
+                &[("source", "partial", 160), ("partial", "window", 80)],
+            ),
+            (
+                "SELECT amount + 4711 AS a FROM orders".to_owned(),
+                &[("source", "stateless", 160), ("stateless", "window", 80)],
+            ),
+        ] {
+            let plan = plan(&sql);
+            let hidden = of(Plan { shown_sql: "SELECT …".to_owned(), ..plan.clone() });
+            let graph = of(plan);
+            let rows = |edge: &GraphEdge| edge.rows.expect("each edge has its rows");
+            let edges: Vec<_> =
+                graph.edges.iter().map(|edge| (edge.from.as_str(), edge.to.as_str(), rows(edge))).collect();
+            assert_eq!(edges[..expected.len()], *expected, "{sql}");
+            let labels =
+                |graph: &Graph| graph.nodes.iter().map(|node| node.label.clone()).collect::<String>();
+            assert!(labels(&graph).contains("4711") || !sql.contains("WHERE"), "{}", labels(&graph));
+            assert!(!labels(&hidden).contains("4711"), "{}", labels(&hidden));
+        }
     }
 }

@@ -135,7 +135,12 @@ impl SourceTask {
         rows: SourceRows,
         lettered: &mut Vec<u32>,
     ) -> Result<(), Error> {
+        let n_judged = rows.batch.num_rows() as u64;
         let (prepared, failed) = self.stateless.run(rows, block.partition, &block.offsets)?;
+        let n_kept: usize = prepared.iter().map(Prepared::n_rows).sum();
+        let meter = &self.shared.sources[self.subtask];
+        meter.rows_judged.fetch_add(n_judged, Ordering::Relaxed);
+        meter.rows_kept.fetch_add(n_kept as u64, Ordering::Relaxed);
         for row in failed {
             // Of a row for each window several may fail.
             if let Err(at) = lettered.binary_search(&row.record) {
