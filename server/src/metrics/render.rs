@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 
 use weir_engine::connector::Reason;
 
+use super::histogram::Histogram;
 use super::text::{Exposition, Kind};
-use super::{Metrics, locked};
+use super::{EPOCH_BOUNDS, Metrics, locked};
 use crate::catalog::{PipelineView, lag};
 
 /// The media type of the exposition.
@@ -22,7 +23,7 @@ impl Metrics {
         self.epochs(&mut out, views);
         operators(&mut out, views);
         sinks(&mut out, views);
-        self.streams(&mut out);
+        self.streams(&mut out, views);
         self.http(&mut out);
         out.finish()
     }
@@ -35,8 +36,10 @@ impl Metrics {
             "seconds",
             "From an epoch's barrier to the end of its synced write.",
         );
-        for (pipeline, epochs) in locked(&self.epochs).iter() {
-            out.histogram(name, &[("pipeline", pipeline)], &epochs.duration_s);
+        let (epochs, none) = (locked(&self.epochs), Histogram::new(&EPOCH_BOUNDS));
+        for view in views {
+            let durations = epochs.get(&view.name).map_or(&none, |epochs| &epochs.duration_s);
+            out.histogram(name, &[("pipeline", &view.name)], durations);
         }
         out.family("weir_epoch_bytes", Kind::Counter, "bytes", "Bytes written by commits.");
         for view in views {
@@ -44,13 +47,15 @@ impl Metrics {
         }
     }
 
-    fn streams(&self, out: &mut Exposition) {
+    fn streams(&self, out: &mut Exposition, views: &[PipelineView]) {
         out.family("weir_stream_clients", Kind::Gauge, "", "Open streams.");
         out.sample("weir_stream_clients", &[], self.stream_clients.load(Ordering::Relaxed));
         let help = "Epochs that a stream client got merged into a later one.";
         out.family("weir_stream_conflated", Kind::Counter, "", help);
-        for (pipeline, count) in locked(&self.conflated).iter() {
-            out.sample("weir_stream_conflated_total", &[("pipeline", pipeline)], count);
+        let conflated = locked(&self.conflated);
+        for view in views.iter().filter(|view| view.retained) {
+            let count = conflated.get(&view.name).copied().unwrap_or(0);
+            out.sample("weir_stream_conflated_total", &[("pipeline", &view.name)], count);
         }
     }
 

@@ -42,6 +42,8 @@ fn every_documented_metric_has_its_value() {
         r#"weir_state_bytes{pipeline="revenue",operator="window"} 7"#,
         r#"weir_stream_clients 1"#,
         r#"weir_stream_conflated_total{pipeline="revenue"} 5"#,
+        r#"weir_stream_conflated_total{pipeline="say \"hi\"\\"} 0"#,
+        r#"weir_epoch_duration_seconds_count{pipeline="say \"hi\"\\"} 0"#,
         r#"weir_http_requests_total{method="GET",path="/api/v1/pipelines/{name}",status="404"} 1"#,
         r#"weir_http_request_duration_seconds_bucket{method="GET",path="/api/v1/pipelines/{name}",le="30.0"} 1"#,
         r#"weir_http_request_duration_seconds_bucket{method="GET",path="/api/v1/pipelines/{name}",le="+Inf"} 2"#,
