@@ -30,6 +30,16 @@ pub(super) fn command(args: &SqlArgs) -> Result<(), Failure> {
         None => {
             let default = format!("http://{DEFAULT_LISTEN}");
             let server = args.server.as_deref().unwrap_or(&default);
+            if !["http://", "https://"].iter().any(|scheme| server.starts_with(scheme)) {
+                let hint = if server.contains("://") {
+                    "http://127.0.0.1:8080".to_owned()
+                } else {
+                    format!("http://{server}")
+                };
+                return Err(Failure::Usage(format!(
+                    "--server \"{server}\" is no address of a server: it begins with http:// or https://, as in {hint}"
+                )));
+            }
             online(server, &args.query, args.format, &mut out)
         }
     }
@@ -54,7 +64,8 @@ fn offline(data_dir: &Path, query: &str, format: Chosen, out: &mut dyn Write) ->
         Chosen::Ndjson => Format::Ndjson,
         Chosen::Csv => Format::Csv,
     };
-    match query_offline(views, query, None, format, out) {
+    let ended = query_offline(views, query, None, format, out).and_then(|()| Ok(end(format, out)?));
+    match ended {
         Ok(()) => Ok(()),
         Err(OfflineError::Query(fault)) => Err(refused(fault.problem())),
         Err(error) => Err(failed(&error)),
@@ -131,8 +142,16 @@ fn online(server: &str, query: &str, format: Chosen, out: &mut dyn Write) -> Res
         return table(body, out);
     }
     io::copy(&mut body, out)
-        .and_then(|_| out.flush())
+        .and_then(|_| end(format, out))
         .map_err(|error| failed("the answer ended before its end", &error))
+}
+
+/// Ends what was written: the other formats have a line break behind each row.
+fn end(format: Format, out: &mut dyn Write) -> io::Result<()> {
+    if format == Format::Json {
+        out.write_all(b"\n")?;
+    }
+    out.flush()
 }
 
 /// Reads an Arrow stream and writes it as a table.

@@ -56,10 +56,16 @@ pub(super) fn plan(error: &DataFusionError, sql: &str, tables: &[String]) -> Fau
     };
     match diagnostic.and_then(|diagnostic| diagnostic.span).map(|span| span.start) {
         Some(start) if start.line != 0 => fault.at(start.line, start.column),
-        _ => match problem_word(fault.problem().detail.as_str()).and_then(|word| find_word(sql, word)) {
-            Some((line, column)) => fault.at(line, column),
-            None => fault,
-        },
+        _ => located(fault, sql),
+    }
+}
+
+/// The fault at the place of the name that it tells of.
+pub(super) fn located(fault: Fault, sql: &str) -> Fault {
+    let found = problem_word(fault.problem().detail.as_str()).and_then(|word| find_word(sql, word));
+    match found {
+        Some((line, column)) => fault.at(line, column),
+        None => fault,
     }
 }
 
@@ -152,16 +158,17 @@ fn missing_table(text: &str) -> Option<&str> {
 
 /// A fault for a table that does not exist; `name` may be qualified.
 pub(super) fn no_table(name: &str, tables: &[String]) -> Fault {
-    let bare =
-        name.strip_prefix("weir.public.").or_else(|| name.strip_prefix("weir.weir.").map(|_| &name[5..]));
+    let qualified = |rest: &&str| rest.contains('.');
+    let bare = name.strip_prefix("weir.public.").or_else(|| name.strip_prefix("weir.").filter(qualified));
     let bare = bare.unwrap_or(name);
     let fault = Fault::new(Code::WrongQuery, format!("no table \"{bare}\""));
-    let qualified = |table: &&String| table.strip_prefix("weir.") == Some(bare);
-    let suggestion = tables
-        .iter()
-        .find(qualified)
-        .map(String::as_str)
-        .or_else(|| nearest(bare, tables.iter().map(String::as_str)));
+    let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    let (unqualified, names) = (last(bare), tables.iter().map(|table| last(table)).collect::<Vec<_>>());
+    let by_last = |name: &str| names.iter().position(|known| known == name).map(|i| tables[i].as_str());
+    // In another schema, nearly so called, or both.
+    let suggestion = by_last(&unqualified)
+        .or_else(|| nearest(bare, tables.iter().map(String::as_str)))
+        .or_else(|| by_last(nearest(&unqualified, names.iter().map(String::as_str))?));
     match suggestion {
         Some(table) => fault.hint(format!("did you mean \"{table}\"?")),
         None => fault.hint("SHOW TABLES lists the tables; files and URLs can't be read"),

@@ -53,7 +53,8 @@ impl Job {
                 constant(self.format, &rows, started, sender).await
             }
             Request::Columns(name) => {
-                let rows = tables.describe(&reference(&name)?).await?;
+                let described = tables.describe(&reference(&name)?).await;
+                let rows = described.map_err(|fault| error::located(fault, &self.sql))?;
                 constant(self.format, &rows, started, sender).await
             }
             Request::Query(statement) => {

@@ -416,6 +416,18 @@ fn faults_say_what_where_and_what_was_meant() {
         "SELECT * FROM pipelines",
         &expect![[r#"400 no table "pipelines" (did you mean "weir.pipelines"?) at 1:15 [E0301]"#]],
     );
+    for sql in ["DESCRIBE revenu", "SHOW COLUMNS FROM revenu", "SELECT * FROM main.public.revenu"] {
+        let fault = answer(sql, Format::Json).expect_err(sql);
+        assert_eq!(fault.problem().hint.as_deref(), Some("did you mean \"revenue\"?"), "{sql}: {fault}");
+    }
+    check_fault(
+        "DESCRIBE system.pipelins",
+        &expect![[r#"400 no table "system.pipelins" (did you mean "weir.pipelines"?) at 1:10 [E0301]"#]],
+    );
+    check_fault(
+        "SELECT 1 FROM revenue JOIN shop.revenue AS other ON true",
+        &expect![[r#"400 no table "shop.revenue" (did you mean "revenue"?) at 1:28 [E0301]"#]],
+    );
     check_fault(
         "SELECT * FROM 'file.csv'",
         &expect![[

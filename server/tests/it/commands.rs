@@ -298,6 +298,11 @@ fn a_query_to_nobody_fails_and_says_what_to_do() {
     let (code, stdout, stderr) = outcome(&weir(&["sql", "SELECT 1", "--server", "http://127.0.0.1:1"]));
     assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
     assert!(stderr.contains("is weir running?"), "{stderr}");
+    for (server, hint) in [("127.0.0.1:8080", "as in http://127.0.0.1:8080"), ("ftp://x", "https://")] {
+        let (code, _, stderr) = outcome(&weir(&["sql", "SELECT 1", "--server", server]));
+        assert_eq!(code, 2, "{stderr}");
+        assert!(stderr.contains(hint), "{stderr}");
+    }
 }
 
 #[test]

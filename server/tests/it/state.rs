@@ -102,6 +102,7 @@ fn every_format_of_a_query_has_its_rows() {
         ("csv", "name,empty,error,rows_in\ncounts,\"\",,0\n"),
         ("ndjson", "{\"name\":\"counts\",\"empty\":\"\",\"error\":null,\"rows_in\":0}\n"),
         ("json", "\"rows\":[[\"counts\",\"\",null,0]],\"row_count\":1,\"truncated\":false"),
+        ("json", "}\n"),
         ("table", "(1 row)\n"),
     ] {
         let words = ["sql", query, "--format", format, "--data-dir", data_dir.to_str().unwrap()];
