@@ -38,6 +38,7 @@ mod looks;
 mod memory;
 mod partitions;
 mod producer;
+mod promises;
 mod proxy;
 mod registry;
 mod security;
