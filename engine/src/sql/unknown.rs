@@ -1,7 +1,7 @@
 //! Every unknown column and function of a query, where DataFusion tells the first one.
 //!
-//! What it tells is taken out of the syntax tree, NULL put in its place, and the rest planned again, until nothing
-//! unknown is left. Behind a NULL only what is unknown is believed: a type that does not fit may be the NULL's.
+//! What it tells is taken out of the syntax tree, NULL or a number put in its place, and the rest planned again, until
+//! nothing unknown is left. From then on only what is unknown is believed: a type that does not fit may be that of the NULL.
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,7 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use datafusion::common::DataFusionError;
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
 use datafusion::sql::sqlparser::ast::{
-    Expr, Query, Select, SelectItem, Spanned, Statement, Value, VisitMut, VisitorMut,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Query, Select, SelectItem, Spanned,
+    Statement, Value, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::{Location, Span};
 
@@ -118,10 +119,21 @@ impl VisitorMut for TakeOut {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if !self.is_at(expr) {
-            return ControlFlow::Continue(());
+        if self.is_at(expr) {
+            *expr = Expr::value(Value::Null);
+            return ControlFlow::Break(());
         }
-        *expr = Expr::value(Value::Null);
-        ControlFlow::Break(())
+        if let Expr::Function(Function { args: FunctionArguments::List(list), .. }) = expr {
+            for arg in &mut list.args {
+                if let FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)) = arg
+                    && self.is_at(arg)
+                {
+                    // An aggregate of NULL has no type, and no query around it is planned.
+                    *arg = Expr::value(Value::Number("0".to_owned(), false));
+                    return ControlFlow::Break(());
+                }
+            }
+        }
+        ControlFlow::Continue(())
     }
 }

@@ -51,7 +51,8 @@ refusals! {
         1:8: unknown column "contry" (did you mean "country"?) [E0204]
         1:20: unknown column "amonut" (did you mean "amount"?) [E0204]
         1:34: invalid function 'uper' (did you mean 'upper'?) [E0205]
-        1:54: invalid function 'uper' (did you mean 'upper'?) [E0205]"#]];
+        1:54: invalid function 'uper' (did you mean 'upper'?) [E0205]
+        3:42: unknown column "quantty" (did you mean "quantity"?) [E0204]"#]];
     unknown_columns_of_subqueries: "SELECT contry FROM (SELECT contry, amonut AS a FROM orders) WHERE b" => expect![[r#"
         1:28: unknown column "contry" (did you mean "country"?) [E0204]
         1:36: unknown column "amonut" (did you mean "amount"?) [E0204]
