@@ -221,3 +221,40 @@ TUMBLE(TABLE retained, DESCRIPTOR(kafka_timestamp), INTERVAL '10' SECOND) GROUP 
     let refused = weir.try_sql("SELECT * FROM unkept").expect_err("there is no table");
     assert!(refused.contains("keeps no result table"), "{refused}");
 }
+
+#[test]
+fn a_partition_far_ahead_is_not_read_until_the_others_have_caught_up() {
+    let services = services();
+    let (bootstrap, registry) = (&services.kafka.bootstrap, &services.registry.url);
+    Topics::new(bootstrap).create("drifted", 2);
+    let writer = registered(&services, "drifted");
+    let producer = Producer::new(bootstrap);
+    let tick = |partition, seconds: i64| {
+        let to = To { topic: "drifted", partition, timestamp_ms: START_MS + seconds * 1_000 };
+        producer.send(to, None, Some(&writer.encode(&[("n", Avro::Long(seconds))])));
+        producer.flush();
+    };
+    // By each of the two readers: the property is librdkafka's business only.
+    let librdkafka = connection("other", bootstrap, registry, "properties: { client.rack: a }");
+    let settings = "watermark: { delay: 0s, idle_timeout: 1h, max_drift: 10s }\n";
+    let project = Project::with_connections(&[connection("test", bootstrap, registry, ""), librdkafka])
+        .source("drifted", settings)
+        .source_at("other", "drifted_other", "drifted", settings)
+        .pipeline("ours", "SELECT n FROM drifted", "")
+        .pipeline("other", "SELECT n FROM drifted_other", "");
+    tick(0, 0);
+    tick(1, 0);
+    tick(1, 100);
+    let weir = project.run();
+    let offsets = "SELECT partition, min(next_offset), max(next_offset), count(*) FROM weir.partitions \
+                   GROUP BY partition ORDER BY partition";
+    let row = |partition: i32, offset: i64| vec![json!(partition), json!(offset), json!(offset), json!(2)];
+    weir.await_rows(offsets, &[row(0, 1), row(1, 2)]);
+    tick(1, 101);
+    tick(0, 50);
+    weir.await_rows(offsets, &[row(0, 2), row(1, 2)]);
+    std::thread::park_timeout(std::time::Duration::from_secs(2));
+    assert_eq!(weir.sql(offsets), [row(0, 2), row(1, 2)], "50 seconds are more than ten");
+    tick(0, 95);
+    weir.await_rows(offsets, &[row(0, 3), row(1, 3)]);
+}
