@@ -6,12 +6,12 @@
 
 use std::ops::Range;
 
-use super::column::{Bytes, Longs, Slot, Values};
+use super::column::{Longs, Slot, Values};
 use super::cursor::MAX_EMPTY;
 use super::program::{Branch, Op, Program};
 use super::run::{Machine, Reader};
 use super::take;
-use super::texts::{self, Spans, Texts};
+use super::texts;
 
 /// Records that are read at once. More gain little, and each bad one costs the others of its block.
 pub(crate) const BLOCK: usize = 32;
@@ -81,8 +81,8 @@ impl Reader<'_> {
         let values = op.slot().and_then(|slot| slots.get_mut(slot as usize)).map(|slot| &mut slot.values);
         match (op, values) {
             (Op::Long { .. }, Some(Values::Long(values))) => longs(values, rests),
-            (Op::Text { .. }, Some(Values::Bytes(values))) => {
-                texts(values, bodies, rests, &mut machine.texts)
+            (Op::Text { .. }, Some(Values::Text(values))) => {
+                values.push_block(bodies, rests, &mut machine.texts)
             }
             (Op::Int { .. }, Some(Values::Int(values))) => numbers(values, rests, take::int),
             (Op::Double { .. }, Some(Values::Double(values))) => {
@@ -125,7 +125,7 @@ impl Reader<'_> {
                 _ => None,
             }),
             (Op::Text { .. }, Some(slot)) => maybe(slot, null, rests, |values, rest| match values {
-                Values::Bytes(values) => values.push_next(rest).ok(),
+                Values::Text(values) => values.push_next(rest).ok(),
                 _ => None,
             }),
             _ => self.each(step, rests, machine, slots),
@@ -183,23 +183,6 @@ fn longs(values: &mut Longs, rests: &mut [&[u8]]) -> bool {
         }),
     }));
     is_good
-}
-
-fn texts<'a>(values: &mut Bytes, bodies: &[&'a [u8]], rests: &mut [&'a [u8]], place: &mut Texts) -> bool {
-    let Some(spans) = Spans::take(bodies, rests) else { return false };
-    let first = values.offsets.len() - 1;
-    let Bytes { offsets, data, .. } = values;
-    let mut end = data.len();
-    match place.together(bodies, &spans) {
-        Some(together) => data.extend_from_slice(together),
-        None => spans.texts(bodies).for_each(|text| data.extend_from_slice(text)),
-    }
-    offsets.extend(spans.lengths().map(|n| {
-        end += n;
-        end as i32
-    }));
-    // All of them together: it takes a fraction of the time.
-    i32::try_from(data.len()).is_ok() && values.are_utf8(first)
 }
 
 fn numbers<T: Default>(

@@ -5,24 +5,20 @@
 //! Invariants:
 //! 1. All columns of a record have the same number of entries whenever a record has been read or
 //!    given back.
-//! 2. Bytes of a slot of type Utf8 are UTF-8 per entry, once a record or a block of them has been read; Arrow checks
-//!    the whole once more, since skipping that would be `unsafe`.
 
 use std::mem;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayData, ArrayRef, BinaryArray, ListArray, MapArray, NullArray, StringArray, StructArray, UnionArray,
-    make_array,
+    ArrayData, ArrayRef, ListArray, MapArray, NullArray, StructArray, UnionArray, make_array,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, MutableBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{ArrowNativeType, DataType, TimeUnit, i256};
 use arrow::error::ArrowError;
 
+use super::bytes::{Bytes, Strings};
 use super::layout::{Layout, Place, map_entries};
-use super::run::Stop;
 use super::take;
-use super::texts::Next;
 
 /// All slots of a [`Layout`] with the entries read so far.
 #[derive(Debug)]
@@ -52,6 +48,7 @@ pub(crate) enum Values {
     Float(Vec<f32>),
     Double(Vec<f64>),
     Bytes(Bytes),
+    Text(Strings),
     Fixed {
         size: usize,
         n_entries: usize,
@@ -89,15 +86,6 @@ pub(crate) struct Longs {
     pub(crate) late: Vec<(usize, i64)>,
 }
 
-/// Entries of any length: entry `i` is `data[offsets[i]..offsets[i + 1]]`.
-#[derive(Debug)]
-pub(crate) struct Bytes {
-    pub(crate) offsets: Vec<i32>,
-    pub(crate) data: Vec<u8>,
-    /// The memory of the last batch's offsets.
-    spare: Option<Buffer>,
-}
-
 /// The column has reached the 2 GiB that its offsets can address.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Full;
@@ -124,63 +112,6 @@ impl Longs {
         longs.iter_mut().for_each(|word| *word = take::zigzag(take::join_sevens(word.cast_unsigned())));
         self.late.drain(..).for_each(|(entry, long)| longs[entry] = long);
         longs
-    }
-}
-
-impl Bytes {
-    #[inline]
-    pub(crate) fn push(&mut self, entry: &[u8]) -> Result<(), Full> {
-        self.data.extend_from_slice(entry);
-        let end = i32::try_from(self.data.len()).map_err(|_| Full)?;
-        self.offsets.push(end);
-        Ok(())
-    }
-
-    /// The text that is next, if it is one.
-    #[inline(always)]
-    pub(crate) fn push_next(&mut self, rest: &mut &[u8]) -> Result<(), Stop> {
-        let text = Next::take(rest).ok_or(Stop::Bad)?;
-        let end = self.data.len() + text.len();
-        match text.piece() {
-            Some(piece) => {
-                self.data.extend_from_slice(piece);
-                self.data.truncate(end);
-            }
-            None => self.data.extend_from_slice(take::checked(text.bytes()).ok_or(Stop::Bad)?),
-        }
-        self.offsets.push(i32::try_from(end).map_err(|_| Full)?);
-        Ok(())
-    }
-
-    /// The entries as an array, and what they are made of.
-    fn finish(
-        &mut self,
-        data_type: &DataType,
-        nulls: Option<NullBuffer>,
-    ) -> Result<(ArrayRef, Buffer), ArrowError> {
-        let offsets = ScalarBuffer::from(mem::replace(&mut self.offsets, vec![0]));
-        self.spare = Some(offsets.inner().clone());
-        let offsets = OffsetBuffer::new(offsets);
-        let data = Buffer::from_vec(mem::take(&mut self.data));
-        let spare = data.clone();
-        let array: ArrayRef = match data_type {
-            DataType::Utf8 => Arc::new(StringArray::try_new(offsets, data, nulls)?),
-            _ => Arc::new(BinaryArray::try_new(offsets, data, nulls)?),
-        };
-        Ok((array, spare))
-    }
-
-    /// Whether the entries from `first` on are UTF-8: together they are, and no character stands in two of them.
-    pub(crate) fn are_utf8(&self, first: usize) -> bool {
-        let Some(offsets) = self.offsets.get(first..) else {
-            return false;
-        };
-        let start = offsets.first().map_or(0, |start| *start as usize);
-        let bytes = self.data.get(start..).unwrap_or_default();
-        bytes.is_ascii()
-            || std::str::from_utf8(bytes).is_ok_and(|text| {
-                offsets.iter().all(|offset| text.is_char_boundary(*offset as usize - start))
-            })
     }
 }
 
@@ -233,9 +164,8 @@ impl Slot {
             }
             DataType::Float32 => Values::Float(Vec::new()),
             DataType::Float64 => Values::Double(Vec::new()),
-            DataType::Utf8 | DataType::Binary => {
-                Values::Bytes(Bytes { offsets: vec![0], data: Vec::new(), spare: None })
-            }
+            DataType::Utf8 => Values::Text(Strings::default()),
+            DataType::Binary => Values::Bytes(Bytes::default()),
             DataType::FixedSizeBinary(size) => {
                 let size =
                     usize::try_from(*size).map_err(|error| ArrowError::SchemaError(error.to_string()))?;
@@ -269,9 +199,9 @@ impl Slot {
             Values::Double(values) => values.len(),
             Values::Decimal128(values) => values.len(),
             Values::Decimal256(values) => values.len(),
-            Values::Bytes(Bytes { offsets, .. })
-            | Values::List { offsets, .. }
-            | Values::Map { offsets, .. } => offsets.len() - 1,
+            Values::Bytes(values) => values.len(),
+            Values::Text(values) => values.len(),
+            Values::List { offsets, .. } | Values::Map { offsets, .. } => offsets.len() - 1,
         }
     }
 
@@ -293,9 +223,11 @@ impl Slot {
             }
             Values::Decimal128(values) => values.push(0),
             Values::Decimal256(values) => values.push(i256::ZERO),
-            Values::Bytes(Bytes { offsets, .. })
-            | Values::List { offsets, .. }
-            | Values::Map { offsets, .. } => offsets.push(offsets.last().copied().unwrap_or(0)),
+            Values::Bytes(values) => values.push_empty(),
+            Values::Text(values) => values.push_empty(),
+            Values::List { offsets, .. } | Values::Map { offsets, .. } => {
+                offsets.push(offsets.last().copied().unwrap_or(0));
+            }
             Values::Struct { n_entries, .. } => *n_entries += 1,
             Values::Union { chosen, null, .. } => chosen.push(type_id(*null)),
         }
@@ -314,21 +246,15 @@ impl Slot {
             Values::Decimal128(values) => reserve(values, n, spare),
             Values::Decimal256(values) => reserve(values, n, spare),
             Values::Fixed { size, data, .. } => reserve(data, n * *size, spare),
-            Values::Bytes(bytes) => {
-                reserve(&mut bytes.data, 0, spare);
-                if bytes.offsets.len() == 1 {
-                    bytes.offsets.clear();
-                    reserve(&mut bytes.offsets, n + 1, &mut bytes.spare);
-                    bytes.offsets.push(0);
-                }
-            }
+            Values::Bytes(values) => values.reserve(n),
+            Values::Text(values) => values.reserve(n),
             Values::List { offsets, .. } | Values::Map { offsets, .. } => offsets.reserve(n),
         }
     }
 }
 
 /// Makes room for `n` values in the memory of those before, or else in as much.
-fn reserve<T: ArrowNativeType>(values: &mut Vec<T>, n: usize, spare: &mut Option<Buffer>) {
+pub(super) fn reserve<T: ArrowNativeType>(values: &mut Vec<T>, n: usize, spare: &mut Option<Buffer>) {
     if let Some(buffer) = spare.take().filter(|_| values.is_empty()) {
         *values =
             buffer.into_vec().unwrap_or_else(|shared| Vec::with_capacity(shared.len() / size_of::<T>()));
@@ -405,7 +331,8 @@ fn truncate(slots: &mut [Slot], slot: usize, n: usize) {
         Values::Double(values) => values.truncate(n),
         Values::Decimal128(values) => values.truncate(n),
         Values::Decimal256(values) => values.truncate(n),
-        Values::Bytes(Bytes { offsets, data, .. }) => data.truncate(cut(offsets, n)),
+        Values::Bytes(values) => values.truncate(n),
+        Values::Text(values) => values.truncate(n),
         Values::Fixed { size, n_entries, data } => {
             *n_entries = n.min(*n_entries);
             data.truncate(*n_entries * *size);
@@ -462,11 +389,8 @@ fn finish(slots: &mut [Slot], layout: &Layout, slot: usize) -> Result<ArrayRef, 
             *n_entries = 0;
             Buffer::from_vec(mem::take(data))
         }
-        Values::Bytes(values) => {
-            let (array, data) = values.finish(data_type, nulls)?;
-            slots[slot].spare = Some(data);
-            return Ok(array);
-        }
+        Values::Bytes(values) => return values.finish(nulls),
+        Values::Text(values) => return values.finish(nulls),
         Values::List { offsets, item } => {
             let (offsets, item) = (take_offsets(offsets), *item);
             return finish_list(data_type, offsets, finish(slots, layout, item)?, nulls);

@@ -19,6 +19,7 @@
 //!    front of the first record whose schema is not known.
 
 mod block;
+mod bytes;
 mod column;
 mod cursor;
 mod layout;

@@ -91,7 +91,7 @@ impl Reader<'_> {
                     _ => return Err(Stop::Shape),
                 },
                 Op::Text { slot } => match values(slots, slot)? {
-                    Values::Bytes(values) => values.push_next(&mut rest)?,
+                    Values::Text(values) => values.push_next(&mut rest)?,
                     _ => return Err(Stop::Shape),
                 },
                 Op::Int { slot } => match values(slots, slot)? {
@@ -294,11 +294,12 @@ fn read_value(op: Rare, program: &Program, rest: &mut &[u8], slots: &mut [Slot])
     let bad = Stop::Bad;
     match (op, op.slot().and_then(|slot| slots.get_mut(slot as usize)).map(|slot| &mut slot.values)) {
         (Rare::Bytes { .. }, Some(Values::Bytes(values))) => values.push(take::bytes(rest).ok_or(bad)?)?,
-        (Rare::Enum { symbols, .. }, Some(Values::Bytes(values))) => {
-            values.push(symbol(program, symbols, rest)?.as_bytes())?;
+        (Rare::Enum { symbols, .. }, Some(Values::Text(values))) => {
+            values.push(symbol(program, symbols, rest)?)?;
         }
-        (Rare::UuidText { .. }, Some(Values::Bytes(values))) => {
-            values.push(&uuid_text(&take::array(rest).ok_or(bad)?))?;
+        (Rare::UuidText { .. }, Some(Values::Text(values))) => {
+            let text = uuid_text(&take::array(rest).ok_or(bad)?);
+            values.push(std::str::from_utf8(&text).map_err(|_| Stop::Shape)?)?;
         }
         (Rare::Boolean { .. }, Some(Values::Boolean(values))) => values.push(take::boolean(rest).ok_or(bad)?),
         (Rare::Float { .. }, Some(Values::Float(values))) => values.push(float(rest)?),

@@ -1,0 +1,295 @@
+//! Columns of entries of any length: bytes, and texts that are known to be texts.
+//!
+//! Invariants:
+//! 1. `offsets` begins with 0, ascends, and ends with the length of `data`; entry `i` is `data[offsets[i]..offsets[i + 1]]`.
+//! 2. Of [`Strings`], `data` is UTF-8, and each offset is at the beginning of a character, or at the end. Nothing in this
+//!    file adds to it what was not seen to be a text before, and nobody else can: Arrow need not look again.
+
+#![expect(
+    unsafe_code,
+    reason = "Arrow's own look at texts costs a fifth of the instructions of a record with three of them"
+)]
+
+use std::mem;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BinaryArray, StringArray};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::error::ArrowError;
+
+use super::column::{Full, reserve};
+use super::run::Stop;
+use super::take;
+use super::texts::{Next, Spans, Texts};
+
+/// Entries of any bytes.
+#[derive(Debug)]
+pub(crate) struct Bytes {
+    offsets: Vec<i32>,
+    data: Vec<u8>,
+    /// The memory of the last batch's offsets and data.
+    spare: [Option<Buffer>; 2],
+}
+
+impl Default for Bytes {
+    fn default() -> Self {
+        Self { offsets: vec![0], data: Vec::new(), spare: [None, None] }
+    }
+}
+
+impl Bytes {
+    pub(crate) fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, entry: &[u8]) -> Result<(), Full> {
+        let end = i32::try_from(self.data.len() + entry.len()).map_err(|_| Full)?;
+        self.data.extend_from_slice(entry);
+        self.offsets.push(end);
+        Ok(())
+    }
+
+    /// Appends an entry without bytes: a null.
+    pub(crate) fn push_empty(&mut self) {
+        self.offsets.push(self.offsets.last().copied().unwrap_or(0));
+    }
+
+    /// Forgets all entries but the first `n`.
+    pub(crate) fn truncate(&mut self, n: usize) {
+        self.offsets.truncate(n + 1);
+        self.data.truncate(self.offsets.last().map_or(0, |end| *end as usize));
+    }
+
+    /// Makes room for `n` entries more, in the memory of the last batch if nobody has that any more.
+    pub(crate) fn reserve(&mut self, n: usize) {
+        let [offsets, data] = &mut self.spare;
+        reserve(&mut self.data, 0, data);
+        if self.offsets.len() == 1 {
+            self.offsets.clear();
+            reserve(&mut self.offsets, n + 1, offsets);
+            self.offsets.push(0);
+        }
+    }
+
+    /// Offsets and data, of which the memory is remembered; it starts over.
+    fn take(&mut self) -> (ScalarBuffer<i32>, Buffer) {
+        let offsets = ScalarBuffer::from(mem::replace(&mut self.offsets, vec![0]));
+        let data = Buffer::from_vec(mem::take(&mut self.data));
+        self.spare = [Some(offsets.inner().clone()), Some(data.clone())];
+        (offsets, data)
+    }
+
+    /// The entries as an array; it starts over.
+    ///
+    /// # Errors
+    /// `nulls` are not those of as many entries.
+    pub(crate) fn finish(&mut self, nulls: Option<NullBuffer>) -> Result<ArrayRef, ArrowError> {
+        let (offsets, data) = self.take();
+        Ok(Arc::new(BinaryArray::try_new(OffsetBuffer::new(offsets), data, nulls)?))
+    }
+}
+
+/// Entries that are texts.
+#[derive(Debug, Default)]
+pub(crate) struct Strings {
+    entries: Bytes,
+}
+
+impl Strings {
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, text: &str) -> Result<(), Full> {
+        self.entries.push(text.as_bytes())
+    }
+
+    /// As [`Bytes::push_empty`].
+    pub(crate) fn push_empty(&mut self) {
+        self.entries.push_empty();
+    }
+
+    /// The text that is next, if it is one.
+    #[inline(always)]
+    pub(crate) fn push_next(&mut self, rest: &mut &[u8]) -> Result<(), Stop> {
+        let Bytes { offsets, data, .. } = &mut self.entries;
+        let text = Next::take(rest).ok_or(Stop::Bad)?;
+        let n_bytes = data.len() + text.len();
+        let end = i32::try_from(n_bytes).map_err(|_| Full)?;
+        match text.piece() {
+            Some(piece) => {
+                data.extend_from_slice(piece);
+                data.truncate(n_bytes);
+            }
+            None => data.extend_from_slice(take::checked(text.bytes()).ok_or(Stop::Bad)?),
+        }
+        offsets.push(end);
+        Ok(())
+    }
+
+    /// The text that is next in each of `rests`, the ends of `bodies`. `false`: one of them is none, or there is no room;
+    /// then none is taken.
+    pub(crate) fn push_block<'a>(
+        &mut self,
+        bodies: &[&'a [u8]],
+        rests: &mut [&'a [u8]],
+        place: &mut Texts,
+    ) -> bool {
+        let Some(spans) = Spans::take(bodies, rests) else { return false };
+        let Bytes { offsets, data, .. } = &mut self.entries;
+        let start = data.len();
+        match place.together(bodies, &spans) {
+            Some(together) => data.extend_from_slice(together),
+            None => spans.texts(bodies).for_each(|text| data.extend_from_slice(text)),
+        }
+        // All of them together: it takes a fraction of the time.
+        let is_good = i32::try_from(data.len()).is_ok()
+            && data.get(start..).is_some_and(|bytes| are_utf8(bytes, spans.lengths()));
+        if !is_good {
+            data.truncate(start);
+            return false;
+        }
+        let mut end = start;
+        offsets.extend(spans.lengths().map(|n| {
+            end += n;
+            end as i32
+        }));
+        true
+    }
+
+    /// Forgets all entries but the first `n`.
+    pub(crate) fn truncate(&mut self, n: usize) {
+        self.entries.truncate(n);
+    }
+
+    /// As [`Bytes::reserve`].
+    pub(crate) fn reserve(&mut self, n: usize) {
+        self.entries.reserve(n);
+    }
+
+    /// As [`Bytes::finish`].
+    pub(crate) fn finish(&mut self, nulls: Option<NullBuffer>) -> Result<ArrayRef, ArrowError> {
+        let n_entries = self.len();
+        if nulls.as_ref().is_some_and(|nulls| nulls.len() != n_entries) {
+            return Err(ArrowError::InvalidArgumentError("nulls of another number of texts".to_owned()));
+        }
+        let (offsets, data) = self.entries.take();
+        // SAFETY: by invariant 1 the offsets ascend from 0 and end with the length of the data; by invariant 2 what
+        // is between two of them is UTF-8. There are as many nulls as entries.
+        let array = unsafe { StringArray::new_unchecked(OffsetBuffer::new_unchecked(offsets), data, nulls) };
+        debug_assert!(array.to_data().validate_full().is_ok(), "texts that are none");
+        Ok(Arc::new(array))
+    }
+}
+
+/// Whether entries of these lengths, one behind the other, are UTF-8: together they are, and no character stands in two
+/// of them.
+fn are_utf8(bytes: &[u8], lengths: impl Iterator<Item = usize>) -> bool {
+    bytes.is_ascii()
+        || std::str::from_utf8(bytes).is_ok_and(|text| {
+            let mut end = 0;
+            lengths.into_iter().all(|n| {
+                end += n;
+                text.is_char_boundary(end)
+            })
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray;
+    use proptest::prelude::*;
+
+    use super::super::block::BLOCK;
+    use super::*;
+
+    /// What is done to a column.
+    #[derive(Debug, Clone)]
+    enum Deed {
+        Push(String),
+        PushEmpty,
+        PushNext(Vec<u8>),
+        PushBlock(Vec<Vec<u8>>),
+        Truncate(usize),
+    }
+
+    fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+        let bytes = || {
+            prop_oneof![
+                4 => "[a-zé]{0,40}".prop_map(String::into_bytes),
+                1 => prop::collection::vec(any::<u8>(), 0..6),
+            ]
+        };
+        let deed = prop_oneof![
+            "[a-zé]{0,9}".prop_map(Deed::Push),
+            Just(Deed::PushEmpty),
+            bytes().prop_map(Deed::PushNext),
+            prop::collection::vec(bytes(), 1..BLOCK).prop_map(Deed::PushBlock),
+            (0..9_usize).prop_map(Deed::Truncate),
+        ];
+        prop::collection::vec(deed, 0..12)
+    }
+
+    /// A record of one text, with something behind it.
+    fn body(text: &[u8]) -> Vec<u8> {
+        let n_bytes = u8::try_from(2 * text.len()).expect("a short text");
+        let head = if n_bytes < 0x80 { vec![n_bytes] } else { vec![n_bytes | 0x80, 1] };
+        [&head, text, &[0xff; 40]].concat()
+    }
+
+    fn is_text(bytes: &[u8]) -> bool {
+        std::str::from_utf8(bytes).is_ok()
+    }
+
+    proptest! {
+        // Miri is slow, and looks at each step.
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 256 }) })]
+
+        /// Whatever was refused or given back in between, the array is the texts that were taken, and Arrow agrees.
+        #[test]
+        fn strings_are_the_texts_that_were_taken(deeds in deeds()) {
+            let (mut strings, mut place) = (Strings::default(), Texts::default());
+            let mut expected: Vec<String> = Vec::new();
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("a text");
+            for deed in deeds {
+                match deed {
+                    Deed::Push(text) => {
+                        strings.push(&text).expect("room");
+                        expected.push(text);
+                    }
+                    Deed::PushEmpty => {
+                        strings.push_empty();
+                        expected.push(String::new());
+                    }
+                    Deed::PushNext(bytes) => {
+                        let body = body(&bytes);
+                        prop_assert_eq!(strings.push_next(&mut body.as_slice()).is_ok(), is_text(&bytes));
+                        expected.extend(is_text(&bytes).then(|| text(&bytes)));
+                    }
+                    Deed::PushBlock(block) => {
+                        let bodies: Vec<_> = block.iter().map(|bytes| body(bytes)).collect();
+                        let bodies: Vec<_> = bodies.iter().map(Vec::as_slice).collect();
+                        let are_texts = block.iter().all(|bytes| is_text(bytes));
+                        prop_assert_eq!(strings.push_block(&bodies, &mut bodies.clone(), &mut place), are_texts);
+                        if are_texts {
+                            expected.extend(block.iter().map(|bytes| text(bytes)));
+                        }
+                    }
+                    Deed::Truncate(n) => {
+                        strings.truncate(n.min(strings.len()));
+                        expected.truncate(n);
+                    }
+                }
+                prop_assert_eq!(strings.len(), expected.len());
+            }
+            prop_assert!(strings.finish(Some(NullBuffer::new_valid(expected.len() + 1))).is_err());
+            let array = strings.finish(None).expect("an array");
+            prop_assert!(array.to_data().validate_full().is_ok());
+            let array = array.as_string::<i32>();
+            prop_assert_eq!(array.iter().map(|text| text.unwrap_or_default().to_owned()).collect::<Vec<_>>(), expected);
+            prop_assert_eq!(strings.len(), 0);
+        }
+    }
+}
