@@ -5,6 +5,7 @@
 //!    pipeline in one answer are of the same committed epoch.
 //! 2. A view blocks nobody: it holds reference-counted snapshots of committed epochs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -12,13 +13,14 @@ use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
 use weir_api::PipelineState;
+use weir_connectors::kafka::grown;
 use weir_engine::dataflow::plan::Plan;
 use weir_engine::facts::Facts;
 use weir_engine::pipeline::{Live, SinkLive, State};
 use weir_engine::result::{Snapshot, dead_letters_provider};
 
 use crate::encode::instant;
-use crate::pipeline::{Entry, Pipelines};
+use crate::pipeline::{Entry, Pipelines, SourceTable};
 
 /// The pipelines of a project, as they are now.
 pub trait Catalog: Send + Sync {
@@ -77,6 +79,21 @@ pub struct Waits {
     pub lateness_ms: i64,
 }
 
+/// The tables of the sources that are read, by name, as they are to whoever writes a query now: of a source with
+/// several pipelines the newest version that one of them was started with or has met since.
+#[must_use]
+pub fn source_tables(views: &[PipelineView]) -> BTreeMap<&str, SourceTable> {
+    let mut tables: BTreeMap<&str, SourceTable> = BTreeMap::new();
+    let version = |table: &SourceTable| table.subject.as_ref().map(|(_, version)| *version);
+    for view in views {
+        let Some(table) = view.source_table() else { continue };
+        if tables.get(view.source.as_str()).is_none_or(|known| version(known) < version(&table)) {
+            tables.insert(&view.source, table);
+        }
+    }
+    tables
+}
+
 /// One pipeline at one moment.
 #[derive(Clone)]
 pub struct PipelineView {
@@ -86,6 +103,8 @@ pub struct PipelineView {
     /// The source file's name, and the topic it names.
     pub source: String,
     pub topic: String,
+    /// What it was started to read; `None` before that.
+    pub reads: Option<Arc<SourceTable>>,
     pub state: State,
     /// Why it failed, or what it waits for.
     pub error: Option<String>,
@@ -115,6 +134,7 @@ impl PipelineView {
             sql: spec.sql.clone(),
             source: source.map(|source| source.name.clone()).unwrap_or_default(),
             topic: source.map(|source| source.topic.clone()).unwrap_or_default(),
+            reads: entry.reads().cloned(),
             state,
             error,
             retained: spec.options.retention_ms != 0,
@@ -127,6 +147,19 @@ impl PipelineView {
             snapshot: entry.snapshot().map(|snapshot| snapshot as Arc<dyn Committed>),
             live: entry.live(),
         }
+    }
+
+    /// Its source as a table, at the newest committed epoch: grown by newer versions where the source follows them.
+    #[must_use]
+    pub fn source_table(&self) -> Option<SourceTable> {
+        let begun = self.reads.as_deref()?;
+        let met = self.facts().map(|facts| facts.schemas.as_slice()).unwrap_or_default();
+        Some(match (grown(&begun.columns, met), &begun.subject) {
+            (Some((columns, version)), Some((subject, _))) => {
+                SourceTable { columns, subject: Some((subject.clone(), version)) }
+            }
+            _ => begun.clone(),
+        })
     }
 
     /// The result table at the newest committed epoch: `None` without one, or before recovery.

@@ -11,12 +11,13 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::DataFusionError;
 use weir_engine::Epoch;
-use weir_engine::connector::{Emit, Reason};
+use weir_engine::connector::{Emit, Reason, TableColumn};
 use weir_engine::dataflow::plan::{Plan, Window};
 use weir_engine::facts::{Counters, EpochFact, Facts, PartitionFact};
 use weir_engine::pipeline::{Live, OperatorLive, SinkLive, SinkState, State};
 
 use crate::catalog::{Catalog, Committed, PipelineView, RowIter, Waits};
+use crate::pipeline::SourceTable;
 
 /// A committed table held in memory.
 pub(crate) struct FakeTable {
@@ -164,6 +165,17 @@ pub(crate) fn plan() -> Arc<Plan> {
     })
 }
 
+/// What such a pipeline reads.
+fn source_table() -> SourceTable {
+    let column = |name: &str, sql_type: &str| TableColumn {
+        name: name.to_owned(),
+        sql_type: sql_type.to_owned(),
+        nullable: false,
+    };
+    let columns = vec![column("country", "VARCHAR"), column("ordered_at", "TIMESTAMP(3) WITH TIME ZONE")];
+    SourceTable { columns, subject: Some(("shop.orders-value".to_owned(), 3)) }
+}
+
 /// A running pipeline with this table.
 pub(crate) fn view(name: &str, snapshot: Option<Arc<dyn Committed>>) -> PipelineView {
     let operator = |operator: &str, kind, subtask| OperatorLive {
@@ -185,6 +197,7 @@ pub(crate) fn view(name: &str, snapshot: Option<Arc<dyn Committed>>) -> Pipeline
         sql: "SELECT …".to_owned(),
         source: "orders".to_owned(),
         topic: "shop.orders".to_owned(),
+        reads: snapshot.is_some().then(|| Arc::new(source_table())),
         state: State::Running,
         error: None,
         retained: true,

@@ -3,11 +3,11 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use apache_avro::types::Value as Avro;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::producer::{Producer, To, Topics, Writer};
 use crate::services::services;
-use crate::weir::Project;
+use crate::weir::{Project, Weir};
 
 const V1: &str = r#"{"type": "record", "name": "reading", "fields": [
     {"name": "value", "type": "long"},
@@ -144,4 +144,89 @@ FROM TUMBLE(TABLE evolving, DESCRIPTOR(at), INTERVAL '10' SECOND) GROUP BY windo
             vec![json!("evolving-value"), json!(2), json!(1), json!(true)],
         ],
     );
+}
+
+/// What `weir.columns` has of a source.
+fn columns(weir: &Weir, source: &str) -> Vec<Vec<Value>> {
+    weir.sql(&format!("SELECT name, version FROM weir.columns WHERE source = '{source}' ORDER BY position"))
+}
+
+#[test]
+fn a_table_that_follows_gains_columns_while_its_pipelines_run() {
+    const NARROW: &str = r#"{"type": "record", "name": "reading", "fields": [
+        {"name": "unit", "type": "string", "default": "km"},
+        {"name": "more", "type": ["null", "long"], "default": null},
+        {"name": "at", "type": ["null", {"type": "long", "logicalType": "timestamp-millis"}]}]}"#;
+    let services = services();
+    let (bootstrap, registry) = (&services.kafka.bootstrap, &services.registry.url);
+    Topics::new(bootstrap).create("followed", 1);
+    let v1 = Writer::register(registry, "followed-value", V1);
+    let minute = minute_ms();
+    let to = To { topic: "followed", partition: 0, timestamp_ms: minute };
+    let producer = Producer::new(bootstrap);
+    let send = |value: &[u8]| {
+        producer.send(to, None, Some(value));
+        producer.flush();
+    };
+    send(&reading(&v1, 1, minute));
+    let totals = "SELECT window_start, sum(value) AS total, count(*) AS n
+FROM TUMBLE(TABLE followed, DESCRIPTOR(at), INTERVAL '10' SECOND) GROUP BY window_start";
+    let project = Project::new(&services)
+        .source("followed", &format!("{SOURCE}schema: follow\n"))
+        .pipeline("totals", totals, "");
+    let weir = project.run();
+    weir.await_rows("SELECT total, n FROM totals", &[vec![json!(1), json!(1)]]);
+    let (value, unit, time) = (json!("value"), json!("unit"), json!("at"));
+    let of = |version: u32, names: &[&Value]| -> Vec<Vec<Value>> {
+        names.iter().map(|name| vec![(*name).clone(), json!(version)]).collect()
+    };
+    assert_eq!(columns(&weir, "followed"), of(1, &[&value, &time]));
+
+    // Registered alone changes nothing; its first record does, with the epoch that has it.
+    let v2 = Writer::register(registry, "followed-value", V2);
+    send(&reading(&v1, 10, minute));
+    weir.await_rows("SELECT total, n FROM totals", &[vec![json!(11), json!(2)]]);
+    assert_eq!(columns(&weir, "followed"), of(1, &[&value, &time]));
+    let in_km = |value: i64| {
+        let unit = ("unit", Avro::String("km".to_owned()));
+        v2.encode(&[("value", Avro::Long(value)), unit, at(minute)])
+    };
+    send(&in_km(100));
+    weir.await_rows("SELECT total, n FROM totals", &[vec![json!(111), json!(3)]]);
+    assert_eq!(columns(&weir, "followed"), of(2, &[&value, &unit, &time]));
+    let described = weir.sql("DESCRIBE followed");
+    assert_eq!(described[1], [json!("unit"), json!("VARCHAR"), json!(false)]);
+    assert!(weir.stop().success());
+
+    // A pipeline that names the column is deployed; the other one goes on with the state it had.
+    let units = "SELECT window_start, unit, sum(value) AS total
+FROM TUMBLE(TABLE followed, DESCRIPTOR(at), INTERVAL '10' SECOND) GROUP BY window_start, unit";
+    let project = project.pipeline("units", units, "");
+    let offline =
+        project.sql_offline("SELECT name FROM weir.columns WHERE source = 'followed' ORDER BY position");
+    assert_eq!(offline, [&value, &unit, &time].map(|name| vec![name.clone()]));
+    let weir = project.run();
+    send(&reading(&v1, 1_000, minute));
+    send(&in_km(10_000));
+    weir.await_rows("SELECT total, n FROM totals", &[vec![json!(11_111), json!(5)]]);
+    let by_unit = [vec![json!("km"), json!(10_100)], vec![json!("m"), json!(1_011)]];
+    weir.await_rows("SELECT unit, total FROM units ORDER BY unit", &by_unit);
+
+    // A version that takes a column away is not followed: whose pipelines have it get dead letters, and read on.
+    let other = Writer::register(registry, "followed_narrow-value", NARROW);
+    let more =
+        [("unit", Avro::String("km".to_owned())), ("more", Avro::Union(0, Box::new(Avro::Null))), at(minute)];
+    send(&other.encode(&more));
+    weir.await_rows(
+        "SELECT name, dead_letters FROM weir.pipelines ORDER BY name",
+        &[vec![json!("totals"), json!(1)], vec![json!("units"), json!(1)]],
+    );
+    assert_eq!(columns(&weir, "followed"), of(2, &[&value, &unit, &time]));
+    let details = weir.sql("SELECT DISTINCT detail FROM weir.dead_letters");
+    for named in ["followed_narrow-value", "followed-value", "value"] {
+        assert!(
+            details.iter().all(|row| row[0].as_str().is_some_and(|detail| detail.contains(named))),
+            "{details:?}"
+        );
+    }
 }

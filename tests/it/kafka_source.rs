@@ -37,6 +37,7 @@ fn source_with(bootstrap: &str, topic: &str, properties: &[(&str, &str)]) -> Kaf
         topic: topic.to_owned(),
         format: weir_schemas::Format::Avro,
         reader_schema: ReaderSchemaText::from_file(schema),
+        follow: false,
         event_time: None,
         watermark: WatermarkOptions {
             delay_ms: 0,

@@ -35,6 +35,7 @@ fn decoder(registry_url: &str, subject: &str) -> Box<dyn Decoder> {
         topic: "t".to_owned(),
         format: weir_schemas::Format::Avro,
         reader_schema,
+        follow: false,
         event_time: None,
         watermark: WatermarkOptions { delay_ms: 0, idle_timeout_ms: 0, max_ahead_ms: 0, max_drift_ms: 0 },
         start: Start::Earliest,

@@ -17,6 +17,7 @@ use weir_schemas::{
 };
 
 use super::Metadata;
+use super::follow::Follow;
 use super::table::Table;
 use crate::error::chain;
 
@@ -27,6 +28,7 @@ pub(super) struct KafkaDecoder {
     values: AnyDecoder,
     schema: SchemaRef,
     origins: Vec<Origin>,
+    follow: Option<Follow>,
 
     /// Schema ids, and the partitions in which each was seen.
     seen: HashSet<(u32, i32)>,
@@ -43,6 +45,7 @@ impl KafkaDecoder {
         reader_schema: Arc<ReaderSchema>,
         columns: &[usize],
         registry: Arc<dyn SchemaRegistry>,
+        follow: Option<Follow>,
     ) -> Result<Self, FatalError> {
         let mut value_columns = Vec::new();
         let origins = columns
@@ -65,6 +68,7 @@ impl KafkaDecoder {
             )?,
             schema: Arc::new(Schema::new(fields)),
             origins,
+            follow,
             seen: HashSet::new(),
         })
     }
@@ -76,7 +80,7 @@ impl KafkaDecoder {
         }
         let mut schemas = schemas;
         schemas.retain(|seen| self.seen.insert((seen.schema_id, block.partition)));
-        schemas.into_iter().map(|seen| schema_seen(seen, block)).collect()
+        schemas.into_iter().map(|seen| schema_seen(seen, block, self.follow.as_ref())).collect()
     }
 
     fn assemble(&self, block: &RecordBlock, decoded: &DecodedBatch) -> Result<RecordBatch, SourceError> {
@@ -125,7 +129,13 @@ fn rejected(rejected: weir_schemas::Rejected) -> Rejected {
     Rejected { record: rejected.record, reason, detail: rejected.detail }
 }
 
-fn schema_seen(seen: SeenSchema, block: &RecordBlock) -> SchemaSeen {
+fn schema_seen(seen: SeenSchema, block: &RecordBlock, follow: Option<&Follow>) -> SchemaSeen {
+    let (mut table, mut detail) = (Vec::new(), seen.detail.clone());
+    match follow.map(|follow| follow.table_of(&seen)) {
+        Some(Ok(columns)) => table = columns,
+        Some(Err(why)) if detail.is_empty() => detail = why,
+        Some(Err(_)) | None => {}
+    }
     SchemaSeen {
         schema_id: seen.schema_id,
         subject: seen.subject,
@@ -133,7 +143,8 @@ fn schema_seen(seen: SeenSchema, block: &RecordBlock) -> SchemaSeen {
         partition: block.partition,
         first_offset: block.offsets[seen.record as usize],
         compatible: seen.compatible,
-        detail: seen.detail,
+        detail,
+        table,
     }
 }
 

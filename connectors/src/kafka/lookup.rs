@@ -13,6 +13,10 @@ pub enum SchemaChoice {
     Latest {
         subject: String,
     },
+    /// As `Latest`; and the table has the columns of newer versions as soon as there are records of them.
+    Follow {
+        subject: String,
+    },
     Version {
         subject: String,
         version: u32,
@@ -64,7 +68,7 @@ pub fn lookup_reader_schema(
             let file = ReaderSchemaText::from_file(text);
             return checked(file, format);
         }
-        SchemaChoice::Latest { subject } => registry.latest(subject),
+        SchemaChoice::Latest { subject } | SchemaChoice::Follow { subject } => registry.latest(subject),
         SchemaChoice::Version { subject, version } => registry.version(subject, *version),
     };
     let registered = registered.map_err(|error| match error {

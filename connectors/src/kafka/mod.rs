@@ -14,6 +14,7 @@
 
 mod decoder;
 mod fetch;
+mod follow;
 mod group;
 mod lookup;
 mod native;
@@ -36,6 +37,7 @@ use weir_engine::connector::{
 };
 use weir_schemas::{Format, LeftOut, ReaderSchema, SchemaRegistry};
 
+pub use follow::{grown, table_columns};
 pub use group::ConsumerGroup;
 pub use lookup::{ReaderSchemaText, SchemaChoice, lookup_reader_schema};
 pub use properties::check_property;
@@ -43,6 +45,7 @@ pub use sink::{KafkaSink, KafkaSinkConfig, PROGRESS_TOPIC};
 
 use self::decoder::KafkaDecoder;
 use self::fetch::FetchReader;
+use self::follow::Follow;
 use self::native::{Client, Failure, LogOffset, Topic};
 use self::reader::KafkaReader;
 use self::table::Table;
@@ -92,6 +95,8 @@ pub struct KafkaSourceConfig {
     pub topic: String,
     pub format: Format,
     pub reader_schema: ReaderSchemaText,
+    /// Whether the table gets the columns of newer versions of its subject.
+    pub follow: bool,
     /// A timestamp column; `None`: `kafka_timestamp`.
     pub event_time: Option<String>,
     pub watermark: WatermarkOptions,
@@ -288,12 +293,19 @@ impl Source for KafkaSource {
 
     fn decoder(&self, columns: &[usize]) -> Result<Box<dyn Decoder>, SourceError> {
         let registry = Arc::clone(&self.connection.registry);
+        let follow = self.config.follow.then(|| Follow {
+            reader: Arc::clone(&self.reader_schema),
+            event_time: self.config.event_time.clone(),
+            metadata: self.config.metadata.clone(),
+            columns: table_columns(&self.table.schema()),
+        });
         let decoder = KafkaDecoder::new(
             &self.table,
             self.config.format,
             Arc::clone(&self.reader_schema),
             columns,
             registry,
+            follow,
         )
         .map_err(|error| SourceError::Fatal(chain(&error)))?;
         Ok(Box::new(decoder))

@@ -75,6 +75,7 @@ impl Fixture {
             topic: topic.to_owned(),
             format: Format::Avro,
             reader_schema: ReaderSchemaText::from_file(SCHEMA),
+            follow: false,
             event_time: None,
             watermark: WatermarkOptions {
                 delay_ms: 0,

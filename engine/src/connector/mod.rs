@@ -15,5 +15,5 @@ pub use sink::{
 };
 pub use source::{
     Decoded, Decoder, PartitionInfo, Reader, ReaderEvent, Reason, RecordBlock, Rejected, SchemaSeen, Source,
-    SourceError, Span, Start, Topology, WatermarkOptions,
+    SourceError, Span, Start, TableColumn, Topology, WatermarkOptions,
 };

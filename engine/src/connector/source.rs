@@ -160,8 +160,20 @@ pub struct SchemaSeen {
     pub partition: i32,
     pub first_offset: i64,
     pub compatible: bool,
-    /// Why it is not compatible; empty if it is.
+    /// Why it is not compatible, or what else is to be said of it; else empty.
     pub detail: String,
+    /// The columns that the source's table has from here on, where the source follows its writers; empty: no others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub table: Vec<TableColumn>,
+}
+
+/// A column of a source's table, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableColumn {
+    pub name: String,
+    /// A name of SQL.
+    pub sql_type: String,
+    pub nullable: bool,
 }
 
 /// What became of the records `[from, next)` of a block.

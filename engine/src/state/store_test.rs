@@ -74,6 +74,7 @@ fn seen(schema_id: u32, compatible: bool) -> SchemaSeen {
         first_offset: 17,
         compatible,
         detail: "writer \"a\", reader \"b\"".to_owned(),
+        table: Vec::new(),
     }
 }
 

@@ -45,7 +45,7 @@ use self::run::{Machine, Stop};
 pub(crate) use self::walk::fault;
 use self::writers::{Found, Writer, WriterPlan, Writers};
 use crate::error::FatalError;
-use crate::registry::SchemaRegistry;
+use crate::registry::{SchemaRegistry, SchemaText};
 use crate::resolve::ReaderSchema;
 use crate::wire;
 
@@ -98,6 +98,8 @@ pub struct SeenSchema {
     pub compatible: bool,
     /// Why it is not compatible, or which of its values are not; else empty.
     pub detail: String,
+    /// The schema itself, as the registry has it.
+    pub schema: Option<Arc<SchemaText>>,
 }
 
 /// What became of the values `[from, next)`.

@@ -8,7 +8,7 @@ use super::layout::Layout;
 use super::program::Program;
 use super::run::Reader;
 use crate::avro::Schema;
-use crate::registry::{Language, RegistryError, SchemaRegistry, SubjectVersion};
+use crate::registry::{Language, RegistryError, SchemaRegistry, SchemaText, SubjectVersion};
 use crate::resolve::ReaderSchema;
 use crate::resolve::compile::{Issue, compile};
 use crate::resolve::plan::Plan;
@@ -30,6 +30,7 @@ pub(super) struct Writer {
     /// How, or why no record of it can be read.
     pub(super) plan: Result<WriterPlan, String>,
     registered: Option<SubjectVersion>,
+    text: Option<Arc<SchemaText>>,
     /// `schema 7 ("orders-value" version 3), record "shop.Order"`
     name: String,
     /// The reader schema's name.
@@ -93,13 +94,7 @@ impl Writers {
             Err(error @ RegistryError::Unavailable { .. }) => return Found::Away(error.to_string()),
             Err(error @ RegistryError::Invalid { .. }) => Err(error.to_string()),
         };
-        let schema = text.and_then(|text| match text.language {
-            Language::Avro => text.parse().map_err(|error| error.to_string()),
-            Language::JsonSchema => {
-                Err("it is a JSON Schema: the source's format is json, not avro".to_owned())
-            }
-        });
-        let writer = Arc::new(self.writer(id, schema));
+        let writer = Arc::new(self.writer(id, text));
         self.make_room();
         self.by_id.insert(id, (Arc::clone(&writer), self.n_uses));
         Found::Writer(writer)
@@ -115,8 +110,14 @@ impl Writers {
         }
     }
 
-    fn writer(&self, id: SchemaId, schema: Result<Schema, String>) -> Writer {
+    fn writer(&self, id: SchemaId, text: Result<Arc<SchemaText>, String>) -> Writer {
         let registered = self.registered(id);
+        let schema = text.as_ref().map_err(Clone::clone).and_then(|text| match text.language {
+            Language::Avro => text.parse().map_err(|error| error.to_string()),
+            Language::JsonSchema => {
+                Err("it is a JSON Schema: the source's format is json, not avro".to_owned())
+            }
+        });
         let mut name = match &registered {
             Some(SubjectVersion { subject, version }) => {
                 format!("schema {id} (\"{subject}\" version {version})")
@@ -131,7 +132,7 @@ impl Writers {
             Ok(schema) => self.plan(&schema).map_err(|issues| mismatch(&name, &reader, &issues)),
             Err(why) => Err(format!("writer {name} can't be read: {why}")),
         };
-        Writer { id, header: wire::header(id), plan, registered, name, reader }
+        Writer { id, header: wire::header(id), plan, registered, text: text.ok(), name, reader }
     }
 
     /// Where the schema is registered; nothing depends on it but texts, so failures don't matter.
@@ -176,6 +177,7 @@ impl Writer {
             record,
             compatible: self.plan.is_ok(),
             detail,
+            schema: self.text.clone(),
         }
     }
 

@@ -202,6 +202,7 @@ impl Rewriting {
             record,
             compatible: true,
             detail: String::new(),
+            schema: None,
         }
     }
 }

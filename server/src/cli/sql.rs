@@ -2,20 +2,21 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::ipc::reader::StreamReader;
 use arrow::record_batch::RecordBatch;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use weir_api::Problem;
 use weir_connectors::chain;
-use weir_connectors::kafka::topic_of;
+use weir_connectors::kafka::{ReaderSchemaText, table_columns, topic_of};
 use weir_engine::connector::Emit;
 use weir_engine::pipeline::{KeptSink, Live, SinkLive, SinkState, StartError, State, Stopped, open_stopped};
 
 use super::args::{DEFAULT_LISTEN, Format as Chosen, SqlArgs};
 use super::{Failure, failed};
 use crate::catalog::PipelineView;
-use crate::pipeline::{DataDir, Kept};
+use crate::pipeline::{DataDir, Kept, SourceTable};
 use crate::sql::{Format, OfflineError, query_offline, write_table};
 
 /// Most rows of a table on the terminal, as over HTTP.
@@ -75,11 +76,17 @@ fn offline(data_dir: &Path, query: &str, format: Chosen, out: &mut dyn Write) ->
 /// A stopped pipeline at its last committed epoch.
 fn view(name: String, kept: &Kept, stopped: Stopped) -> PipelineView {
     let identity = &kept.identity;
+    let reader_schema = serde_json::from_str::<ReaderSchemaText>(&identity.reader_schema).ok();
+    let reads = SourceTable {
+        columns: table_columns(&identity.source_schema),
+        subject: reader_schema.and_then(|schema| schema.subject),
+    };
     PipelineView {
         name,
         sql: identity.shown_sql.clone(),
         source: identity.source.clone(),
         topic: topic_of(&identity.source_identity).unwrap_or_default().to_owned(),
+        reads: Some(Arc::new(reads)),
         state: State::Stopped,
         error: None,
         retained: kept.settings.is_none_or(|settings| settings.retention_ms != 0),

@@ -22,7 +22,7 @@ mod versions;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use weir_engine::connector::WatermarkOptions;
+use weir_engine::connector::{TableColumn, WatermarkOptions};
 use weir_engine::dataflow::plan::Plan;
 use weir_engine::pipeline::{Live, PipelineHandle, PipelineOptions, State};
 use weir_engine::result::Snapshot;
@@ -98,9 +98,18 @@ pub struct SourceSpec {
     pub watermark: WatermarkOptions,
 }
 
+/// A source as a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceTable {
+    pub columns: Vec<TableColumn>,
+    /// The subject and the version that the columns are of; `None`: they are of a file.
+    pub subject: Option<(String, u32)>,
+}
+
 /// One pipeline of the project.
 pub struct Entry {
     spec: Spec,
+    reads: OnceLock<Arc<SourceTable>>,
     running: OnceLock<Arc<dyn Running>>,
     before: Mutex<Before>,
 }
@@ -119,7 +128,8 @@ impl Entry {
     /// An entry in state `starting`.
     #[must_use]
     pub fn new(spec: Spec) -> Self {
-        Self { spec, running: OnceLock::new(), before: Mutex::new(Before::Waiting(None)) }
+        let (reads, running) = (OnceLock::new(), OnceLock::new());
+        Self { spec, reads, running, before: Mutex::new(Before::Waiting(None)) }
     }
 
     #[must_use]
@@ -222,6 +232,17 @@ impl Entry {
         if let Before::Waiting(_) = &*before {
             *before = Before::Stopped;
         }
+    }
+
+    /// Its source as a table, as it is started with; `None` until then.
+    #[must_use]
+    pub fn reads(&self) -> Option<&Arc<SourceTable>> {
+        self.reads.get()
+    }
+
+    /// The pipeline is started with this table.
+    pub fn starts_with(&self, table: SourceTable) {
+        self.reads.get_or_init(|| Arc::new(table));
     }
 
     /// The engine has started it. An entry is started once; a second handle is ignored.

@@ -8,7 +8,7 @@
 //! Invariants:
 //! 1. What may yet come (a registry that is away, a subject that is not registered) is waited for;
 //!    what will never work is a problem with a place in a file.
-//! 2. `schema: latest` is looked up when a pipeline first starts; then its state keeps the schema.
+//! 2. `schema: latest` (or `follow`) is looked up when a pipeline first starts; then its state keeps the schema.
 //! 3. A plan that does not fit the kept state is refused here, before anything is touched.
 
 use std::collections::BTreeMap;
@@ -164,6 +164,7 @@ impl Preparer {
             topic: source.topic.clone(),
             format: source.format,
             reader_schema,
+            follow: matches!(source.schema, SchemaChoice::Follow { .. }),
             event_time: source.event_time.clone(),
             watermark: source.watermark,
             start: source.start,
@@ -325,7 +326,9 @@ impl Preparer {
 fn kept_schema(kept: &Kept, choice: &SchemaChoice) -> Option<ReaderSchemaText> {
     let schema: ReaderSchemaText = serde_json::from_str(&kept.identity.reader_schema).ok()?;
     let asked_for = match (choice, &schema.subject) {
-        (SchemaChoice::Latest { subject }, Some((kept, _))) => subject == kept,
+        (SchemaChoice::Latest { subject } | SchemaChoice::Follow { subject }, Some((kept, _))) => {
+            subject == kept
+        }
         (SchemaChoice::Version { subject, version }, Some((kept, kept_version))) => {
             subject == kept && version == kept_version
         }

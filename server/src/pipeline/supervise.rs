@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use weir_connectors::chain;
-use weir_connectors::kafka::KafkaSource;
+use weir_connectors::kafka::{KafkaSource, table_columns};
 use weir_engine::connector::{Source as _, SourceError, Topology};
 use weir_engine::pipeline::{Environment, Observer, Pipeline, StartError, State, start};
 use weir_engine::sql::LeftOut;
@@ -20,7 +20,7 @@ use weir_engine::sql::LeftOut;
 use super::data_dir::{DataDir, Kept};
 use super::machine::cores;
 use super::prepare::{Outcome, Prepared, Preparer, left_out};
-use super::{Entry, Pipelines, group};
+use super::{Entry, Pipelines, SourceTable, group};
 
 /// First and longest wait between two tries. Shorter: a broker that is away is asked all the time;
 /// longer: one that comes back is noticed late.
@@ -245,6 +245,10 @@ fn try_start(
         observer: Arc::clone(observer),
     };
     let handle = start(pipeline, &shared.environment)?;
+    entry.starts_with(SourceTable {
+        columns: table_columns(&prepared.source.schema()),
+        subject: prepared.source.reader_schema().subject.clone(),
+    });
     entry.started(Arc::new(handle));
     tracing::info!(pipeline = entry.name(), parallelism, "pipeline started");
     for LeftOut { column, reason } in left_out(&prepared.source) {

@@ -45,9 +45,9 @@ impl Preparer {
         };
         let Some(connection) = self.connection(&file.connection) else { return Ok(None) };
         let (subject, is_sure) = match &file.schema {
-            SchemaChoice::Latest { subject } | SchemaChoice::Version { subject, .. } => {
-                (subject.clone(), true)
-            }
+            SchemaChoice::Latest { subject }
+            | SchemaChoice::Follow { subject }
+            | SchemaChoice::Version { subject, .. } => (subject.clone(), true),
             SchemaChoice::File(_) => (format!("{}-value", file.topic), false),
         };
         let numbers = match connection.registry.versions(&subject) {

@@ -66,7 +66,7 @@ pub(crate) fn read(
     let event_time = fields.text("event_time");
     let schema = match format {
         Some(Format::Raw) => raw_schema(&mut fields),
-        _ => schema(&mut fields, topic.as_ref().map(|topic| topic.as_str()), dir),
+        _ => schema(&mut fields, format, topic.as_ref().map(|topic| topic.as_str()), dir),
     };
     let start = start(&mut fields);
     let watermark = watermark(&mut fields);
@@ -168,21 +168,39 @@ fn raw_schema(fields: &mut Fields<'_, '_>) -> Option<SchemaChoice> {
     None
 }
 
-const SCHEMA_FORMS: &str = "it is latest, { subject: s, version: 3 } or { file: orders.avsc }";
+const SCHEMA_FORMS: &str = "it is latest, follow, { subject: s, version: 3 } or { file: orders.avsc }";
 
-/// `latest`, `{ subject, version }` or `{ file }`. `None` is a mistake, or the topic is missing.
-fn schema(fields: &mut Fields<'_, '_>, topic: Option<&str>, dir: &Path) -> Option<SchemaChoice> {
-    let latest = || topic.map(|topic| SchemaChoice::Latest { subject: format!("{topic}-value") });
+/// `latest`, `follow`, `{ subject, version }` or `{ file }`. `None` is a mistake, or the topic is missing.
+fn schema(
+    fields: &mut Fields<'_, '_>,
+    format: Option<Format>,
+    topic: Option<&str>,
+    dir: &Path,
+) -> Option<SchemaChoice> {
+    let subject = || topic.map(|topic| format!("{topic}-value"));
+    let latest = || subject().map(|subject| SchemaChoice::Latest { subject });
     let Some(node) = fields.node("schema") else { return latest() };
     match &node.value {
         Value::Map(_) => schema_map(fields.sheet, node, dir),
         _ => {
             let text = fields.text("schema")?;
-            if text.as_str() == "latest" {
-                return latest();
+            match text.as_str() {
+                "latest" => latest(),
+                // Values of other formats are not of one version or another.
+                "follow" if format.is_some_and(|format| format != Format::Avro) => {
+                    fields.sheet.bad_value(
+                        "\"schema\"",
+                        &text,
+                        "only a source with \"format: avro\" can follow",
+                    );
+                    None
+                }
+                "follow" => subject().map(|subject| SchemaChoice::Follow { subject }),
+                _ => {
+                    fields.sheet.bad_value("\"schema\"", &text, SCHEMA_FORMS);
+                    None
+                }
             }
-            fields.sheet.bad_value("\"schema\"", &text, SCHEMA_FORMS);
-            None
         }
     }
 }

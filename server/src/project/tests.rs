@@ -78,12 +78,14 @@ fn every_setting_is_read() {
     );
     let orders = "connection: shop\ntopic: t\nformat: avro\nschema: { subject: s, version: 3 }\nstart: 2026-11-22T00:00:00Z\nmetadata: [key, offset]\nwatermark: { delay: 1s, idle_timeout: 2s, max_ahead: 3s, max_drift: 4s }\n";
     let clicks = "connection: shop\ntopic: c\nschema: { file: ../clicks.avsc }\nstart: latest\n";
+    let views = "connection: shop\ntopic: v\nschema: follow\n";
     let revenue = "sql: SELECT 1\nlateness: 3s\nprovisional: false\nretention: 2d\ngroup_memory: 32MiB\n";
     let dashboard = "title: Shop\npanels:\n  - { title: A, pipeline: revenue, chart: stat, y: orders, aggregate: sum, last: 30m }\n";
     let project = load(&[
         ("weir.yaml", &root),
         ("sources/orders.yaml", orders),
         ("sources/clicks.yaml", clicks),
+        ("sources/views.yaml", views),
         ("clicks.avsc", "{}"),
         ("pipelines/revenue.yaml", revenue),
         ("dashboards/shop.yaml", dashboard),
@@ -96,6 +98,7 @@ fn every_setting_is_read() {
     assert_eq!(orders.metadata, [Metadata::Key, Metadata::Offset]);
     assert_eq!((orders.watermark.delay_ms, orders.watermark.max_drift_ms), (1_000, 4_000));
     assert_eq!(project.sources["clicks"].schema, SchemaChoice::File("{}".to_owned()));
+    assert_eq!(project.sources["views"].schema, SchemaChoice::Follow { subject: "v-value".to_owned() });
     let options = project.pipelines["revenue"].options("revenue", resources(), true);
     assert_eq!((options.epoch_ms, options.lateness_ms, options.retention_ms), (1_000, 3_000, 172_800_000));
     assert_eq!((options.provisional, options.parallelism), (false, 4));
@@ -168,7 +171,7 @@ fn keys_twice_and_values_of_the_wrong_shape_are_refused() {
             sources/orders.yaml:3:1: error: key "topic" is already on line 2 [E0109]
             sources/orders.yaml:4:17: error: an item of "metadata" can't be "header": one of "timestamp", "partition", "offset", "key" [E0105]
             sources/orders.yaml:4:33: error: "metadata" has "key" already [E0109]
-            sources/orders.yaml:5:9: error: "schema" can't be this map: it is latest, { subject: s, version: 3 } or { file: orders.avsc } [E0104]
+            sources/orders.yaml:5:9: error: "schema" can't be this map: it is latest, follow, { subject: s, version: 3 } or { file: orders.avsc } [E0104]
             sources/orders.yaml:6:8: error: "start" can't be "2026-11-22": earliest, latest or an instant such as 2026-11-22T00:00:00Z [E0105]
             sources/orders.yaml:7:9: error: "format" can't be "xml": one of "avro", "json", "csv", "raw" [E0105]
         "#]],

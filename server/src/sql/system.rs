@@ -11,11 +11,20 @@ use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
-use crate::catalog::{PipelineView, lag};
+use crate::catalog::{PipelineView, lag, source_tables};
 
 /// The names of the system tables, in the order of the documentation.
-pub(super) const NAMES: [&str; 8] =
-    ["pipelines", "operators", "partitions", "epochs", "floors", "schemas", "dead_letters", "sinks"];
+pub(super) const NAMES: [&str; 9] = [
+    "pipelines",
+    "operators",
+    "partitions",
+    "epochs",
+    "floors",
+    "schemas",
+    "dead_letters",
+    "sinks",
+    "columns",
+];
 
 /// The rows of a system table; `None` for a name that has none, and for `dead_letters`, which is
 /// not made from views but read from the pipelines' state.
@@ -31,6 +40,7 @@ pub(super) fn rows(name: &str, views: &[PipelineView]) -> Option<Result<RecordBa
         "floors" => floors(views),
         "schemas" => schemas(views),
         "sinks" => sinks(views),
+        "columns" => columns(views),
         _ => return None,
     })
 }
@@ -213,5 +223,25 @@ fn sinks(views: &[PipelineView]) -> Result<RecordBatch, ArrowError> {
         .count("outbox_bytes", rows().map(|(_, sink)| sink.outbox_bytes))
         .count("delivered_epoch", rows().map(|(_, sink)| sink.delivered_epoch.0))
         .text_or_null("error", rows().map(|(_, sink)| sink.error.as_deref()))
+        .finish()
+}
+
+/// The columns of the sources' tables: what a query of a pipeline can name.
+fn columns(views: &[PipelineView]) -> Result<RecordBatch, ArrowError> {
+    let tables = source_tables(views);
+    let rows = || {
+        tables.iter().flat_map(|(source, table)| {
+            (1..).zip(&table.columns).map(move |(position, column)| (*source, table, position, column))
+        })
+    };
+    let subjects = || rows().map(|(_, table, ..)| table.subject.as_ref());
+    Table::default()
+        .text("source", rows().map(|(source, ..)| source))
+        .int("position", rows().map(|(_, _, position, _)| position))
+        .text("name", rows().map(|(.., column)| column.name.as_str()))
+        .text("type", rows().map(|(.., column)| column.sql_type.as_str()))
+        .flag("nullable", rows().map(|(.., column)| column.nullable))
+        .text_or_null("subject", subjects().map(|subject| subject.map(|(subject, _)| subject.as_str())))
+        .bigint_or_null("version", subjects().map(|subject| subject.map(|(_, version)| (*version).into())))
         .finish()
 }

@@ -17,11 +17,12 @@ use datafusion::common::{DataFusionError, Result, TableReference};
 use datafusion::datasource::ViewTable;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::LogicalPlanBuilder;
+use weir_connectors::kafka::table_columns;
+use weir_engine::connector::TableColumn;
 use weir_engine::result::dead_letters_provider;
-use weir_engine::sql::type_name;
 
 use super::system;
-use crate::catalog::PipelineView;
+use crate::catalog::{PipelineView, source_tables};
 use crate::problem::{Code, Fault};
 
 /// The schema of result tables, and that of system tables (and of the catalog).
@@ -82,7 +83,7 @@ impl Tables {
         registered.map(|_| ()).map_err(|e| super::error::execution(&e))
     }
 
-    /// The schema of a table, for DESCRIBE.
+    /// The schema of a table, for DESCRIBE; or of a source, which only pipelines read.
     pub(super) async fn describe(&mut self, reference: &TableReference) -> Result<RecordBatch, Fault> {
         self.provide(reference)?;
         let table = match locate(reference) {
@@ -90,14 +91,15 @@ impl Tables {
             Some((_, name)) => self.system.table(name).await,
             None => Ok(None),
         };
-        let Some(table) = table.map_err(|e| super::error::execution(&e))? else {
-            return Err(super::error::no_table(&reference.to_string(), &self.names()));
+        let columns = match table.map_err(|e| super::error::execution(&e))? {
+            Some(table) => table_columns(&table.schema()),
+            None => self
+                .source_columns(reference)
+                .ok_or_else(|| super::error::no_table(&reference.to_string(), &self.names()))?,
         };
-        let schema = table.schema();
-        let fields = schema.fields();
-        let names = StringArray::from_iter_values(fields.iter().map(|field| field.name()));
-        let types = StringArray::from_iter_values(fields.iter().map(|field| type_name(field.data_type())));
-        let nullable = BooleanArray::from_iter(fields.iter().map(|field| Some(field.is_nullable())));
+        let names = StringArray::from_iter_values(columns.iter().map(|column| &column.name));
+        let types = StringArray::from_iter_values(columns.iter().map(|column| &column.sql_type));
+        let nullable = BooleanArray::from_iter(columns.iter().map(|column| Some(column.nullable)));
         batch(vec![
             ("column_name", Arc::new(names) as ArrayRef),
             ("data_type", Arc::new(types)),
@@ -127,6 +129,12 @@ impl Tables {
         };
         self.epochs.insert(name.to_owned(), snapshot.facts().epoch.0);
         Ok(Some(Ok(snapshot.clone().provider())))
+    }
+
+    fn source_columns(&self, reference: &TableReference) -> Option<Vec<TableColumn>> {
+        let (schema, name) = locate(reference)?;
+        let mut tables = source_tables(&self.views);
+        tables.remove(name).filter(|_| schema == PUBLIC).map(|table| table.columns)
     }
 
     fn system_table(&self, name: &str) -> Option<Result<Arc<dyn TableProvider>>> {

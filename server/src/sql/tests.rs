@@ -236,6 +236,7 @@ fn tables_are_listed_and_described() {
         weir,schemas
         weir,dead_letters
         weir,sinks
+        weir,columns
     "#]],
     );
     check(
@@ -261,6 +262,24 @@ fn tables_are_listed_and_described() {
         outbox_bytes,BIGINT,false
         delivered_epoch,BIGINT,false
         error,VARCHAR,true
+    "#]],
+    );
+    check(
+        "SELECT * FROM weir.columns",
+        Format::Csv,
+        &expect![[r#"
+        source,position,name,type,nullable,subject,version
+        orders,1,country,VARCHAR,false,shop.orders-value,3
+        orders,2,ordered_at,TIMESTAMP(3) WITH TIME ZONE,false,shop.orders-value,3
+    "#]],
+    );
+    check(
+        "DESCRIBE orders",
+        Format::Csv,
+        &expect![[r#"
+        column_name,data_type,is_nullable
+        country,VARCHAR,false
+        ordered_at,TIMESTAMP(3) WITH TIME ZONE,false
     "#]],
     );
     check(

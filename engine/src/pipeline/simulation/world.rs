@@ -344,6 +344,7 @@ impl Decoder for TopicDecoder {
                     first_offset: block.offsets[i],
                     compatible: true,
                     detail: String::new(),
+                    table: Vec::new(),
                 });
             }
             if value[1] == 0xFF {

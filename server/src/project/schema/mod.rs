@@ -167,8 +167,8 @@ fn source() -> Value {
             "format": words(&names(&FORMATS), "How values are written; default avro, in Confluent's wire format."),
             "delimiter": { "description": "Between the fields of format: csv; default a comma.", "type": "string" },
             "schema": {
-                "description": "The reader schema; default latest, of the subject TOPIC-value.",
-                "anyOf": [{ "enum": ["latest"] }, { "$ref": "#/$defs/variable" }, schema_map],
+                "description": "The reader schema; default latest, of the subject TOPIC-value. follow: and the table gets the columns of newer versions.",
+                "anyOf": [{ "enum": ["latest", "follow"] }, { "$ref": "#/$defs/variable" }, schema_map],
             },
             "start": {
                 "description": "Where to begin without a committed offset; default earliest.",
