@@ -44,7 +44,7 @@ const EDITOR: &str = "editor-";
 /// The parts of the style sheet in the order in which they are joined: a page's looks may build on those before.
 const STYLE: [&str; 8] = ["tokens", "base", "shell", "overview", "pipeline", "board", "query", "letters"];
 /// Change it when this file writes something else for the same input.
-const FORMAT: &str = "page 4";
+const FORMAT: &str = "page 5";
 const STAMP: &str = ".stamp";
 
 /// The files of the folder by name, in the order in which they are written.
@@ -111,8 +111,19 @@ fn read_statics(folder: &Path) -> Result<BTreeMap<&'static str, String>> {
     let mut statics: BTreeMap<_, _> =
         ["index.html", "boot.js", "editor.js", "favicon.svg"].into_iter().map(read).collect::<Result<_>>()?;
     let parts = STYLE.iter().map(|part| text(folder.join(format!("style/{part}.css"))));
-    statics.insert("style.css", parts.collect::<Result<Vec<_>>>()?.join("\n"));
+    statics.insert("style.css", compact(&parts.collect::<Result<Vec<_>>>()?.join("\n")));
     Ok(statics)
+}
+
+/// A style sheet without comments and indentation, which only people read.
+fn compact(style: &str) -> String {
+    let (mut text, mut rest) = (String::with_capacity(style.len()), style);
+    while let Some((before, behind)) = rest.split_once("/*") {
+        text.push_str(before);
+        rest = behind.split_once("*/").map_or("", |(_, behind)| behind);
+    }
+    text.push_str(rest);
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 /// What the folder is made of; equal stamps make equal folders.
@@ -262,6 +273,12 @@ fn report(files: &Files, started: Instant) -> Result<ExitCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn style_loses_what_only_people_read() {
+        let style = "/* a\n * b */\n.x {\n  /* c */\n  color: red; /* d */\n}\n\n.y{}\n";
+        assert_eq!(compact(style), ".x {\ncolor: red;\n}\n.y{}");
+    }
 
     #[test]
     fn wasm_is_found_in_cargos_messages() {
