@@ -31,6 +31,8 @@ mod shell;
 use leptos::prelude::*;
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use crate::view::number;
+
 /// Runs the page; called by the browser when the program is loaded.
 #[wasm_bindgen(start)]
 pub fn start() {
@@ -38,6 +40,8 @@ pub fn start() {
     if let Some(boot) = document().get_element_by_id("boot") {
         boot.remove();
     }
+    let locale = window().navigator().language().unwrap_or_else(|| "en".to_owned());
+    number::write_as(&String::from(js_sys::Number::from(12_345.6).to_locale_string(&locale)));
     mount_to_body(shell::App);
 }
 

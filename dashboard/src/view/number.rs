@@ -1,10 +1,43 @@
 //! Numbers, spans and values as people read them.
+//!
+//! Invariant: the marks of the reader's locale are put in last, by [`grouped`] and [`pointed`]; what is exact or is read by
+//! programs (`fixed`, [`exact_cell`], files) has a point.
+
+use std::cell::Cell;
 
 use serde_json::Value;
 use weir_api::Column;
 
 use super::zone::Zone;
 use crate::protocol::{json, time};
+
+/// What stands between groups of digits, if anything, and before a fraction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Marks {
+    group: Option<char>,
+    decimal: char,
+}
+
+thread_local! {
+    static MARKS: Cell<Marks> = const { Cell::new(Marks { group: Some(','), decimal: '.' }) };
+}
+
+/// Writes numbers from now on as the text writes 12345.6, such as `12.345,6`; as before where it has other digits.
+pub fn write_as(sample: &str) {
+    let marks = || {
+        let rest = sample.strip_prefix("12")?.strip_suffix('6')?;
+        let (group, decimal) = rest.split_once("345")?;
+        Some(Marks { group: group.chars().next(), decimal: decimal.chars().next()? })
+    };
+    if let Some(marks) = marks() {
+        MARKS.set(marks);
+    }
+}
+
+/// A number with a point, with the mark that is to be there.
+fn pointed(number: &str) -> String {
+    number.replace('.', MARKS.get().decimal.encode_utf8(&mut [0; 4]))
+}
 
 /// `1,234,567`. Also of the integer part of a decimal that comes as text; other texts stay as they are.
 pub fn grouped(number: &str) -> String {
@@ -20,11 +53,11 @@ pub fn grouped(number: &str) -> String {
     let mut text = String::from(sign);
     for (at, digit) in digits.chars().enumerate() {
         if at != 0 && (n_digits - at).is_multiple_of(3) {
-            text.push(',');
+            text.extend(MARKS.get().group);
         }
         text.push(digit);
     }
-    text + fraction
+    text + &pointed(fraction)
 }
 
 /// `number` with so many digits behind the point, rounded half away from zero; what is beyond 64 bits has an exponent. The
@@ -90,7 +123,7 @@ pub fn si(value: f64) -> String {
         _ => 3,
     };
     let text = fixed(scaled, n_decimals);
-    format!("{}{suffix}", without_zeros(&text))
+    pointed(without_zeros(&text)) + suffix
 }
 
 /// A rate: whole numbers from ten on, so that the last digit does not flicker.
@@ -102,7 +135,7 @@ pub fn rate(per_second: f64) -> String {
     } else if per_second == 0.0 {
         "0".to_owned()
     } else {
-        fixed(per_second, 1)
+        pointed(&fixed(per_second, 1))
     }
 }
 
@@ -118,7 +151,7 @@ pub fn millis(millis: f64) -> String {
         ms if !ms.is_finite() => "–".to_owned(),
         ms if 999.5 <= ms => format!("{} s", si(ms / 1_000.0)),
         ms if 9.95 <= ms => fixed(ms, 0) + " ms",
-        ms => fixed(ms, 1) + " ms",
+        ms => pointed(&fixed(ms, 1)) + " ms",
     }
 }
 
@@ -129,7 +162,7 @@ pub fn span(millis: f64) -> String {
     }
     let tenths = (millis.max(0.0) / 100.0).floor();
     if tenths < 100.0 {
-        return fixed(tenths / 10.0, 1) + " s";
+        return pointed(&fixed(tenths / 10.0, 1)) + " s";
     }
     whole_span(millis)
 }
@@ -227,6 +260,20 @@ mod tests {
         );
         assert_eq!(cell("BIGINT", &Value::Null), "null");
         assert_eq!(exact_cell(&json!([1, "a"])), r#"[1,"a"]"#);
+    }
+
+    #[test]
+    fn numbers_are_written_as_the_reader_does() {
+        let texts = || [grouped("-1234567.50"), si(1_250.0), rate(0.26), millis(0.84), span(4_260.0)];
+        write_as("١٢٬٣٤٥٫٦");
+        assert_eq!(texts(), ["-1,234,567.50", "1.25 k", "0.3", "0.8 ms", "4.2 s"]);
+        write_as("12.345,6");
+        assert_eq!(texts(), ["-1.234.567,50", "1,25 k", "0,3", "0,8 ms", "4,2 s"]);
+        write_as("12\u{202f}345,6");
+        assert_eq!(grouped("1234.5"), "1\u{202f}234,5");
+        write_as("12345,6");
+        assert_eq!(grouped("1234.5"), "1234,5");
+        assert_eq!(exact_cell(&json!(1_234.5)), "1234.5");
     }
 
     #[test]
