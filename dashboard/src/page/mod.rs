@@ -17,7 +17,6 @@
 #![expect(unreachable_pub, reason = "the component macro writes `pub` for the components of private modules")]
 
 mod board;
-mod canvas;
 mod copy;
 mod dropdown;
 mod letters;
@@ -27,6 +26,7 @@ mod parts;
 mod pipeline;
 mod query;
 mod shell;
+mod size;
 
 use leptos::prelude::*;
 use wasm_bindgen::prelude::wasm_bindgen;

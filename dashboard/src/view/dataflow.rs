@@ -1,7 +1,8 @@
-//! A pipeline's dataflow, laid out for reading: left to right in the order of the data path, what branches off below.
+//! A pipeline's dataflow, laid out for reading: left to right in the order of the data path, what branches off below. Where
+//! there is no room for that, as on a phone, from top to bottom, each step further in than those that lead to it.
 //!
 //! Invariants:
-//! 1. A place depends on nodes and edges only, never on figures: nothing moves while numbers change.
+//! 1. A place depends on nodes, edges and the room only, never on figures: nothing moves while numbers change.
 //! 2. Every edge goes from a column to one further right; a cycle, which no plan has, is cut rather than drawn.
 
 use std::collections::VecDeque;
@@ -10,12 +11,20 @@ use weir_api::{Graph, GraphNode, Sink};
 
 use super::number::{bytes, rate};
 
-pub const NODE_WIDTH: f64 = 168.0;
 pub const NODE_HEIGHT: f64 = 106.0;
+/// Boxes take what room there is, within limits.
+const NODE_WIDTH: std::ops::RangeInclusive<f64> = 168.0..=248.0;
+/// A letter of the small print in a box.
+const LETTER: f64 = 6.0;
 /// Room for an edge with its rate.
 const GAP_X: f64 = 76.0;
 const GAP_Y: f64 = 20.0;
 const MARGIN: f64 = 2.0;
+/// Less room than this, and steps stand below each other.
+const TALL_BELOW: f64 = 560.0;
+/// How much further in a step stands than those that lead to it, and where edges run left of the first.
+const INDENT: f64 = 22.0;
+const GUTTER: f64 = 10.0;
 /// A step that waits for room for more of its time than this is held up.
 const BLOCKED: f64 = 0.1;
 /// A step that works for more of its time than this has no room left.
@@ -27,6 +36,7 @@ pub struct NodeView {
     pub id: String,
     pub x: f64,
     pub y: f64,
+    pub width: f64,
     /// What it is, in one word.
     pub kind: String,
     /// `×2` subtasks; empty where there is one or none of its own.
@@ -49,8 +59,9 @@ pub struct NodeView {
 #[derive(Debug, Clone, PartialEq)]
 pub struct EdgeView {
     pub key: String,
-    /// The `d` of an SVG path.
+    /// The `d` of SVG paths: the line and its head.
     pub path: String,
+    pub tip: String,
     /// Where the rate is written.
     pub label_x: f64,
     pub label_y: f64,
@@ -107,40 +118,77 @@ impl Counts {
     }
 }
 
-/// Lays out a graph. `sinks` say whether one is down; the culprit may be one of them.
-pub fn flow(graph: &Graph, counts: &Counts, sinks: &[Sink]) -> FlowView {
-    let columns = columns(graph);
-    let n_columns = columns.iter().max().map_or(0, |last| last + 1);
-    let mut rows_used = vec![0_usize; n_columns];
+/// Lays out a graph in a box so many pixels wide; 0: not known yet. `sinks` say whether one is down; the culprit may be one
+/// of them.
+pub fn flow(graph: &Graph, counts: &Counts, sinks: &[Sink], room: f64) -> FlowView {
+    let shape = Shape::of(&columns(graph), room);
     let culprit = culprit(graph, sinks);
-    let mut places = Vec::with_capacity(graph.nodes.len());
-    let mut nodes = Vec::with_capacity(graph.nodes.len());
-    for (node, &column) in graph.nodes.iter().zip(&columns) {
-        let row = rows_used[column];
-        rows_used[column] += 1;
-        let x = MARGIN + column as f64 * (NODE_WIDTH + GAP_X);
-        let y = MARGIN + row as f64 * (NODE_HEIGHT + GAP_Y);
-        places.push((x, y));
-        nodes.push(node_view(node, (x, y), culprit.as_ref().is_some_and(|culprit| culprit.id == node.id)));
-    }
-    let place = |id: &str| graph.nodes.iter().position(|node| node.id == id).map(|at| places[at]);
+    let nodes = graph.nodes.iter().zip(&shape.places).map(|(node, &place)| {
+        let is_culprit = culprit.as_ref().is_some_and(|culprit| culprit.id == node.id);
+        node_view(node, place, shape.node_width, is_culprit)
+    });
+    let place = |id: &str| graph.nodes.iter().position(|node| node.id == id).map(|at| shape.places[at]);
     let edges = graph.edges.iter().filter_map(|edge| {
         let (from, to) = (place(&edge.from)?, place(&edge.to)?);
         let key = key(&edge.from, &edge.to);
         let per_second = edge.rows_per_second.or_else(|| counts.rate(&key));
-        (from.0 < to.0).then(|| edge_view(key, from, to, per_second))
+        (from.0 < to.0).then(|| edge_view(key, &shape, from, to, per_second))
     });
-    let edges = edges.collect();
-    let n_rows = rows_used.iter().max().copied().unwrap_or(0);
-    let extent = |n: usize, size: f64, gap: f64| (n as f64 * (size + gap) - gap).max(0.0) + 2.0 * MARGIN;
     FlowView {
-        width: extent(n_columns, NODE_WIDTH, GAP_X),
-        height: extent(n_rows, NODE_HEIGHT, GAP_Y),
-        nodes,
-        edges,
+        width: shape.size.0,
+        height: shape.size.1,
+        nodes: nodes.collect(),
+        edges: edges.collect(),
         sentence: sentence(graph, culprit.as_ref()),
         is_held_up: culprit.is_some(),
     }
+}
+
+/// Where boxes stand.
+struct Shape {
+    is_tall: bool,
+    node_width: f64,
+    /// The upper left corners, in the order of the nodes.
+    places: Vec<(f64, f64)>,
+    size: (f64, f64),
+}
+
+impl Shape {
+    fn of(columns: &[usize], room: f64) -> Self {
+        let is_tall = 0.0 < room && room < TALL_BELOW;
+        let n_columns = columns.iter().max().map_or(0, |last| last + 1);
+        let n_gaps = n_columns.saturating_sub(1) as f64;
+        let fits = |width: f64| width.clamp(*NODE_WIDTH.start(), *NODE_WIDTH.end()).floor();
+        if is_tall {
+            let node_width = fits(room - GUTTER - n_gaps * INDENT - 2.0 * MARGIN);
+            let mut order: Vec<usize> = (0..columns.len()).collect();
+            order.sort_by_key(|&at| (columns[at], at));
+            let mut places = vec![(0.0, 0.0); columns.len()];
+            for (row, &at) in order.iter().enumerate() {
+                let x = MARGIN + GUTTER + columns[at] as f64 * INDENT;
+                places[at] = (x, MARGIN + row as f64 * (NODE_HEIGHT + GAP_Y));
+            }
+            let width = 2.0 * MARGIN + GUTTER + n_gaps * INDENT + node_width;
+            return Self { is_tall, node_width, places, size: (width, extent(columns.len())) };
+        }
+        let node_width = fits((room - 2.0 * MARGIN - n_gaps * GAP_X) / n_columns.max(1) as f64);
+        let mut rows_used = vec![0_usize; n_columns];
+        let places = columns.iter().map(|&column| {
+            let row = rows_used[column];
+            rows_used[column] += 1;
+            let x = MARGIN + column as f64 * (node_width + GAP_X);
+            (x, MARGIN + row as f64 * (NODE_HEIGHT + GAP_Y))
+        });
+        let places = places.collect();
+        let width = 2.0 * MARGIN + n_columns as f64 * node_width + n_gaps * GAP_X;
+        let n_rows = rows_used.iter().max().copied().unwrap_or(0);
+        Self { is_tall, node_width, places, size: (width, extent(n_rows)) }
+    }
+}
+
+/// The height of so many rows of boxes.
+fn extent(n_rows: usize) -> f64 {
+    (n_rows as f64 * (NODE_HEIGHT + GAP_Y) - GAP_Y).max(0.0) + 2.0 * MARGIN
 }
 
 fn key(from: &str, to: &str) -> String {
@@ -164,7 +212,7 @@ fn columns(graph: &Graph) -> Vec<usize> {
     columns
 }
 
-fn node_view(node: &GraphNode, (x, y): (f64, f64), is_culprit: bool) -> NodeView {
+fn node_view(node: &GraphNode, (x, y): (f64, f64), width: f64, is_culprit: bool) -> NodeView {
     let share = |ratio: f64| format!("{:.0} %", ratio.clamp(0.0, 1.0) * 100.0);
     let load = match (node.busy_ratio, node.blocked_ratio, &*node.kind) {
         (Some(busy), Some(blocked), _) => format!("busy {}, waits {}", share(busy), share(blocked)),
@@ -176,9 +224,11 @@ fn node_view(node: &GraphNode, (x, y): (f64, f64), is_culprit: bool) -> NodeView
         id: node.id.clone(),
         x,
         y,
+        width,
         kind: node.kind.clone(),
         subtasks: node.subtasks.filter(|n| 1 < *n).map(|n| format!("×{n}")).unwrap_or_default(),
-        short_label: cut(&node.label, 24),
+        // What stands beside it takes 12 pixels on each side.
+        short_label: cut(&node.label, ((width - 24.0) / LETTER) as usize),
         label: node.label.clone(),
         busy: node.busy_ratio,
         blocked: node.blocked_ratio,
@@ -191,25 +241,50 @@ fn node_view(node: &GraphNode, (x, y): (f64, f64), is_culprit: bool) -> NodeView
     }
 }
 
-fn edge_view(key: String, from: (f64, f64), to: (f64, f64), per_second: Option<f64>) -> EdgeView {
-    let (x1, y1) = (from.0 + NODE_WIDTH, from.1 + NODE_HEIGHT / 2.0);
+fn edge_view(
+    key: String,
+    shape: &Shape,
+    from: (f64, f64),
+    to: (f64, f64),
+    per_second: Option<f64>,
+) -> EdgeView {
     let (x2, y2) = (to.0 - 3.0, to.1 + NODE_HEIGHT / 2.0);
-    // Straight on along the data path; what branches off turns in the gap before its target.
-    let turn = to.0 - GAP_X / 2.0;
-    let path = if y1 == y2 {
-        format!("M{x1} {y1}H{x2}")
+    let (path, (label_x, label_y)) = if shape.is_tall {
+        // Above its target, right of all lines that go on below.
+        (down_path(shape, from, (x2, y2)), (to.0 + 28.0, to.1 - 6.0))
     } else {
-        let r = 8.0_f64.min((y2 - y1).abs() / 2.0);
-        let (up, down) = (y1 + r * (y2 - y1).signum(), y2 - r * (y2 - y1).signum());
-        format!("M{x1} {y1}H{}Q{turn} {y1} {turn} {up}V{down}Q{turn} {y2} {} {y2}H{x2}", turn - r, turn + r)
+        (across_path(shape, from, to, (x2, y2)), (to.0 - GAP_X / 2.0, y2 - 8.0))
     };
     EdgeView {
         key,
         path,
-        label_x: to.0 - GAP_X / 2.0,
-        label_y: y2 - 8.0,
+        tip: format!("M{} {y2}l-7 -4v8z", to.0 - 2.0),
+        label_x,
+        label_y,
         rate: per_second.map(|per_second| format!("{}/s", rate(per_second))).unwrap_or_default(),
     }
+}
+
+/// Straight on along the data path; what branches off turns in the gap before its target.
+fn across_path(shape: &Shape, from: (f64, f64), to: (f64, f64), (x2, y2): (f64, f64)) -> String {
+    let (x1, y1) = (from.0 + shape.node_width, from.1 + NODE_HEIGHT / 2.0);
+    let turn = to.0 - GAP_X / 2.0;
+    if y1 == y2 {
+        return format!("M{x1} {y1}H{x2}");
+    }
+    let r = 8.0_f64.min((y2 - y1).abs() / 2.0);
+    let (up, down) = (y1 + r * (y2 - y1).signum(), y2 - r * (y2 - y1).signum());
+    format!("M{x1} {y1}H{}Q{turn} {y1} {turn} {up}V{down}Q{turn} {y2} {} {y2}H{x2}", turn - r, turn + r)
+}
+
+/// Down from below the box, or left of it where another one stands in the way, then in.
+fn down_path(shape: &Shape, from: (f64, f64), (x2, y2): (f64, f64)) -> String {
+    let is_in_the_way = shape.places.iter().any(|place| place.0 == from.0 && from.1 < place.1);
+    if is_in_the_way {
+        let (turn, y1) = (from.0 - 7.0, from.1 + NODE_HEIGHT / 2.0);
+        return format!("M{} {y1}H{turn}V{y2}H{x2}", from.0);
+    }
+    format!("M{} {}V{y2}H{x2}", from.0 + INDENT / 2.0, from.1 + NODE_HEIGHT)
 }
 
 struct Culprit {
@@ -294,6 +369,8 @@ fn sentence(graph: &Graph, culprit: Option<&Culprit>) -> String {
             said(node),
             busy * 100.0
         )),
+        // What is written as 0 %.
+        Some((busy, _)) if busy < 0.005 => "Nothing is held up: there is next to nothing to do.".to_owned(),
         Some((busy, node)) => {
             format!("Nothing is held up. Most is done by {}: {:.0} % of its time.", said(node), busy * 100.0)
         }
@@ -367,9 +444,9 @@ mod tests {
 
     #[test]
     fn data_path_runs_to_the_right_and_sinks_branch_off_below() {
-        let view = flow(&graph((0.1, 0.0), (0.1, 0.0)), &Counts::default(), &[]);
+        let view = flow(&graph((0.1, 0.0), (0.1, 0.0)), &Counts::default(), &[], 0.0);
         let places: Vec<(f64, f64)> = view.nodes.iter().map(|node| (node.x, node.y)).collect();
-        let step = NODE_WIDTH + GAP_X;
+        let step = 168.0 + GAP_X;
         let column = |n: f64| MARGIN + n * step;
         let second_row = MARGIN + NODE_HEIGHT + GAP_Y;
         assert_eq!(
@@ -384,12 +461,36 @@ mod tests {
         );
         assert_eq!(view.edges[1].path, "M414 55H487");
         assert_eq!(view.nodes[2].short_label, "window of something wit…");
+        let wide = flow(&graph((0.1, 0.0), (0.1, 0.0)), &Counts::default(), &[], 1_200.0);
+        assert_eq!((wide.nodes[0].width, wide.width), (242.0, 1_200.0));
+        assert_eq!(wide.nodes[2].short_label, "window of something with a long name");
+    }
+
+    #[test]
+    fn on_a_phone_steps_stand_below_each_other() {
+        let view = flow(&graph((0.1, 0.0), (0.1, 0.0)), &Counts::default(), &[], 308.0);
+        let row = NODE_HEIGHT + GAP_Y;
+        let places: Vec<(f64, f64)> = view.nodes.iter().map(|node| (node.x, node.y)).collect();
+        let expected = [(12.0, 2.0), (34.0, 2.0 + row), (56.0, 2.0 + 2.0 * row), (78.0, 2.0 + 3.0 * row)];
+        assert_eq!(places[..4], expected);
+        assert_eq!(places[4], (78.0, 2.0 + 4.0 * row), "what branches off stands as far in");
+        assert!(view.width <= 308.0, "{}", view.width);
+        assert_eq!(view.edges[0].path, "M23 108V181H31");
+        assert_eq!(view.edges[3].path, "M67 360V559H75", "past the result, left of it");
+        // Two sources: the line of the first one runs left of the second.
+        let two = Graph {
+            nodes: ["a", "b", "join"].map(|id| node(id, "source", None, None)).to_vec(),
+            edges: vec![edge("a", "join", None), edge("b", "join", None)],
+        };
+        let view = flow(&two, &Counts::default(), &[], 308.0);
+        assert_eq!(view.edges[0].path, "M12 55H5V307H31");
+        assert_eq!(view.edges[1].path, "M23 234V307H31");
     }
 
     #[test]
     fn who_holds_up_is_named_in_words() {
         let said = |graph: &Graph, sinks: &[Sink]| {
-            let view = flow(graph, &Counts::default(), sinks);
+            let view = flow(graph, &Counts::default(), sinks, 0.0);
             let culprit = view.nodes.iter().find(|node| node.is_culprit).map(|node| node.id.clone());
             (view.sentence, culprit)
         };
@@ -416,6 +517,8 @@ mod tests {
             ("Nothing is held up. Most is done by the source: 12 % of its time.".into(), None)
         );
         assert!(said(&graph((0.95, 0.0), (0.03, 0.01)), &[]).0.contains("is the limit of this pipeline"));
+        let idle = "Nothing is held up: there is next to nothing to do.";
+        assert_eq!(said(&graph((0.0, 0.0), (0.004, 0.0)), &[]).0, idle);
     }
 
     #[test]
@@ -426,26 +529,27 @@ mod tests {
             graph.edges[1].rows = Some(second * second);
             counts.take(&graph, second as f64 * 1_000.0);
         }
-        let rates: Vec<String> = flow(&graph, &counts, &[]).edges.into_iter().map(|edge| edge.rate).collect();
+        let rates: Vec<String> =
+            flow(&graph, &counts, &[], 0.0).edges.into_iter().map(|edge| edge.rate).collect();
         // (19² − 14²) / 5 s; nobody counts the first edge.
         assert_eq!(rates, ["", "33/s", "0/s", "0/s"]);
         graph.edges[1].rows = Some(3);
         counts.take(&graph, 20_000.0);
-        assert_eq!(flow(&graph, &counts, &[]).edges[1].rate, "", "a count that went back starts over");
+        assert_eq!(flow(&graph, &counts, &[], 0.0).edges[1].rate, "", "a count that went back starts over");
     }
 
     proptest! {
-        /// Whatever edges there are, also in cycles: no two nodes share a place, and edges go to the right.
+        /// Whatever edges there are, also in cycles, and however much room: no two nodes share a place, and all are inside.
         #[test]
-        fn nodes_never_overlap(edges in prop::collection::vec((0..8_usize, 0..8_usize), 0..20)) {
+        fn nodes_never_overlap(edges in prop::collection::vec((0..8_usize, 0..8_usize), 0..20), room in 0.0..2_000.0_f64) {
             let nodes: Vec<GraphNode> = (0..8).map(|n| node(&n.to_string(), "window", None, None)).collect();
             let edges = edges.into_iter().map(|(from, to)| edge(&from.to_string(), &to.to_string(), None)).collect();
-            let view = flow(&Graph { nodes, edges }, &Counts::default(), &[]);
+            let view = flow(&Graph { nodes, edges }, &Counts::default(), &[], room);
             let mut places: Vec<(u64, u64)> = view.nodes.iter().map(|node| (node.x as u64, node.y as u64)).collect();
             places.sort_unstable();
             places.dedup();
             prop_assert_eq!(places.len(), 8);
-            let is_inside = |node: &NodeView| node.x + NODE_WIDTH <= view.width && node.y + NODE_HEIGHT <= view.height;
+            let is_inside = |node: &NodeView| node.x + node.width <= view.width && node.y + NODE_HEIGHT <= view.height;
             prop_assert!(view.nodes.iter().all(is_inside));
         }
     }

@@ -13,7 +13,7 @@ use crate::chart::kind::{self, Scene, Way};
 use crate::chart::legend::legend;
 use crate::chart::paint::{paint_drawing, repaint};
 use crate::chart::series::Axis;
-use crate::page::canvas::follow_size;
+use crate::page::size::follow_size;
 use crate::view::address::Range;
 use crate::view::board::span::zoomed;
 

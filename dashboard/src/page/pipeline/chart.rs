@@ -7,8 +7,8 @@ use crate::chart::frame::Frame;
 use crate::chart::legend::{self, Entry};
 use crate::chart::paint::{self, Emphasis};
 use crate::chart::series::{self, ChartData, Slots};
-use crate::page::canvas::follow_size;
 use crate::page::shell::{Live, Theme};
+use crate::page::size::follow_size;
 use crate::view::zone::Zone;
 
 /// What the pointer needs to know of the last painting.

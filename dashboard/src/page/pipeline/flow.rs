@@ -1,12 +1,12 @@
 //! The dataflow as a drawing: boxes for steps, lines for rows, and a sentence that names who holds them up.
 
+use leptos::html;
 use leptos::prelude::*;
 use weir_api::PipelineDetail;
 
 use crate::page::shell::Again;
-use crate::view::dataflow::{self, Counts, EdgeView, FlowView, NODE_HEIGHT, NODE_WIDTH, NodeView};
-
-const BAR_WIDTH: f64 = NODE_WIDTH - 24.0;
+use crate::page::size::follow_size;
+use crate::view::dataflow::{self, Counts, EdgeView, FlowView, NODE_HEIGHT, NodeView};
 
 #[component]
 pub(super) fn Flow(detail: Again<PipelineDetail>) -> impl IntoView {
@@ -18,9 +18,13 @@ pub(super) fn Flow(detail: Again<PipelineDetail>) -> impl IntoView {
             None => counts.set(Counts::default()),
         });
     });
+    let host = NodeRef::<html::Div>::new();
+    let size = follow_size(host);
+    let room = Memo::new(move |_| size.get().0);
     let flow = Memo::new(move |_| {
+        let room = room.get();
         let of = |detail: &PipelineDetail| {
-            counts.with(|counts| dataflow::flow(&detail.graph, counts, &detail.sinks))
+            counts.with(|counts| dataflow::flow(&detail.graph, counts, &detail.sinks, room))
         };
         detail.with(|detail| detail.map(of).unwrap_or_default())
     });
@@ -30,7 +34,7 @@ pub(super) fn Flow(detail: Again<PipelineDetail>) -> impl IntoView {
     let edges = Memo::new(move |_| {
         flow.with(|flow| flow.edges.iter().map(|edge| edge.key.clone()).collect::<Vec<_>>())
     });
-    let size = Memo::new(move |_| flow.with(|flow| (flow.width, flow.height)));
+    let extent = Memo::new(move |_| flow.with(|flow| (flow.width, flow.height)));
     let sentence = Memo::new(move |_| flow.with(|flow| flow.sentence.clone()));
     view! {
         <section class="flow" aria-labelledby="flow" hidden=Signal::derive(move || nodes.with(Vec::is_empty))>
@@ -40,14 +44,14 @@ pub(super) fn Flow(detail: Again<PipelineDetail>) -> impl IntoView {
             <p class="answer figure" class:held-up=Signal::derive(move || flow.with(|flow| flow.is_held_up)) data-testid="back-pressure">
                 {sentence}
             </p>
-            <div class="scroll" tabindex="0" role="region" aria-label="Drawing of the dataflow">
+            <div class="scroll" node_ref=host tabindex="0" role="region" aria-label="Drawing of the dataflow">
                 <svg
                     class="dataflow"
                     data-testid="dataflow"
                     role="img"
                     aria-label=Signal::derive(move || described(&flow.get()))
-                    width=Signal::derive(move || size.get().0)
-                    height=Signal::derive(move || size.get().1)
+                    width=Signal::derive(move || extent.get().0)
+                    height=Signal::derive(move || extent.get().1)
                 >
                     <For each=move || edges.get() key=Clone::clone let:key>
                         <Edge flow key />
@@ -81,12 +85,12 @@ fn Node(flow: Memo<FlowView>, id: String) -> impl IntoView {
     let blocked_from = text(|node| format!("{:.1}", 12.0 + bar_widths(node).0));
     view! {
         <g class=kind transform=text(|node| format!("translate({} {})", node.x, node.y))>
-            <rect class="box" width=NODE_WIDTH height=NODE_HEIGHT rx="6" />
+            <rect class="box" width=text(|node| node.width.to_string()) height=NODE_HEIGHT rx="6" />
             <text class="kind" x="12" y="22">{text(|node| node.kind.clone())}</text>
-            <text class="small" x=NODE_WIDTH - 12.0 y="22" text-anchor="end">{text(|node| node.subtasks.clone())}</text>
+            <text class="small" x=text(|node| (node.width - 12.0).to_string()) y="22" text-anchor="end">{text(|node| node.subtasks.clone())}</text>
             <text class="small" x="12" y="41">{text(|node| node.short_label.clone())}</text>
             <g class=bar>
-                <rect class="rail" x="12" y="53" width=BAR_WIDTH height="6" rx="3" />
+                <rect class="rail" x="12" y="53" width=text(|node| bar_width(node).to_string()) height="6" rx="3" />
                 <rect class="busy" x="12" y="53" width=busy height="6" rx="3" />
                 <rect class="blocked" x=blocked_from y="53" width=blocked height="6" rx="3" />
             </g>
@@ -96,11 +100,16 @@ fn Node(flow: Memo<FlowView>, id: String) -> impl IntoView {
     }
 }
 
+fn bar_width(node: &NodeView) -> f64 {
+    node.width - 24.0
+}
+
 /// Both shares of one time: what does not fit beside the other is not drawn.
 fn bar_widths(node: &NodeView) -> (f64, f64) {
-    let width = |share: Option<f64>| BAR_WIDTH * share.unwrap_or(0.0).clamp(0.0, 1.0);
+    let whole = bar_width(node);
+    let width = |share: Option<f64>| whole * share.unwrap_or(0.0).clamp(0.0, 1.0);
     let busy = width(node.busy);
-    (busy, width(node.blocked).min(BAR_WIDTH - busy))
+    (busy, width(node.blocked).min(whole - busy))
 }
 
 #[component]
@@ -109,14 +118,10 @@ fn Edge(flow: Memo<FlowView>, key: String) -> impl IntoView {
     let text = move |part: fn(&EdgeView) -> String| {
         Signal::derive(move || edge.with(|edge| edge.as_ref().map(part).unwrap_or_default()))
     };
-    let head = text(|edge| {
-        let (x, y) = (edge.label_x + 36.0, edge.label_y + 8.0);
-        format!("M{} {}l-7 -4v8z", x, y)
-    });
     view! {
         <g class="edge">
             <path class="line" d=text(|edge| edge.path.clone()) />
-            <path class="tip" d=head />
+            <path class="tip" d=text(|edge| edge.tip.clone()) />
             <text class="small figure" text-anchor="middle" x=text(|edge| edge.label_x.to_string()) y=text(|edge| edge.label_y.to_string())>
                 {text(|edge| edge.rate.clone())}
             </text>

@@ -1,12 +1,16 @@
 //! How large an element is drawn, as a signal.
 
-use leptos::html;
+use leptos::html::ElementType;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 
-/// The size of the canvas in CSS pixels, whole ones; `(0, 0)` until it is laid out.
-pub(super) fn follow_size(canvas: NodeRef<html::Canvas>) -> RwSignal<(f64, f64)> {
+/// The size inside of the element in CSS pixels, whole ones; `(0, 0)` until it is laid out.
+pub(super) fn follow_size<E>(element: NodeRef<E>) -> RwSignal<(f64, f64)>
+where
+    E: ElementType + 'static,
+    E::Output: JsCast + Clone + 'static,
+{
     let size = RwSignal::new((0.0, 0.0));
     let watching = StoredValue::new_local(None::<(web_sys::ResizeObserver, Closure<dyn Fn()>)>);
     on_cleanup(move || {
@@ -15,8 +19,9 @@ pub(super) fn follow_size(canvas: NodeRef<html::Canvas>) -> RwSignal<(f64, f64)>
         }
     });
     Effect::new(move |_| {
-        let Some(canvas) = canvas.get() else { return };
-        let observed = canvas.clone();
+        let Some(element) = element.get() else { return };
+        let element: web_sys::Element = element.unchecked_into();
+        let observed = element.clone();
         let measure = move || {
             let now = (f64::from(observed.client_width()), f64::from(observed.client_height()));
             if size.get_untracked() != now {
@@ -25,7 +30,7 @@ pub(super) fn follow_size(canvas: NodeRef<html::Canvas>) -> RwSignal<(f64, f64)>
         };
         let callback = Closure::<dyn Fn()>::new(measure);
         if let Ok(observer) = web_sys::ResizeObserver::new(callback.as_ref().unchecked_ref()) {
-            observer.observe(&canvas);
+            observer.observe(&element);
             watching.set_value(Some((observer, callback)));
         }
     });
