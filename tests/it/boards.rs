@@ -99,6 +99,7 @@ fn a_dashboard_lives_zooms_and_gives_its_numbers_away() {
     assert_one_crosshair(&mut looker);
     assert_a_series_alone(&weir, &mut looker);
     assert_a_zoom_is_in_the_address(&weir, &mut looker);
+    assert_bounds_can_be_named(&weir, &mut looker);
     assert_keyboard_alone(&weir, &mut looker);
 
     let complaints = looker.ask("complaints", json!(""));
@@ -140,6 +141,22 @@ fn assert_a_zoom_is_in_the_address(weir: &Weir, looker: &mut Looker) {
     looker.ask("back", json!(""));
     await_all_ready(weir, looker);
     assert_eq!(looker.ask("address", json!("")), "/d/board");
+}
+
+fn assert_bounds_can_be_named(weir: &Weir, looker: &mut Looker) {
+    looker.ask("click", json!("between"));
+    let mut show = |from: &str, to: &str| {
+        for (field, value) in [("between-from", from), ("between-to", to)] {
+            looker.ask("fill", json!([field, value]));
+        }
+        looker.ask("click", json!("between-show"));
+        looker.ask("address", json!(""))
+    };
+    assert_eq!(show("2026-11-22T13:00", "2026-11-22T12:00"), "/d/board", "the wrong way round");
+    let address = show("2026-11-22T12:00", "2026-11-22T12:30:05");
+    assert_eq!(address, "/d/board?from=2026-11-22T12:00:00Z&to=2026-11-22T12:30:05Z");
+    looker.ask("back", json!(""));
+    await_all_ready(weir, looker);
 }
 
 fn assert_keyboard_alone(weir: &Weir, looker: &mut Looker) {

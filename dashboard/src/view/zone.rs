@@ -72,6 +72,16 @@ impl Zone {
         instant.saturating_add(self.offset(instant))
     }
 
+    /// The first instant at which a clock in this zone shows `local`. Where clocks are put forward over it: as if they had
+    /// not been.
+    pub fn instant(&self, local: i64) -> i64 {
+        let offsets = self.steps.iter().map(|(_, offset)| *offset).chain([0]);
+        let shown = offsets.map(|offset| local.saturating_sub(offset)).filter(|at| self.local(*at) == local);
+        shown
+            .min()
+            .unwrap_or_else(|| local.saturating_sub(self.offset(local.saturating_sub(86_400 * SECOND))))
+    }
+
     /// `HH:MM:SS`.
     pub fn clock(&self, instant: i64) -> String {
         time::clock_text(self.local(instant))
@@ -129,6 +139,12 @@ mod tests {
         assert_eq!(zone.short_clock(change + 12 * HOUR), "14:00");
         assert_eq!(zone.date(change + 22 * HOUR + 30 * 60 * SECOND), "26 Oct 2026");
         assert_eq!(Zone::default().clock(change), "01:00:00");
+        // Half past two is there twice; half past two of the day when clocks go forward is not there.
+        let local = time::parse_instant("2026-10-25T02:30:00Z").expect("an instant");
+        assert_eq!(zone.instant(local), change - 1_800 * SECOND);
+        let forward = time::parse_instant("2026-03-29T01:00:00Z").expect("an instant");
+        let spring = Zone::new("Europe/Berlin".into(), vec![(0, HOUR), (forward, 2 * HOUR)]);
+        assert_eq!(spring.instant(forward + HOUR + 1_800 * SECOND), forward + 1_800 * SECOND);
     }
 
     #[test]
@@ -139,6 +155,17 @@ mod tests {
     }
 
     proptest! {
+        /// An instant is found by what the clock shows at it, or another one at which it shows the same.
+        #[test]
+        fn clocks_lead_back_to_instants(instant in -1_000_000_i64..1_000_000, changes in prop::collection::vec((-500_000..500_000_i64, -50_000..50_000_i64), 0..5)) {
+            let mut steps: Vec<(i64, i64)> = changes;
+            steps.sort_unstable();
+            let zone = Zone::new("x".into(), steps);
+            let found = zone.instant(zone.local(instant));
+            prop_assert!(found <= instant);
+            prop_assert_eq!(zone.local(found), zone.local(instant));
+        }
+
         /// Changes that are whole minutes and at least a stride apart are found exactly.
         #[test]
         fn steps_are_found_to_the_minute(from in 0..1_000_i64, gaps in prop::collection::vec(60_000..200_000_i64, 0..6)) {

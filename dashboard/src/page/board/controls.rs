@@ -3,6 +3,7 @@
 use leptos::html;
 use leptos::prelude::*;
 
+use super::between::Between;
 use super::{Board, STANDBY_MS, export};
 use crate::protocol::time::{self, MILLISECOND};
 use crate::view::address::Range;
@@ -58,7 +59,7 @@ pub(super) fn Controls(
             <h1 data-testid="board-title">{title}</h1>
             <p class="quiet figure" data-testid="board-range">{said}</p>
             <p class="saved" role="status" data-testid="board-saved">{saved}</p>
-            <div class="controls">
+            <div class="controls" hidden=Signal::derive(move || board.dashboard.with(Option::is_none))>
                 <button type="button" data-testid="zoom-out" hidden=Signal::derive(move || !is_held.get()) on:click=wider>"Zoom out"</button>
                 <button
                     type="button"
@@ -69,6 +70,7 @@ pub(super) fn Controls(
                 >
                     {move || if is_held.get() { "Resume" } else { "Pause" }}
                 </button>
+                <Between board />
                 <Spans board />
                 <Share board />
                 <button type="button" data-testid="edit" hidden=Signal::derive(move || board.draft.is_there()) on:click=edit>"Edit"</button>
@@ -99,7 +101,7 @@ fn Spans(board: Board) -> impl IntoView {
 }
 
 /// The stretch of time that the panels show now.
-fn present(board: Board) -> Option<Range> {
+pub(super) fn present(board: Board) -> Option<Range> {
     board.dashboard.with(|dashboard| {
         let dashboard = dashboard.as_ref()?;
         let last_ms = span::reach_ms(dashboard, board.chosen.get()).max(STANDBY_MS);

@@ -8,6 +8,7 @@
 //! ```
 
 mod asked;
+mod between;
 mod controls;
 mod edit;
 mod export;

@@ -88,6 +88,17 @@ pub fn zoomed(one: f64, other: f64) -> Option<Range> {
     (ZOOM_MIN < to - from).then_some(Range::Between { from, to })
 }
 
+/// An instant as a field for date and time has it, on the zone's clock: `2026-11-22T12:00:05`.
+pub fn bound_text(instant: i64, zone: &Zone) -> String {
+    time::instant_text(zone.local(instant)).chars().take("2026-11-22T12:00:05".len()).collect()
+}
+
+/// The instant that [`bound_text`] writes so; browsers leave out seconds that are zero.
+pub fn bound(text: &str, zone: &Zone) -> Option<i64> {
+    let seconds = if text.len() == "2026-11-22T12:00".len() { ":00" } else { "" };
+    time::parse_instant(&format!("{text}{seconds}Z")).map(|local| zone.instant(local))
+}
+
 /// A range in words: `last 30 min`, `22 Nov 2026, 12:00 – 12:30`.
 pub fn words(range: Range, zone: &Zone) -> String {
     match range {
@@ -149,6 +160,17 @@ mod tests {
         let range = Some(Range::Between { from: 1_000_000, to: 3_000_000 });
         assert_eq!(zoomed(3.0 * second + 200.0, second - 300.0), range);
         assert_eq!(zoomed(second, second + 900.0), None);
+    }
+
+    #[test]
+    fn bounds_are_read_as_they_are_written() {
+        let at = |text| time::parse_instant(text).expect("an instant");
+        let zone = Zone::new("x".into(), vec![(i64::MIN, 2 * 3_600 * time::SECOND)]);
+        let instant = at("2026-11-22T22:30:05.250Z");
+        assert_eq!(bound_text(instant, &zone), "2026-11-23T00:30:05");
+        assert_eq!(bound("2026-11-23T00:30:05", &zone), Some(at("2026-11-22T22:30:05Z")));
+        assert_eq!(bound("2026-11-23T00:30", &zone), Some(at("2026-11-22T22:30:00Z")));
+        assert_eq!([bound("", &zone), bound("yesterday", &zone)], [None, None]);
     }
 
     #[test]
