@@ -37,6 +37,7 @@ const looks = EditorView.theme({
     minHeight: '108px',
     maxHeight: '40vh',
   },
+  '.cm-content, .cm-gutter': { minHeight: '128px' },
   '.cm-content': { padding: '10px 0', caretColor: 'var(--ink)' },
   '.cm-line': { padding: '0 12px 0 8px' },
   '.cm-gutters': { color: 'var(--quiet)', backgroundColor: 'var(--page)', borderRight: '1px solid var(--line)' },

@@ -171,15 +171,17 @@ fn await_read(weir: &Weir, amount: Amount) {
 fn views(amount: Amount) -> Vec<Value> {
     let id = |name: &str| format!("[data-testid=\"{name}\"]");
     let query = "SELECT window_start, country, orders, revenue FROM revenue ORDER BY window_start, country";
+    let letters = if amount == Amount::Nothing { "letters-title" } else { "letter-line" };
     let run = |query: &str, then: &str| vec![json!(["query", query]), json!(["await", id(then)])];
     let mut views = vec![
         json!(["overview", "/", [["await", id("boards")]]]),
         json!(["pipeline", "/pipelines/revenue", [["await", id("definition")]]]),
         json!(["board", "/d/shop", [["await", id("panel-7")]]]),
         json!(["editor", "/d/shop", [["click", id("edit")], ["await", id("panel-form")]]]),
-        json!(["sql", "/sql", [["await", id("sql-input")]]]),
+        json!(["sql", "/sql", [["await", id("sql-tables")]]]),
         json!(["sql-result", "/sql", run(query, "sql-result")]),
-        json!(["letters", "/dead-letters", [["await", id("letters-title")]]]),
+        json!(["letters", "/dead-letters", [["await", id(letters)]]]),
+        json!(["between", "/d/shop", [["await", id("panel-7")], ["click", id("between")]]]),
         json!(["palette", "/", [["press", "Control+k"], ["await", id("palette-field")]]]),
     ];
     if amount != Amount::Nothing {

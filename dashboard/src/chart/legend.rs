@@ -33,9 +33,13 @@ pub fn legend(data: &ChartData, hovered: Option<i64>, zone: &Zone) -> Legend {
         return Legend::default();
     };
     let in_window = || points().filter(|point| point.start == start);
-    let state = if in_window().all(|point| point.is_final) { "final" } else { "provisional" };
+    let state = match in_window().all(|point| point.is_final) {
+        _ if data.is_unsaid => "",
+        true => ", final",
+        false => ", provisional",
+    };
     let window = match in_window().next() {
-        Some(point) => format!("{}, {state}", place_text(data, point, zone)),
+        Some(point) => format!("{}{state}", place_text(data, point, zone)),
         None => String::new(),
     };
     let entries = data.series.iter().map(|series| Entry {
@@ -127,6 +131,8 @@ mod tests {
         assert_eq!(legend(&ChartData::default(), None, &Zone::default()), Legend::default());
         let categories = ChartData { axis: Axis::Categories(vec!["rum".into()]), ..data() };
         assert_eq!(legend(&categories, Some(0), &Zone::default()).window, "rum, final");
+        let unsaid = ChartData { is_unsaid: true, ..data() };
+        assert_eq!(legend(&unsaid, Some(0), &Zone::default()).window, "00:00:00 – 00:00:10");
     }
 
     #[test]

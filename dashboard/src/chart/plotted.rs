@@ -98,7 +98,8 @@ pub fn data(table: &Table, axes: &Axes) -> Option<ChartData> {
         (Some(from), Some(to)) => Some(Range::Between { from, to: to.max(from + 1_000_000) }),
         _ => None,
     };
-    Some(gather(&panel, table, columns, Span::ALL, chosen, &mut Slots::default()))
+    let data = gather(&panel, table, columns, Span::ALL, chosen, &mut Slots::default());
+    Some(ChartData { is_unsaid: table.places().is_final.is_none(), ..data })
 }
 
 #[cfg(test)]
@@ -147,6 +148,7 @@ mod tests {
             .map(|series| series.points.iter().map(|point| point.value).collect())
             .collect();
         assert_eq!(values, [vec![1.0, 3.5], vec![2.0]]);
+        assert!(data.is_unsaid, "nobody asked for what is final");
         assert_eq!((data.axis, data.domain.map(|(from, to)| to - from)), (Axis::Time, Some(3_600_000_000)));
     }
 

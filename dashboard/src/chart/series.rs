@@ -60,6 +60,8 @@ pub struct ChartData {
     pub as_bars: bool,
     /// Values stand on top of each other.
     pub is_stacked: bool,
+    /// Nothing tells which values are final: an answer without that column.
+    pub is_unsaid: bool,
 }
 
 impl ChartData {

@@ -17,6 +17,7 @@
 #![expect(unreachable_pub, reason = "the component macro writes `pub` for the components of private modules")]
 
 mod board;
+mod cell;
 mod copy;
 mod dropdown;
 mod letters;

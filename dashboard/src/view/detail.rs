@@ -70,7 +70,7 @@ pub(super) fn trouble(name: &str, pipeline: &Pipeline) -> String {
 fn empty(table: &Table) -> String {
     let span = whole_span((table.last() / MILLISECOND) as f64);
     match table.watermark() {
-        None => "No rows yet. They appear as soon as records arrive.".to_owned(),
+        None => "No rows yet. They appear as soon as records arrive; what has been read of each partition stands below.".to_owned(),
         Some(_) => format!("No rows in the last {span} before the watermark. A longer span may have some."),
     }
 }

@@ -111,7 +111,7 @@ pub fn summary(epochs: &[Epoch]) -> String {
     let rows: f64 = epochs.iter().map(|epoch| epoch.rows_in).sum();
     let seconds = ((last.committed_at - first.committed_at) as f64 / 1e6).max(0.001);
     format!(
-        "The last {} epochs took {} in the middle, {} at most; one every {}, with {} rows.",
+        "The last {} epochs took {} (median), {} at most; one every {}, with {} rows.",
         grouped(&epochs.len().to_string()),
         millis(at(0.5)),
         millis(at(1.0)),
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(summary(&epochs(1)), "The only epoch so far took 0.0 ms, with 10 rows.");
         assert_eq!(
             summary(&epochs(101)),
-            "The last 101 epochs took 50 ms in the middle, 100 ms at most; one every 250 ms, with 10 rows."
+            "The last 101 epochs took 50 ms (median), 100 ms at most; one every 250 ms, with 10 rows."
         );
     }
 

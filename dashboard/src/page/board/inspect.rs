@@ -43,7 +43,7 @@ fn facts(source: Source) -> Option<Facts> {
             epoch: grouped(&table.epoch().to_string()),
             watermark: watermark.unwrap_or_else(|| "none yet".to_owned()),
             n_rows: format!(
-                "{} of {} in the page",
+                "{} of the {} that the page holds",
                 grouped(&grid.n_rows.to_string()),
                 grouped(&table.len().to_string())
             ),

@@ -138,7 +138,9 @@ fn Absence(board: Board, answer: Again<Dashboard>, n_panels: Memo<usize>) -> imp
         let name = board.name.get();
         match (board.dashboard.with(Option::is_some), answer.failure()) {
             (true, _) if n_panels.get() == 0 => {
-                format!("No panels yet. Those of the file dashboards/{name}.yaml appear here.")
+                format!(
+                    "No panels yet. \"Edit\" adds one; those of the file dashboards/{name}.yaml appear here."
+                )
             }
             (true, _) => String::new(),
             (false, Some(failure)) => format!("There is nothing to show: {failure}."),
@@ -146,10 +148,12 @@ fn Absence(board: Board, answer: Again<Dashboard>, n_panels: Memo<usize>) -> imp
         }
     });
     view! {
-        <p class="message" data-testid="board-message" hidden=Signal::derive(move || sentence.with(String::is_empty))>
-            {sentence}
-            " "
-            <a href=Signal::derive(move || board.route.link_to(Page::Overview))>"The overview has all dashboards."</a>
-        </p>
+        <section class="notice" aria-label="State" hidden=Signal::derive(move || sentence.with(String::is_empty))>
+            <p data-testid="board-message">
+                {sentence}
+                " "
+                <a href=Signal::derive(move || board.route.link_to(Page::Overview))>"The overview has all dashboards."</a>
+            </p>
+        </section>
     }
 }

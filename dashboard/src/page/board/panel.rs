@@ -17,7 +17,7 @@ use crate::chart::gather::gather;
 use crate::chart::kind::{self, Way};
 use crate::chart::series::{ChartData, Slots};
 use crate::store::table::Table;
-use crate::view::address::Range;
+use crate::view::address::{Page, Range};
 use crate::view::board::cells::Columns;
 use crate::view::board::figure::{self, FigureView};
 use crate::view::board::grid::{Grid, grid};
@@ -189,6 +189,21 @@ fn content(source: Source, slots: StoredValue<Slots>) -> Content {
     source.read(of).unwrap_or_default()
 }
 
+/// Where to look when a panel has nothing to show: at its pipeline, or, if there is none, at all there are.
+#[component]
+fn NextStep(source: Source, hidden: Signal<bool>) -> impl IntoView {
+    let board = source.board;
+    let pipeline = Memo::new(move |_| {
+        let name = source.panel.with(|panel| panel.as_ref().map(|panel| panel.pipeline.clone()))?;
+        let is_known = board.live.read(|store| store.pipelines().iter().any(|it| it.name == name));
+        is_known.then_some(name)
+    });
+    let href = move || board.route.link_to(pipeline.get().map_or(Page::Overview, Page::Pipeline));
+    let label =
+        move || pipeline.get().map_or_else(|| "To the overview".to_owned(), |name| format!("Look at {name}"));
+    view! { <a href=href hidden=hidden data-testid="panel-next">{label}</a> }
+}
+
 #[component]
 pub(super) fn PanelBox(board: Board, at: usize, enlarged: Memo<Option<usize>>) -> impl IntoView {
     let source = Source::new(board, at);
@@ -248,9 +263,10 @@ pub(super) fn PanelBox(board: Board, at: usize, enlarged: Memo<Option<usize>>) -
                 <p class="until figure" data-testid="panel-complete">{text(|state| &state.complete)}</p>
                 <Menu source content title complete=text(|state| &state.complete) as_table enlarged />
             </div>
-            <p class="panel-message" data-testid="panel-message" hidden=Signal::derive(move || text(|state| &state.sentence).with(String::is_empty))>
-                {text(|state| &state.sentence)}
-            </p>
+            <div class="panel-said" hidden=Signal::derive(move || text(|state| &state.sentence).with(String::is_empty))>
+                <p class="panel-message" data-testid="panel-message">{text(|state| &state.sentence)}</p>
+                <NextStep source hidden=Signal::derive(is_ready) />
+            </div>
             <div class="panel-body" hidden=Signal::derive(move || !is_ready())>{body}</div>
             {move || board.draft.is_there().then(|| view! { <ResizeGrip board at /> })}
         </section>

@@ -5,6 +5,7 @@
 use leptos::prelude::*;
 
 use super::panel::Source;
+use crate::page::cell::{Kind, cell};
 use crate::view::board::lines::{Line, Lines, MAX_LINES, lines};
 use crate::view::board::unit::Unit;
 use crate::view::number::grouped;
@@ -35,11 +36,11 @@ pub(super) fn Rows(source: Source) -> impl IntoView {
 }
 
 fn table(heads: Vec<(String, bool)>, shown: Memo<Option<Lines>>) -> impl IntoView {
-    let numeric: Vec<bool> = heads.iter().map(|(_, is_numeric)| *is_numeric).collect();
+    let kinds = Kind::all(heads.iter().map(|(name, is_numeric)| (name.as_str(), *is_numeric)));
     let heads = heads.into_iter().map(|(name, is_numeric)| {
         view! { <th scope="col" class:num=is_numeric>{name}</th> }
     });
-    let slots = (0..MAX_LINES).map(|at| slot(at, &numeric, shown));
+    let slots = (0..MAX_LINES).map(|at| slot(at, &kinds, shown));
     view! {
         <table class="windows" data-testid="panel-table">
             <thead>
@@ -54,16 +55,15 @@ fn table(heads: Vec<(String, bool)>, shown: Memo<Option<Lines>>) -> impl IntoVie
 }
 
 /// The line at one place of the table; hidden where there are fewer rows.
-fn slot(at: usize, numeric: &[bool], shown: Memo<Option<Lines>>) -> impl IntoView + use<> {
+fn slot(at: usize, kinds: &[Kind], shown: Memo<Option<Lines>>) -> impl IntoView + use<> {
     let line = Memo::new(move |_| shown.with(|shown| shown.as_ref()?.lines.get(at).cloned()));
     let state = move || {
         line.with(|line| {
             if line.as_ref().is_some_and(|line: &Line| line.is_final) { "final" } else { "provisional" }
         })
     };
-    let cells = numeric.iter().enumerate().map(|(cell, &is_numeric)| {
-        let text = move || line.with(|line| line.as_ref().and_then(|line| line.cells.get(cell).cloned()));
-        view! { <td class:num=is_numeric class:figure=is_numeric>{text}</td> }
+    let cells = kinds.iter().enumerate().map(|(place, &kind)| {
+        cell(kind, move || line.with(|line| line.as_ref().and_then(|line| line.cells.get(place).cloned())))
     });
     view! {
         <tr

@@ -2,17 +2,20 @@
 
 use std::ops::Range;
 
+use leptos::html;
 use leptos::prelude::*;
 use weir_api::WriterSchema;
 
 use crate::page::copy::CopyButton;
 use crate::page::shell::Again;
+use crate::page::size::follow_size;
 use crate::view::letters::avro::Field;
 use crate::view::letters::bytes;
 use crate::view::letters::record::{self, Content, Letter};
 
-/// Below this many pixels a line of the dump holds half as many bytes.
-const NARROW: f64 = 760.0;
+/// A letter of the dump in pixels, and what stands around its lines. The style sheet has a smaller font on a phone.
+const LETTER: f64 = 7.9;
+const AROUND: f64 = 26.0;
 
 #[component]
 pub(super) fn ContentOf(letter: Letter, schema: Again<WriterSchema>) -> impl IntoView {
@@ -41,8 +44,12 @@ pub(super) fn ContentOf(letter: Letter, schema: Again<WriterSchema>) -> impl Int
         Content::Bytes { .. } => ().into_any(),
     })
     };
-    let width = window().inner_width().ok().and_then(|width| width.as_f64()).unwrap_or(NARROW);
-    let per_line = if width < NARROW { 8 } else { 16 };
+    let beside = NodeRef::<html::Div>::new();
+    let size = follow_size(beside);
+    let per_line = Memo::new(move |_| {
+        let fits = bytes::line_letters(16) as f64 * LETTER + AROUND <= size.get().0;
+        if fits { 16 } else { 8 }
+    });
     let pieces = move || {
         let marked = marked.get();
         let range = marked.unwrap_or_else(|| content.with(|content| record::blamed(content, n_bytes)));
@@ -51,7 +58,7 @@ pub(super) fn ContentOf(letter: Letter, schema: Again<WriterSchema>) -> impl Int
             false => piece.text.into_any(),
         };
         payload
-            .with_value(|payload| bytes::dump(payload, per_line, range))
+            .with_value(|payload| bytes::dump(payload, per_line.get(), range))
             .into_iter()
             .map(piece)
             .collect_view()
@@ -62,7 +69,7 @@ pub(super) fn ContentOf(letter: Letter, schema: Again<WriterSchema>) -> impl Int
             <p class="message" class:broken=is_broken data-testid="letter-end" hidden=Signal::derive(move || sentence().is_empty())>{sentence}</p>
             <div class="letter-panes">
                 <div data-testid="letter-fields">{body}</div>
-                <div>
+                <div node_ref=beside>
                     <pre class="dump" tabindex="0" role="region" aria-label="Bytes" data-testid="letter-bytes">{pieces}</pre>
                     <p class="quiet" hidden=bytes::cut_sentence(n_bytes).is_none()>{bytes::cut_sentence(n_bytes)}</p>
                     <CopyButton label="Copy the bytes as hex" text=move |()| payload.with_value(|payload| bytes::hex(payload)) testid="letter-copy-hex" />

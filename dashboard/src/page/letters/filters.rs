@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use crate::page::cell::breaking;
 use crate::page::shell::Route;
 use crate::protocol::time;
 use crate::view::address::{Range, SPANS};
@@ -106,7 +107,7 @@ fn choices(
                 data-testid=format!("letters-{}-{value}", name.to_lowercase())
             >
                 {swatch}
-                {move || item.with(|item| item.as_ref().map(|item| item.title.clone()))}
+                {move || item.with(|item| item.as_ref().map(|item| breaking(&item.title)))}
                 <span class="count figure">{move || item.with(|item| item.as_ref().map(|item| item.count.clone()))}</span>
             </a>
         }

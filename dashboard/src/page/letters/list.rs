@@ -20,9 +20,10 @@ pub(super) fn List(
 ) -> impl IntoView {
     let query = Memo::new(move |_| choice.with(|choice| list::query(choice, range.get())));
     let answer = sql_again(live, 5.0, query);
-    let lines = Memo::new(move |before: Option<&Vec<Line>>| {
+    // `None`: no answer yet.
+    let lines = Memo::new(move |before: Option<&Option<Vec<Line>>>| {
         let now = answer.with(|answer| answer.map(|answer| zone.with(|zone| list::lines(answer, zone))));
-        now.or_else(|| before.cloned()).unwrap_or_default()
+        now.or_else(|| before.cloned().flatten())
     });
     let sentence = move || {
         if let Some(reason) = answer.failure() {
@@ -30,11 +31,16 @@ pub(super) fn List(
         }
         let total =
             counts.with(|counts| counts.as_ref().map(|counts| choice.with(|choice| counts.total(choice))));
-        match total {
-            Some(total) => lines.with(|lines| list::sentence(total, lines.len())),
+        match total.zip(lines.with(|lines| lines.as_ref().map(Vec::len))) {
+            Some((total, n_lines)) => list::sentence(total, n_lines),
             None => "Asking the server.".to_owned(),
         }
     };
+    let is_of_one = Memo::new(move |_| {
+        counts.with(|counts| {
+            counts.as_ref().is_none_or(|counts| counts.pipelines(&Choice::default()).len() < 2)
+        })
+    });
     let place = Memo::new(move |_| choice.with(|choice| choice.place.clone()));
     view! {
         <section class="letters-list" aria-labelledby="letters-list">
@@ -42,8 +48,8 @@ pub(super) fn List(
                 <h2 id="letters-list">"Records"</h2>
                 <p class="quiet figure" data-testid="letters-sentence">{sentence}</p>
             </div>
-            <ul data-testid="letters-list">
-                <For each=move || lines.get() key=Clone::clone let:line>
+            <ul data-testid="letters-list" class:of-one=Signal::derive(move || is_of_one.get())>
+                <For each=move || lines.get().unwrap_or_default() key=Clone::clone let:line>
                     <LineOf route place line />
                 </For>
             </ul>
@@ -62,8 +68,8 @@ fn LineOf(route: Route, place: Memo<Option<Place>>, line: Line) -> impl IntoView
             <a href=href aria-current=current data-testid="letter-line">
                 <span class=format!("swatch-box reason-{}", line.slot) aria-hidden="true"></span>
                 <strong>{line.title}</strong>
-                <span class="whose">{line.pipeline}</span>
                 <time class="figure" title=line.day>{line.clock}</time>
+                <span class="whose">{line.pipeline}</span>
                 <span class="origin figure">{line.origin}</span>
                 <span class="detail">{line.detail}</span>
             </a>

@@ -48,7 +48,7 @@ pub(super) fn Letters(live: Live, route: Route, zone: Memo<Zone>) -> impl IntoVi
     view! {
         <div class="title">
             <h1 data-testid="letters-title">{verdict}</h1>
-            <p class="quiet">"Records that could not be used, each kept with the reason: the newest 7 days and 1 GiB of a pipeline."</p>
+            <p class="quiet">"A record that can't be used is kept here with the reason, its bytes and where it is in Kafka: the newest 7 days and 1 GiB of a pipeline."</p>
         </div>
         <section class="letters-summary" aria-label="By reason and time" hidden=Signal::derive(move || is_idle.get())>
             <Filters route choice range counts zone />

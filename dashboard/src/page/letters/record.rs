@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use weir_api::{Source, WriterSchema};
 
 use super::content::ContentOf;
+use crate::page::cell::breaking;
 use crate::page::copy::CopyButton;
 use crate::page::shell::{Again, Live, Route, get_again, sql_again};
 use crate::protocol::percent_encode;
@@ -56,7 +57,7 @@ pub(super) fn Record(live: Live, route: Route, zone: Memo<Zone>, choice: Memo<Ch
     view! {
         <section node_ref=section class="letter" aria-labelledby="letter" data-testid="letter" hidden=Signal::derive(move || !is_chosen.get())>
             <div class="section-head">
-                <h2 id="letter">{move || letter.with(|letter| letter.as_ref().map_or_else(|| "Record".to_owned(), Letter::title))}</h2>
+                <h2 id="letter">{move || letter.with(|letter| breaking(&letter.as_ref().map_or_else(|| "Record".to_owned(), Letter::title)))}</h2>
                 <a class="close" href=Signal::derive(move || route.link(|address| address.letters.place = None))>"Close"</a>
             </div>
             <p class="message" hidden=Signal::derive(move || missing().is_none())>{missing}</p>
@@ -98,7 +99,7 @@ fn Origin(letter: Letter, zone: Memo<Zone>) -> impl IntoView {
             view! {
                 <div>
                     <dt>{name}</dt>
-                    <dd class="figure">{value}</dd>
+                    <dd class="figure">{breaking(&value)}</dd>
                 </div>
             }
         };

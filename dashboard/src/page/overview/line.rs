@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use crate::page::cell::breaking;
 use crate::page::shell::Route;
 use crate::view::address::Page;
 use crate::view::pipelines::{PipelineRow, SinkRow};
@@ -39,7 +40,7 @@ pub(super) fn Line(rows: Memo<Vec<PipelineRow>>, route: Route, name: String) -> 
     view! {
         <tr class="pipeline" data-testid=format!("pipeline-row-{name}") on:click=go>
             <th scope="row">
-                <a href=href>{name.clone()}</a>
+                <a href=href>{breaking(&name)}</a>
                 <span class="state" data-testid="pipeline-state" data-state=text(|row| row.state)>
                     <span class="dot" aria-hidden="true"></span>
                     {text(|row| row.state)}

@@ -48,8 +48,8 @@ pub(super) fn Palette(live: Live, route: Route, theme: Theme, close: Callback<()
     });
     let count = Signal::derive(move || match meant.with(Vec::len) {
         0 => "Nothing is called so.".to_owned(),
-        1 => "One offer.".to_owned(),
-        n => format!("{n} offers."),
+        1 => "One match.".to_owned(),
+        n => format!("{n} matches."),
     });
     view! {
         <input
@@ -62,7 +62,7 @@ pub(super) fn Palette(live: Live, route: Route, theme: Theme, close: Callback<()
             aria-controls="palette-offers"
             aria-activedescendant=Signal::derive(move || meant.with(|meant| (chosen.get() < meant.len()).then(|| id(chosen.get()))))
             aria-autocomplete="list"
-            placeholder="Find a pipeline, a dashboard, a page or an action"
+            placeholder="Pipeline, dashboard, page or action"
             autocomplete="off"
             spellcheck="false"
             data-testid="palette-field"

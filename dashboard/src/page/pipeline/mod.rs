@@ -21,6 +21,7 @@ use weir_api::PipelineDetail;
 
 use super::shell::{Live, Route, Theme, get_again};
 use crate::protocol::percent_encode;
+use crate::view::address::Page;
 use crate::view::detail;
 use crate::view::zone::Zone;
 
@@ -54,6 +55,12 @@ pub(super) fn PipelinePage(
         };
         name.with(state).unwrap_or("")
     });
+    let answer = waiting::answer(zone, detail);
+    let waits = Signal::derive(move || {
+        answer.with(|answer| answer.as_ref().map(|answer| answer.headline.clone()).unwrap_or_default())
+    });
+    let is_held_up =
+        Signal::derive(move || answer.with(|it| it.as_ref().is_some_and(|it| it.culprit.is_some())));
     let sentence = Memo::new(move |_| stage.with(|stage| stage.sentence.clone()));
     let is_known = Memo::new(move |_| !state.with(|state| state.is_empty()));
     view! {
@@ -64,14 +71,19 @@ pub(super) fn PipelinePage(
                 {state}
             </span>
             <p class="complete figure" data-testid="complete-until">{Signal::derive(move || facts.with(|facts| facts.complete.clone()))}</p>
+            <p class="figure" class:quiet=move || !is_held_up.get() class:warn=is_held_up data-testid="waits-for">{waits}</p>
             <p class="quiet figure">{Signal::derive(move || facts.with(|facts| facts.small_print.clone()))}</p>
         </div>
-        <p class="message" data-testid="detail-message" hidden=Signal::derive(move || sentence.with(String::is_empty))>
-            {sentence}
-        </p>
+        <section class="notice" aria-label="State" hidden=Signal::derive(move || sentence.with(String::is_empty))>
+            <p data-testid="detail-message">
+                {sentence}
+                " "
+                <a href=Signal::derive(move || route.link_to(Page::Overview)) hidden=is_known>"To the overview"</a>
+            </p>
+        </section>
         <ResultTable live route theme zone name stage />
         <div class="sections" hidden=Signal::derive(move || !is_known.get())>
-            <WaitingFor live zone detail />
+            <WaitingFor live zone detail answer />
             <Flow detail />
             <Epochs live zone name />
             <div class="halves">

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use weir_api::PipelineDetail;
 
+use crate::page::cell::breaking;
 use crate::page::shell::Again;
 use crate::view::pipelines::SinkRow;
 
@@ -22,7 +23,7 @@ pub(super) fn Sinks(detail: Again<PipelineDetail>) -> impl IntoView {
         let waiting = if sink.waiting.is_empty() { "nothing".to_owned() } else { sink.waiting };
         view! {
             <tr class="sink-row" class:bad=sink.is_bad>
-                <th scope="row">{sink.name}</th>
+                <th scope="row">{breaking(&sink.name)}</th>
                 <td>{sink.state}</td>
                 <td class="num figure">{waiting}</td>
                 <td class="num figure">{sink.delivered}</td>

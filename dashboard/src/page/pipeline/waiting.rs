@@ -6,20 +6,32 @@ use weir_api::PipelineDetail;
 use crate::page::shell::{Again, Live};
 use crate::protocol::time;
 use crate::view::partitions::{self, Axis, PartitionRow};
-use crate::view::waiting;
+use crate::view::waiting::{self, Waiting};
 use crate::view::zone::Zone;
 
-#[component]
-pub(super) fn WaitingFor(live: Live, zone: Memo<Zone>, detail: Again<PipelineDetail>) -> impl IntoView {
-    let watermark =
-        |detail: &PipelineDetail| detail.pipeline.watermark.as_deref().and_then(time::parse_instant);
-    let answer = Memo::new(move |_| {
+/// The pipeline's watermark, microseconds.
+fn watermark(detail: &PipelineDetail) -> Option<i64> {
+    detail.pipeline.watermark.as_deref().and_then(time::parse_instant)
+}
+
+/// What the next window waits for; `None`: no window, or nothing known yet.
+pub(super) fn answer(zone: Memo<Zone>, detail: Again<PipelineDetail>) -> Memo<Option<Waiting>> {
+    Memo::new(move |_| {
         let of = |detail: &PipelineDetail| {
             let timing = detail.timing.as_ref()?;
             zone.with(|zone| waiting::waiting(timing, &detail.partitions, watermark(detail), zone))
         };
         detail.with(|detail| detail.and_then(of))
-    });
+    })
+}
+
+#[component]
+pub(super) fn WaitingFor(
+    live: Live,
+    zone: Memo<Zone>,
+    detail: Again<PipelineDetail>,
+    answer: Memo<Option<Waiting>>,
+) -> impl IntoView {
     let axis = Memo::new(move |_| {
         let now_ms = live.now_ms();
         let of = |detail: &PipelineDetail| {

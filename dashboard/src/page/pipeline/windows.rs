@@ -5,6 +5,7 @@
 
 use leptos::prelude::*;
 
+use crate::page::cell::{Kind, cell};
 use crate::page::shell::Live;
 use crate::store::Store;
 use crate::view::windows::{self, Layout, Line, MAX_LINES};
@@ -43,8 +44,8 @@ fn table(layout: &Layout, lines: Memo<Option<Vec<Line>>>) -> impl IntoView + use
     let heads = layout.heads.iter().map(|head| {
         view! { <th scope="col" class:num=head.is_numeric>{head.name.clone()}</th> }
     });
-    let numeric: Vec<bool> = layout.heads.iter().map(|head| head.is_numeric).collect();
-    let slots = (0..MAX_LINES).map(|at| slot(at, &numeric, lines));
+    let kinds = Kind::all(layout.heads.iter().map(|head| (head.name.as_str(), head.is_numeric)));
+    let slots = (0..MAX_LINES).map(|at| slot(at, &kinds, lines));
     view! {
         <table class="windows" data-testid="window-table">
             <thead>
@@ -59,13 +60,12 @@ fn table(layout: &Layout, lines: Memo<Option<Vec<Line>>>) -> impl IntoView + use
 }
 
 /// The line at one place of the table; hidden where there are fewer rows.
-fn slot(at: usize, numeric: &[bool], lines: Memo<Option<Vec<Line>>>) -> impl IntoView + use<> {
+fn slot(at: usize, kinds: &[Kind], lines: Memo<Option<Vec<Line>>>) -> impl IntoView + use<> {
     let line = Memo::new(move |_| lines.with(|lines| lines.as_ref()?.get(at).cloned()));
     let is_final = move || line.with(|line| line.as_ref().is_some_and(|line| line.is_final));
     let opens = move || line.with(|line| line.as_ref().is_some_and(|line| line.opens_window));
-    let cells = numeric.iter().enumerate().map(|(cell, &is_numeric)| {
-        let text = move || line.with(|line| line.as_ref().and_then(|line| line.cells.get(cell).cloned()));
-        view! { <td class:num=is_numeric class:figure=is_numeric>{text}</td> }
+    let cells = kinds.iter().enumerate().map(|(place, &kind)| {
+        cell(kind, move || line.with(|line| line.as_ref().and_then(|line| line.cells.get(place).cloned())))
     });
     view! {
         <tr

@@ -75,7 +75,7 @@ pub(super) fn Editor(
         }
     };
     view! {
-        <div class="editor">
+        <div>
             {move || (!is_mounted.get()).then(|| view! {
                 <textarea
                     data-testid="sql-input"

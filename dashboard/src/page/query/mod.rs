@@ -13,6 +13,7 @@ mod editor;
 mod grid;
 mod past;
 mod plan;
+mod tables;
 mod tools;
 mod trouble;
 
@@ -31,6 +32,7 @@ use editor::{Editor, Place};
 use grid::Grid;
 use past::Past;
 use plan::PlanOf;
+use tables::TableLinks;
 use tools::Tools;
 use trouble::Trouble;
 
@@ -74,11 +76,12 @@ pub(super) fn Query(live: Live, route: Route, theme: Theme, zone: Memo<Zone>) ->
                 <p class="quiet figure" role="status" data-testid="sql-summary">{Signal::derive(move || desk.sentence())}</p>
             </div>
             <Trouble desk place />
-            <Tools desk tables hidden=Signal::derive(move || desk.number() == 0) />
+            <Tools desk tables is_plan=Signal::derive(move || plans.with(Option::is_some)) hidden=Signal::derive(move || desk.number() == 0) />
             {move || plans.get().map(|plans| view! { <PlanOf plans /> })}
             {move || (shows_grid.get() && desk.is_drawn.get()).then(|| view! { <ChartOf desk theme zone /> })}
             {move || shows_grid.get().then(|| view! { <Grid desk /> })}
         </section>
+        <TableLinks desk route tables />
         <Past desk route />
     }
 }

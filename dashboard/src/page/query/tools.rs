@@ -10,7 +10,12 @@ use crate::view::grid::sort;
 use crate::view::pin::{self, Pin};
 
 #[component]
-pub(super) fn Tools(desk: Desk, tables: Tables, hidden: Signal<bool>) -> impl IntoView {
+pub(super) fn Tools(
+    desk: Desk,
+    tables: Tables,
+    is_plan: Signal<bool>,
+    hidden: Signal<bool>,
+) -> impl IntoView {
     let pinned = RwSignal::new(false);
     let pressed = move |is_on: bool| if is_on { "true" } else { "false" };
     let save_as = move |form: Form| {
@@ -34,16 +39,16 @@ pub(super) fn Tools(desk: Desk, tables: Tables, hidden: Signal<bool>) -> impl In
     });
     view! {
         <div class="tools" role="toolbar" aria-label="Answer" hidden=hidden>
-            <button type="button" class="small" data-testid="sql-live" aria-pressed=move || pressed(desk.is_live.get()) title="Runs again with each epoch of the tables that it reads" on:click=move |_| desk.is_live.update(|is_live| *is_live = !*is_live)>
+            <button type="button" class="small" data-testid="sql-live" hidden=is_plan aria-pressed=move || pressed(desk.is_live.get()) title="Runs again with each epoch of the tables that it reads" on:click=move |_| desk.is_live.update(|is_live| *is_live = !*is_live)>
                 "Live"
             </button>
-            <button type="button" class="small" data-testid="sql-draw" aria-pressed=move || pressed(desk.is_drawn.get()) title="Draws the answer above its rows" on:click=move |_| desk.is_drawn.update(|is_drawn| *is_drawn = !*is_drawn)>
+            <button type="button" class="small" data-testid="sql-draw" hidden=is_plan aria-pressed=move || pressed(desk.is_drawn.get()) title="Draws the answer above its rows" on:click=move |_| desk.is_drawn.update(|is_drawn| *is_drawn = !*is_drawn)>
                 "Chart"
             </button>
             <CopyButton label="Copy link" text=link testid="sql-copy-link" />
             <button type="button" class="small" data-testid="sql-save-csv" on:click=move |_| save_as(Form::Csv)>"Save CSV"</button>
             <button type="button" class="small" data-testid="sql-save-ndjson" on:click=move |_| save_as(Form::Ndjson)>"Save NDJSON"</button>
-            <button type="button" class="small" data-testid="sql-pin" aria-expanded=move || pressed(pinned.get()) on:click=move |_| pinned.update(|pinned| *pinned = !*pinned)>
+            <button type="button" class="small" data-testid="sql-pin" hidden=is_plan aria-expanded=move || pressed(pinned.get()) on:click=move |_| pinned.update(|pinned| *pinned = !*pinned)>
                 "Pin to dashboard"
             </button>
         </div>

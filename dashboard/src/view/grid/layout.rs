@@ -8,6 +8,8 @@ use crate::view::number::is_numeric;
 
 /// The height of a row; the style sheet has the same.
 pub const ROW_HEIGHT: f64 = 28.0;
+/// The height of the head; the style sheet has the same.
+pub const HEAD_HEIGHT: f64 = 46.0;
 /// Rows above and below those in sight that are there already.
 const OVERSCAN: usize = 6;
 /// Rows that widths are judged by: the first ones, so that nothing moves while more come.
@@ -61,6 +63,11 @@ pub fn columns(answer: &Answer) -> Vec<ColumnView> {
 /// The width of all columns.
 pub fn width(columns: &[ColumnView]) -> f64 {
     columns.last().map_or(0.0, |last| last.left + last.width)
+}
+
+/// The height of a box that holds its head and all rows: what is around them, and a bar to scroll with below.
+pub fn height(n_rows: usize) -> f64 {
+    HEAD_HEIGHT + n_rows as f64 * ROW_HEIGHT + 18.0
 }
 
 /// The rows that are to be there, for a box of this height scrolled so far.

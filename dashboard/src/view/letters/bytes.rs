@@ -74,6 +74,11 @@ pub fn dump(bytes: &[u8], per_line: usize, marked: std::ops::Range<usize>) -> Ve
     pieces
 }
 
+/// Letters of a whole line of [`dump`].
+pub fn line_letters(per_line: usize) -> usize {
+    "0000  ".len() + per_line * 4 + 1
+}
+
 /// `The first 4,096 of 1,048,576 bytes.`, where not all are shown.
 pub fn cut_sentence(n_bytes: usize) -> Option<String> {
     let grouped = |n: usize| crate::view::number::grouped(&n.to_string());

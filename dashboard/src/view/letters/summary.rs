@@ -16,6 +16,8 @@ use crate::view::number::{grouped, of};
 use crate::view::zone::Zone;
 
 pub const BARS_MAX: usize = 80;
+/// Bars that a chart has room for at least: few of them are not drawn as broad as the page.
+const BARS_MIN: i64 = 40;
 /// What a bar may stand for, in seconds. The last one covers the longest time that an address can name many times over.
 const STEPS: [i64; 15] =
     [1, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 604_800, 31_536_000];
@@ -172,7 +174,10 @@ impl Counts {
         Some(match range {
             Some(Range::Between { from, to }) => Span::new(from, to - 1),
             Some(Range::Last(last_ms)) => Span::new(now - last_ms * 1_000, now),
-            None => self.times.map(|(from, to)| Span::new(from, to))?,
+            None => {
+                let span = self.times.map(|(from, to)| Span::new(from, to))?;
+                Span { from: span.from.min(span.to - BARS_MIN * span.step), ..span }
+            }
         })
     }
 }
@@ -333,6 +338,11 @@ mod tests {
             Span { from: at("2026-11-24T12:00:00Z"), to: at("2026-11-24T13:00:00Z"), step: 60 * SECOND }
         );
         assert_eq!(Counts::default().span(None, 0.0), None);
+        let one =
+            Counts { times: Some((at("2026-11-24T12:00:30Z"), at("2026-11-24T12:00:30Z"))), ..counts() };
+        let span = one.span(None, 0.0).expect("it has a time");
+        let expected = (at("2026-11-24T11:59:51Z"), at("2026-11-24T12:00:31Z"), SECOND);
+        assert_eq!((span.from, span.to, span.step), expected, "one bar does not fill the page");
         let noon = at("2026-11-24T12:00:00Z");
         let day = Range::Between { from: noon, to: noon + 86_400 * SECOND };
         assert_eq!(counts().span(Some(day), 0.0).map(|span| (span.to - span.from) / span.step), Some(48));

@@ -59,12 +59,12 @@ pub(in crate::page::board) fn Strip(board: Board, at: usize) -> impl IntoView {
             >
                 <summary data-testid="strip-place">"Place"</summary>
                 <div class="menu-items">
-                    {item("Move forward", Box::new(move || draft.shift(at, at.saturating_sub(1))))}
-                    {item("Move back", Box::new(move || draft.shift(at, at + 1)))}
+                    {item("Earlier", Box::new(move || draft.shift(at, at.saturating_sub(1))))}
+                    {item("Later", Box::new(move || draft.shift(at, at + 1)))}
                     {item("Narrower", Box::new(move || by(-1, 0)))}
                     {item("Wider", Box::new(move || by(1, 0)))}
-                    {item("Lower", Box::new(move || by(0, -1)))}
-                    {item("Higher", Box::new(move || by(0, 1)))}
+                    {item("Shorter", Box::new(move || by(0, -1)))}
+                    {item("Taller", Box::new(move || by(0, 1)))}
                 </div>
             </details>
             <button type="button" class="copy" title="Copy the panel" aria-label="Copy the panel" on:click=move |_| copy()>

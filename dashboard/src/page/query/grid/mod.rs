@@ -33,6 +33,9 @@ pub(super) fn Grid(desk: Desk) -> impl IntoView {
         let height = n_rows.get() as f64 * ROW_HEIGHT;
         columns.with(|columns| [("height", px(height)), ("width", px(layout::width(columns)))])
     });
+    // As high as its rows, where those are few.
+    Place::follow(body, move || [("--whole", px(layout::height(n_rows.get())))]);
+    let is_empty = move || n_rows.get() == 0 && !desk.is_running.get();
     let on_down = move |event: web_sys::PointerEvent| {
         if event.button() == 0 {
             state.choose_at(&event, event.shift_key());
@@ -68,6 +71,9 @@ pub(super) fn Grid(desk: Desk) -> impl IntoView {
                 <Rows state />
             </div>
         </div>
+        <p class="message" data-testid="sql-empty" hidden=Signal::derive(move || !is_empty())>
+            "No rows: nothing fits the query. A condition may be too narrow, or nothing has come yet; weir.partitions has how far each topic has been read."
+        </p>
         <p class="grid-cell figure" data-testid="sql-cell" hidden=Signal::derive(move || selection.with(Option::is_none))>{text}</p>
     }
 }

@@ -5,11 +5,8 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 
-use crate::view::grid::layout::{self, ColumnView, ROW_HEIGHT};
+use crate::view::grid::layout::{self, ColumnView, HEAD_HEIGHT, ROW_HEIGHT};
 use crate::view::grid::select::Cell;
-
-/// The height of the head; the style sheet has the same.
-const HEAD_HEIGHT: f64 = 46.0;
 
 /// A box that scrolls; copies are the same box.
 #[derive(Clone, Copy)]
