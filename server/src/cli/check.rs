@@ -13,11 +13,8 @@ use weir_schemas::{RegistryError, SchemaId, SchemaRegistry, SchemaText};
 
 use super::args::CheckArgs;
 use super::{Failure, environment, load, talk, versions};
-use crate::pipeline::{Connections, Outcome, Preparer, cores, left_out};
+use crate::pipeline::{Connections, Outcome, Preparer, UNKNOWN_TABLE, cores, left_out};
 use crate::project::{Project, check_columns, did_you_mean};
-
-/// Of a pipeline's SQL that names a table which the project does not have.
-const UNKNOWN_TABLE: &str = "E0203";
 
 /// Tells all that is wrong with a project, and what it makes of its schemas' versions.
 ///

@@ -31,6 +31,7 @@ pub use clock::SystemClock;
 pub use connections::Connections;
 pub use data_dir::{DataDir, DataDirError, Kept};
 pub use machine::{cores, resources};
+pub(crate) use prepare::UNKNOWN_TABLE;
 pub use prepare::{Outcome, Prepared, Preparer, left_out};
 pub use supervise::{Shared, Stopper, Supervisor, Task};
 pub use versions::{Readable, Verdict};

@@ -31,8 +31,8 @@ use super::connections::Connections;
 use super::data_dir::Kept;
 use crate::project::{Code, Pipeline, Pos, Problem, Problems, Project, SinkKind, Source};
 
-/// Refusals that no table could change: the SQL can't be parsed, is not one SELECT, is too large.
-const NEED_NO_TABLE: [&str; 3] = ["E0201", "E0202", "E0224"];
+/// Of SQL that names a table which is not there.
+pub(crate) const UNKNOWN_TABLE: &str = "E0203";
 
 /// A pipeline that can be started.
 pub struct Prepared {
@@ -94,13 +94,19 @@ impl Preparer {
                 Some(source) => self.ready(name, pipeline, plan, source, kept),
                 None => Outcome::Waiting(format!("source \"{}\" is not ready", plan.source)),
             },
-            Err(refusals) if refusals.iter().any(|refusal| NEED_NO_TABLE.contains(&refusal.code)) => {
-                Outcome::Wrong(self.refused(name, pipeline, &refusals))
+            Err(mut refusals) => {
+                // It may name a table that is not there yet, or one that is broken. What else is refused without the
+                // table is so with it.
+                if !(waiting.is_empty() && problems.is_empty()) {
+                    refusals.retain(|refusal| refusal.code != UNKNOWN_TABLE);
+                }
+                problems.extend(self.refused(name, pipeline, &refusals));
+                if problems.is_empty() {
+                    Outcome::Waiting(waiting.join("; "))
+                } else {
+                    Outcome::Wrong(problems)
+                }
             }
-            // The query may name a table that is not there yet, or one that is broken.
-            Err(_) if !problems.is_empty() => Outcome::Wrong(problems),
-            Err(_) if !waiting.is_empty() => Outcome::Waiting(waiting.join("; ")),
-            Err(refusals) => Outcome::Wrong(self.refused(name, pipeline, &refusals)),
         }
     }
 

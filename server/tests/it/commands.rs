@@ -226,13 +226,18 @@ fn check_names_what_it_could_not_ask() {
     let (code, _, stderr) = outcome(&weir(&["check", text(dir.path())]));
     assert_eq!(code, 1, "{stderr}");
     assert!(stderr.contains("sources/orders.yaml: unchecked: "), "{stderr}");
-    write(dir.path(), &[("pipelines/typo.yaml", "sql: SELEC 1\n")]);
+    let unnamed = "sql: SELECT amount + 1 FROM orders ORDER BY country\n";
+    write(dir.path(), &[("pipelines/typo.yaml", "sql: SELEC 1\n"), ("pipelines/unnamed.yaml", unnamed)]);
     let (code, _, stderr) = outcome(&weir(&["check", text(dir.path()), "--offline"]));
-    assert_eq!(code, 2, "SQL that can't be parsed needs no schema: {stderr}");
+    assert_eq!(code, 2, "what is wrong with SQL whatever its columns are needs no schema: {stderr}");
     expect![[r#"
         sources/orders.yaml: unchecked: source "orders": could not ask the schema registry: --offline
         pipelines/revenue.yaml: unchecked: source "orders": could not ask the schema registry: --offline
         pipelines/typo.yaml:1:6: error: expected an SQL statement, found SELEC [E0201]
+        pipelines/unnamed.yaml:1:13: error: an expression needs AS [E0217]
+          hint: write amount + 1 AS name
+        pipelines/unnamed.yaml:1:36: error: ORDER BY needs all rows, and a stream has no end [E0206]
+          hint: leave it out: rows come in the order in which windows close; order where you query the result table
     "#]]
     .assert_eq(&stderr);
 }
