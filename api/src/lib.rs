@@ -18,8 +18,8 @@ mod stream;
 
 pub use dashboard::{Aggregate, Chart, Dashboard, DashboardEntry, DashboardList, Panel};
 pub use pipeline::{
-    Graph, GraphEdge, GraphNode, Partition, Pipeline, PipelineDetail, PipelineState, PipelinesResponse, Sink,
-    Timing,
+    Graph, GraphEdge, GraphNode, Partition, Pipeline, PipelineDetail, PipelineState, PipelinesResponse,
+    ReplayRequest, ReplayResponse, Sink, Timing,
 };
 pub use problem::{CONTENT_TYPE_PROBLEM, Problem};
 pub use source::{Source, WriterSchema};

@@ -57,8 +57,37 @@ pub struct Pipeline {
     /// Records that were deleted before they were read, and that `--skip-lost` went on without.
     #[serde(default)]
     pub lost_records: u64,
+    /// Dead letters that were run again and are none any more.
+    #[serde(default)]
+    pub dead_letters_replayed: u64,
+    /// Dead letters that were kept no longer.
+    #[serde(default)]
+    pub dead_letters_expired: u64,
     /// Why it failed, or what it waits for.
     pub error: Option<String>,
+}
+
+/// The body of `POST /api/v1/pipelines/{name}/replay`: which dead letters are run again; where both are left out, all
+/// that can be.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayRequest {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// A SQL condition over the columns of `weir.dead_letters`.
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+}
+
+/// The answer to it. All of it is committed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ReplayResponse {
+    /// Dead letters that are none any more: their records were counted.
+    pub replayed: u64,
+    /// Those that were run again and are dead letters still, with what is wrong now.
+    pub failed_again: u64,
+    /// Why the rest was left as it is; null: there is none.
+    pub stopped: Option<String>,
 }
 
 /// The answer to `GET /api/v1/pipelines/{name}`.

@@ -10,6 +10,7 @@ use weir_engine::aggregate::GROUP_BYTES_MAX;
 use weir_engine::connector::Source;
 use weir_engine::dataflow::plan::Plan;
 use weir_engine::pipeline::{Committed, Environment, Observer, PipelineOptions};
+use weir_engine::result::LettersKept;
 use weir_engine::sql::{TableDef, plan};
 use weir_engine::state::Memory;
 
@@ -69,6 +70,7 @@ pub(crate) fn options() -> PipelineOptions {
         parallelism: 2,
         group_bytes_max: GROUP_BYTES_MAX,
         state_bytes_max: usize::MAX,
+        letters: LettersKept::DEFAULT,
         bounded: false,
         skip_lost: false,
     }

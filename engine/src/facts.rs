@@ -26,6 +26,12 @@ pub struct Counters {
     /// Records that were deleted before they were read, and that the pipeline was told to go on without.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost_records: u64,
+    /// Dead letters that were run again and are none any more.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dead_letters_replayed: u64,
+    /// Dead letters that were kept no longer: older than their retention, or more than their bytes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dead_letters_expired: u64,
 }
 
 fn is_zero(count: &u64) -> bool {

@@ -20,7 +20,7 @@ use weir_engine::pipeline::{Live, SinkLive, State};
 use weir_engine::result::{Snapshot, dead_letters_provider};
 
 use crate::encode::instant;
-use crate::pipeline::{Entry, Pipelines, SourceTable};
+use crate::pipeline::{Entry, Pipelines, Running, SourceTable};
 
 /// The pipelines of a project, as they are now.
 pub trait Catalog: Send + Sync {
@@ -28,6 +28,8 @@ pub trait Catalog: Send + Sync {
     fn project(&self) -> &str;
     /// All pipelines, ascending by name.
     fn pipelines(&self) -> Vec<PipelineView>;
+    /// The pipeline of that name, once the engine has started it.
+    fn running(&self, name: &str) -> Option<Arc<dyn Running>>;
 }
 
 /// The catalog of a running process.
@@ -43,6 +45,10 @@ impl Catalog for Project {
 
     fn pipelines(&self) -> Vec<PipelineView> {
         self.pipelines.iter().map(|entry| PipelineView::of(entry)).collect()
+    }
+
+    fn running(&self, name: &str) -> Option<Arc<dyn Running>> {
+        self.pipelines.get(name)?.running().cloned()
     }
 }
 
@@ -222,6 +228,8 @@ impl PipelineView {
             tombstones: counters.tombstones,
             dead_letters: counters.dead_letters,
             lost_records: counters.lost_records,
+            dead_letters_replayed: counters.dead_letters_replayed,
+            dead_letters_expired: counters.dead_letters_expired,
             error: self.error().map(str::to_owned),
         }
     }

@@ -132,6 +132,13 @@ impl Fault {
         self
     }
 
+    /// Without a place: that of a text which the client did not send.
+    #[must_use]
+    pub fn nowhere(mut self) -> Self {
+        (self.0.line, self.0.column) = (None, None);
+        self
+    }
+
     /// Adds where in the query the trouble starts: 1-based line and column.
     #[must_use]
     pub fn at(mut self, line: u64, column: u64) -> Self {

@@ -17,7 +17,7 @@ use weir_engine::facts::{Counters, EpochFact, Facts, PartitionFact};
 use weir_engine::pipeline::{Live, OperatorLive, SinkLive, SinkState, State};
 
 use crate::catalog::{Catalog, Committed, PipelineView, RowIter, Waits};
-use crate::pipeline::SourceTable;
+use crate::pipeline::{Running, SourceTable};
 
 /// A committed table held in memory.
 pub(crate) struct FakeTable {
@@ -132,6 +132,8 @@ pub(crate) fn revenue(
                 tombstones: 2,
                 dead_letters: 3,
                 lost_records: 0,
+                dead_letters_replayed: 1,
+                dead_letters_expired: 0,
             },
             partitions: Arc::new(vec![partition]),
             epochs: Arc::new((1..=epoch).map(fact).collect()),
@@ -233,6 +235,8 @@ pub(crate) fn view(name: &str, snapshot: Option<Arc<dyn Committed>>) -> Pipeline
             dead_letters_total,
             tombstones_total: 2,
             lost_records_total: 0,
+            letters_replayed_total: 1,
+            letters_expired_total: 0,
             epoch_bytes_total: 300,
         },
     }
@@ -255,5 +259,9 @@ impl Catalog for FakeCatalog {
 
     fn pipelines(&self) -> Vec<PipelineView> {
         self.0.lock().expect("not poisoned").clone()
+    }
+
+    fn running(&self, _name: &str) -> Option<Arc<dyn Running>> {
+        None
     }
 }

@@ -41,6 +41,7 @@ mod producer;
 mod promises;
 mod proxy;
 mod registry;
+mod replay;
 mod security;
 mod services;
 mod shop;

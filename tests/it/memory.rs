@@ -25,7 +25,7 @@ use weir_engine::connector::{
 use weir_engine::dataflow::plan::Plan;
 use weir_engine::facts::Counters;
 use weir_engine::pipeline::{Committed, Environment, Observer, Pipeline, PipelineOptions, State, start};
-use weir_engine::result::{Scan, dead_letter_schema};
+use weir_engine::result::{LettersKept, Scan, dead_letter_schema};
 use weir_engine::sql::{LeftOut, Refusal, TableDef, plan};
 use weir_engine::state::Memory;
 
@@ -255,6 +255,7 @@ pub(crate) fn run_bounded(sources: &[MemorySource], sql: &str, run: Run) -> Resu
             bounded: true,
             group_bytes_max: GROUP_BYTES_MAX,
             state_bytes_max: usize::MAX,
+            letters: LettersKept::DEFAULT,
             skip_lost: false,
         },
         data_dir: dir.path().to_owned(),

@@ -10,6 +10,7 @@ use rdkafka::admin::{
     AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
 };
 use rdkafka::client::DefaultClientContext;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -144,6 +145,22 @@ impl Producer {
         let mut record = BaseRecord::to(to.topic).partition(to.partition).timestamp(to.timestamp_ms);
         record.key = key;
         record.payload = value;
+        self.queue(to, record);
+    }
+
+    /// Queues a record with headers and without a key.
+    pub(crate) fn send_with(&self, to: To<'_>, headers: &[(&str, Option<&[u8]>)], value: &[u8]) {
+        let add = |all: OwnedHeaders, (key, value): &(&str, Option<&[u8]>)| {
+            let value = value.map(<[u8]>::to_vec);
+            all.insert(Header { key, value: value.as_ref() })
+        };
+        let headers = headers.iter().fold(OwnedHeaders::new(), add);
+        let mut record = BaseRecord::to(to.topic).partition(to.partition).timestamp(to.timestamp_ms);
+        record.payload = Some(value);
+        self.queue(to, record.headers(headers));
+    }
+
+    fn queue(&self, to: To<'_>, mut record: BaseRecord<'_, [u8], [u8]>) {
         while let Err((error, returned)) = self.producer.send(record) {
             assert_eq!(
                 error.rdkafka_error_code(),

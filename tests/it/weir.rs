@@ -153,6 +153,13 @@ impl Project {
         Self::listening(child, log)
     }
 
+    /// As [`Self::run_with`]; it dies at the `pass`-th pass of a point.
+    pub(crate) fn run_with_dying(&self, more: &[&str], point: Point, pass: u64) -> Weir {
+        let arguments = [&["--listen", "127.0.0.1:0", "--log-format", "json"], more].concat();
+        let (child, log) = self.spawn(&arguments, Some((point, pass)));
+        Self::listening(child, log)
+    }
+
     /// Starts `weir run`, which dies at the `pass`-th pass of a point. Returns the process and its log.
     pub(crate) fn run_dying(&self, point: Point, pass: u64) -> (Child, PathBuf) {
         self.spawn(&["--listen", "127.0.0.1:0"], Some((point, pass)))

@@ -16,6 +16,7 @@ mod decoder;
 mod fetch;
 mod follow;
 mod group;
+mod headers;
 mod lookup;
 mod native;
 mod properties;

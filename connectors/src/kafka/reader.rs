@@ -12,9 +12,10 @@ use std::ffi::CStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use weir_engine::connector::{Reader, ReaderEvent, SourceError, Start};
+use weir_engine::connector::{Header, Reader, ReaderEvent, RecordBlock, SourceError, Start};
 
 use super::ASSIGN_TIMEOUT;
+use super::headers::headers;
 use super::native::{Batch, Client, Failure, LogOffset, Partition, Taken, Topic};
 
 /// What one partition gives per poll at most, where several have something: enough to make a block
@@ -334,6 +335,10 @@ impl Reader for KafkaReader {
             assigned.queue.restart(offset).map_err(|failure| SourceError::Fatal(failure.detail))?;
         }
         Ok(())
+    }
+
+    fn headers(&self, block: &RecordBlock, i: usize) -> Vec<Header> {
+        headers(block, i)
     }
 
     fn poll(

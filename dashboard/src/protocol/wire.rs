@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 use weir_api::{
     Column, Dashboard, DashboardEntry, DashboardList, Delta, Event, Pipeline, PipelineDetail, PipelineState,
-    PipelinesResponse, Problem, Row, Snapshot, Source, SqlResponse, Status, WriterSchema,
+    PipelinesResponse, Problem, ReplayResponse, Row, Snapshot, Source, SqlResponse, Status, WriterSchema,
 };
 
 use super::json;
@@ -171,6 +171,8 @@ impl Wire for Pipeline {
             tombstones: members.count("tombstones")?,
             dead_letters: members.count("dead_letters")?,
             lost_records: members.count_or_zero("lost_records")?,
+            dead_letters_replayed: members.count_or_zero("dead_letters_replayed")?,
+            dead_letters_expired: members.count_or_zero("dead_letters_expired")?,
             error: members.maybe_text("error")?,
         })
     }
@@ -284,7 +286,7 @@ macro_rules! derived {
     )*};
 }
 
-derived!(Dashboard, PipelineDetail, Source, WriterSchema);
+derived!(Dashboard, PipelineDetail, ReplayResponse, Source, WriterSchema);
 
 #[cfg(test)]
 mod tests {
@@ -293,7 +295,7 @@ mod tests {
 
     use super::*;
 
-    const PIPELINE: &str = r#"{"name":"revenue","state":"failed","epoch":812,"committed_at":"2026-11-22T12:04:30.250Z","watermark":"2026-11-22T12:04:25.000Z","rows_in":100,"rows_out":20,"late_rows":1,"tombstones":2,"dead_letters":18446744073709551615,"lost_records":4,"error":"gone","added_later":[1]}"#;
+    const PIPELINE: &str = r#"{"name":"revenue","state":"failed","epoch":812,"committed_at":"2026-11-22T12:04:30.250Z","watermark":"2026-11-22T12:04:25.000Z","rows_in":100,"rows_out":20,"late_rows":1,"tombstones":2,"dead_letters":18446744073709551615,"lost_records":4,"dead_letters_replayed":2,"dead_letters_expired":1,"error":"gone","added_later":[1]}"#;
     const SNAPSHOT: &str = r#"{"table":"t","epoch":7,"watermark":null,"columns":[{"name":"n","type":"BIGINT","nullable":true},{"name":"_final","type":"BOOLEAN","nullable":false}],"key":["n"],"rows":[[9007199254740993,false],[0.1,true],["12.50",null]],"truncated":true}"#;
 
     /// Reads `json` and each object that lacks one of its members or has null there, as the derived reader does.

@@ -279,6 +279,8 @@ mod tests {
             committed_at: None,
             watermark: Some("1970-01-01T00:00:10.000Z".into()),
             lost_records: 0,
+            dead_letters_replayed: 0,
+            dead_letters_expired: 0,
             rows_in: 0,
             rows_out: 0,
             late_rows: 0,

@@ -14,6 +14,6 @@ pub use sink::{
     Batching, Change, Delivery, Emit, Position, Progress, Sink, SinkContext, SinkError, SinkWriter, Stopping,
 };
 pub use source::{
-    Decoded, Decoder, PartitionInfo, Reader, ReaderEvent, Reason, RecordBlock, Rejected, SchemaSeen, Source,
-    SourceError, Span, Start, TableColumn, Topology, WatermarkOptions,
+    Decoded, Decoder, Header, PartitionInfo, Reader, ReaderEvent, Reason, RecordBlock, Rejected, SchemaSeen,
+    Source, SourceError, Span, Start, TableColumn, Topology, WatermarkOptions,
 };

@@ -40,6 +40,18 @@ impl Span {
         if self == Self::NULL { 0 } else { self.len as usize }
     }
 
+    /// Where it ends; `None` if null.
+    #[must_use]
+    pub fn end(self) -> Option<usize> {
+        (self != Self::NULL).then(|| self.start as usize + self.len as usize)
+    }
+
+    /// Where it starts; `None` if null.
+    #[must_use]
+    pub fn start(self) -> Option<usize> {
+        (self != Self::NULL).then_some(self.start as usize)
+    }
+
     /// The bytes of this span in `data`; `None` if null.
     #[must_use]
     pub fn of(self, data: &[u8]) -> Option<&[u8]> {
@@ -124,6 +136,18 @@ impl Reason {
     #[must_use]
     pub fn index(self) -> usize {
         self as usize
+    }
+
+    /// The reason of that name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+
+    /// Whether the record became no row at all.
+    #[must_use]
+    pub fn is_of_decoding(self) -> bool {
+        self < Self::BadEventTime
     }
 
     /// The value of the `reason` column.
@@ -259,6 +283,9 @@ pub enum ReaderEvent {
     Recovered,
 }
 
+/// A record's header: its name, and its value if it has one. A name may come twice.
+pub type Header = (String, Option<Vec<u8>>);
+
 /// Reads the partitions given to one source subtask. Lives on that subtask's thread.
 pub trait Reader: Send {
     /// Starts to read a partition and returns the offset that `start` means (the first offset that
@@ -279,6 +306,11 @@ pub trait Reader: Send {
     /// [`SourceError::Fatal`] where the client can't.
     fn skip_to(&mut self, partition: i32, offset: i64) -> Result<(), SourceError> {
         Err(SourceError::Fatal(format!("this source can't go on with partition {partition} at {offset}")))
+    }
+
+    /// The headers of record `i` of a block that this reader gave. Asked of few records.
+    fn headers(&self, _block: &RecordBlock, _i: usize) -> Vec<Header> {
+        Vec::new()
     }
 
     /// Takes at most about `max_records` records, waiting at most `max_wait` for the first.

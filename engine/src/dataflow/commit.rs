@@ -170,10 +170,15 @@ impl Committer {
         let mut facts = self.next_facts(&sources, closed_ms);
         facts.counters.dead_letters += n_failed;
         facts.counters.rows_out += rows_in(&changes.finals);
+        let mut answers = Vec::new();
         for report in sources.reports {
             changes.dead_letters.extend(report.dead_letters);
+            changes.replayed.extend(report.replayed);
+            answers.extend(report.answer);
         }
         let applied = self.tables.apply(&mut tx, &changes, facts.watermark_ms, self.clock.wall_ms())?;
+        facts.counters.dead_letters_expired += applied.letters_expired;
+        self.shared.letters_expired_total.fetch_add(applied.letters_expired, Ordering::Relaxed);
         let gone = if self.tables.shows_provisionals() { &applied.deletes } else { &changes.deletes };
         let for_sinks = self.outboxes.put(&mut tx, &changes, gone)?;
         let duration =
@@ -207,6 +212,10 @@ impl Committer {
             snapshot,
         }));
         failpoint::pass(Point::AfterPublish);
+        for (reply, replayed) in answers {
+            // Whoever asked may no longer wait for it.
+            drop(reply.try_send(replayed));
+        }
         Ok(())
     }
 
@@ -246,6 +255,9 @@ impl Committer {
                 detail: failed.detail,
                 key: None,
                 payload: Some(failed.key_json.into_bytes()),
+                headers: Vec::new(),
+                operator: Some(self.shared.window_kind().to_owned()),
+                replays: 0,
             });
         }
         Ok(())
@@ -272,6 +284,7 @@ fn add_report(facts: &mut Facts, report: &Report) {
     counters.tombstones += report.counters.tombstones;
     counters.lost_records += report.counters.lost_records;
     counters.dead_letters += report.counters.dead_letters;
+    counters.dead_letters_replayed += report.counters.dead_letters_replayed;
     let partitions = Arc::make_mut(&mut facts.partitions);
     for fact in &report.partitions {
         match partitions.binary_search_by_key(&fact.partition, |known| known.partition) {

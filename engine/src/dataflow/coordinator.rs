@@ -180,11 +180,16 @@ impl Coordinator {
     fn hear(&mut self, event: Event) -> Result<Next, Failure> {
         match event {
             Event::Topology(topology) => self.state.topology = Some(topology),
-            Event::Report(report) => self.state.reports.push(report),
+            Event::Report(report) => self.state.reports.push(*report),
             Event::Committed(_) => self.state.in_flight -= 1,
             Event::Full => self.state.full = true,
             Event::Failed(reason) => return Err(Failure(reason)),
             Event::Stop => self.state.stop = true,
+            // Whoever asked hears that nothing was done: the letters are let go of.
+            Event::Replay(_) if self.state.stop || self.state.done => {}
+            Event::Replay(replay) => {
+                self.state.unsent.push_back(Unsent::Control(0, Control::Replay(replay)));
+            }
         }
         Ok(Next::Step)
     }

@@ -55,6 +55,10 @@ pub struct Live {
     pub tombstones_total: u64,
     /// Records that were deleted before they were read, since the process started.
     pub lost_records_total: u64,
+    /// Dead letters that were run again and are none any more, since the process started.
+    pub letters_replayed_total: u64,
+    /// Dead letters that were kept no longer, since the process started.
+    pub letters_expired_total: u64,
     /// Bytes written by commits since the process started.
     pub epoch_bytes_total: u64,
 }
@@ -181,6 +185,8 @@ pub struct Shared {
     pub dead_letters_total: [AtomicU64; Reason::ALL.len()],
     pub tombstones_total: AtomicU64,
     pub lost_records_total: AtomicU64,
+    pub letters_replayed_total: AtomicU64,
+    pub letters_expired_total: AtomicU64,
     pub epoch_bytes_total: AtomicU64,
 }
 
@@ -204,8 +210,16 @@ impl Shared {
             dead_letters_total: Default::default(),
             tombstones_total: AtomicU64::new(0),
             lost_records_total: AtomicU64::new(0),
+            letters_replayed_total: AtomicU64::new(0),
+            letters_expired_total: AtomicU64::new(0),
             epoch_bytes_total: AtomicU64::new(0),
         }
+    }
+
+    /// What the operators behind the exchange are called.
+    #[must_use]
+    pub fn window_kind(&self) -> &'static str {
+        self.window_kind
     }
 
     /// With these sinks.
@@ -288,6 +302,8 @@ impl Shared {
             dead_letters_total: std::array::from_fn(|i| load(&self.dead_letters_total[i])),
             tombstones_total: load(&self.tombstones_total),
             lost_records_total: load(&self.lost_records_total),
+            letters_replayed_total: load(&self.letters_replayed_total),
+            letters_expired_total: load(&self.letters_expired_total),
             epoch_bytes_total: load(&self.epoch_bytes_total),
         }
     }

@@ -8,10 +8,13 @@
 //!
 //! Only two kinds of message travel in the channels of the data path, in order: batches and barriers.
 
+use crossbeam_channel::Sender;
+
+use super::replay::{Replay, Replayed};
 use crate::connector::{SchemaSeen, Start, Topology};
 use crate::facts::{Counters, FloorFact, PartitionFact};
 use crate::operator::{Barrier, Batch, Output};
-use crate::result::DeadLetter;
+use crate::result::{DeadLetter, LetterId};
 use crate::time::Epoch;
 
 /// The data path's message.
@@ -30,6 +33,8 @@ pub enum Control {
     Close(Epoch),
     /// Second step: send this barrier. Partitions with a watermark past `read_until_ms` are paused.
     Barrier { barrier: Barrier, read_until_ms: Option<i64> },
+    /// Run these dead letters again.
+    Replay(Replay),
 }
 
 /// What a source subtask read in an epoch.
@@ -43,13 +48,17 @@ pub struct Report {
     pub dead_letters: Vec<DeadLetter>,
     pub floors: Vec<FloorFact>,
     pub schemas: Vec<SchemaSeen>,
+    /// Dead letters of earlier epochs whose records were run again. Those that failed again are in `dead_letters`, too.
+    pub replayed: Vec<LetterId>,
+    /// To be given once the epoch is committed.
+    pub answer: Option<(Sender<Replayed>, Replayed)>,
 }
 
 /// From anywhere to the coordinator.
 #[derive(Debug)]
 pub enum Event {
     Topology(Topology),
-    Report(Report),
+    Report(Box<Report>),
     /// A source subtask can take no more in this epoch.
     Full,
     /// The epoch is durable and published.
@@ -58,6 +67,8 @@ pub enum Event {
     Failed(String),
     /// Somebody wants the pipeline to stop.
     Stop,
+    /// Somebody wants dead letters to be run again.
+    Replay(Replay),
 }
 
 /// A part of an epoch, on its way to the committer.

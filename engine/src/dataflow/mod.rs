@@ -17,6 +17,7 @@ pub mod live;
 pub mod message;
 pub mod partitions;
 pub mod plan;
+pub mod replay;
 pub mod sink;
 pub mod source;
 pub mod subtask;

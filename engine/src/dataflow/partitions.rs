@@ -125,6 +125,12 @@ impl Partitions {
         any
     }
 
+    /// Windows that end at or before it are closed, as of the last barrier.
+    #[must_use]
+    pub fn closed_ms(&self) -> Option<i64> {
+        self.closed_ms
+    }
+
     /// The barrier has passed: windows up to `closed_ms` are closed.
     pub fn close(&mut self, closed_ms: Option<i64>) {
         self.closed_ms = self.closed_ms.max(closed_ms);

@@ -18,13 +18,15 @@ use std::sync::Arc;
 
 pub use crate::dataflow::commit::{Committed, Observer};
 pub use crate::dataflow::live::{Live, OperatorLive, State};
+pub use crate::dataflow::replay::{Replayed, runs_again};
 pub use crate::dataflow::sink::{PipelineSink, SinkLive, SinkState};
-pub use handle::PipelineHandle;
+pub use handle::{PipelineHandle, ReplayError};
 pub use inspect::{Inspection, KeptSink, KeySpace, inspect};
 pub use start::{StartError, Stopped, open_stopped, start};
 
 use crate::connector::Source;
 use crate::dataflow::plan::Plan;
+use crate::result::LettersKept;
 use crate::time::Clock;
 
 /// A pipeline file's settings. Times in milliseconds.
@@ -43,6 +45,8 @@ pub struct PipelineOptions {
     pub group_bytes_max: usize,
     /// What groups of open windows may take of memory, all subtasks together: past it the pipeline fails.
     pub state_bytes_max: usize,
+    /// Of dead letters.
+    pub letters: LettersKept,
     /// Read each partition to the end it has at the start, close every window, stop.
     pub bounded: bool,
     /// Go on where records were deleted before they were read, and count them.

@@ -54,12 +54,14 @@ pub(super) fn restore(
         provisional: options.provisional,
         retention_ms: options.retention_ms,
         group_bytes_max: options.group_bytes_max,
+        dead_letters_kept_ms: options.letters.age_ms,
     };
     let spec = TableSpec {
         schema: result_schema(&plan.output),
         key: plan.key.clone(),
         retention_ms: options.retention_ms,
         provisional: options.provisional,
+        letters: options.letters,
     };
     let mut tables = Tables::open(store, spec)?;
     let (mut replace_blocks, mut any_open) = (false, false);

@@ -19,7 +19,7 @@ use crate::dataflow::source;
 use crate::dataflow::threads::{chain, spawn};
 use crate::operator;
 use crate::panics::panic_text;
-use crate::result::Snapshot;
+use crate::result::{LettersKept, Snapshot};
 use crate::state::{Identity, Store};
 
 /// Why a pipeline can't start. Nothing was touched.
@@ -106,6 +106,7 @@ pub fn open_stopped(data_dir: &Path) -> Result<Stopped, StartError> {
         parallelism: settings.parallelism.max(1),
         group_bytes_max: settings.group_bytes_max,
         state_bytes_max: usize::MAX,
+        letters: LettersKept { age_ms: settings.dead_letters_kept_ms, bytes: u64::MAX },
         bounded: false,
         skip_lost: false,
     };

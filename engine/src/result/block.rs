@@ -24,6 +24,13 @@ pub(super) struct Meta {
     pub(super) time_max_ms: i64,
     /// One per column that has ranges ([`super::range::columns`]).
     pub(super) ranges: Vec<Option<Range>>,
+    /// On disk, the time included; 0: a version wrote it that did not say so.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) columns: usize,
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 impl Meta {
@@ -78,9 +85,13 @@ mod tests {
             time_min_ms: -5,
             time_max_ms: 6,
             ranges: vec![Some(Range::Int(7, 8)), None, Some(Range::Text("a".into(), "b".into()))],
+            columns: 0,
         };
         let text = r#"{"order":1,"rows":2,"stored_bytes":3,"raw_bytes":4,"time_min_ms":-5,"time_max_ms":6,"ranges":[{"i":[7,8]},null,{"t":["a","b"]}]}"#;
         assert_eq!(serde_json::to_string(&meta).expect("plain values"), text);
         assert_eq!(serde_json::from_str::<Meta>(text).expect("own format"), meta);
+        let (meta, text) = (Meta { columns: 9, ..meta }, text.replace("]}]}", "]}],\"columns\":9}"));
+        assert_eq!(serde_json::to_string(&meta).expect("plain values"), text);
+        assert_eq!(serde_json::from_str::<Meta>(&text).expect("own format"), meta);
     }
 }

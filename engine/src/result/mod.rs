@@ -25,20 +25,23 @@ mod range;
 mod scan;
 mod series;
 mod snapshot;
+mod stored;
 mod tables;
 mod tier;
 
+#[cfg(test)]
+mod letters_test;
 #[cfg(test)]
 mod model_test;
 #[cfg(test)]
 mod query_test;
 
-pub use dead_letter::{DeadLetter, dead_letter_schema};
+pub use dead_letter::{DeadLetter, LetterId, dead_letter_schema};
 pub use provider::dead_letters_provider;
 pub use scan::Scan;
 pub use series::Sizes;
 pub(crate) use series::sizes;
 pub use snapshot::Snapshot;
-pub use tables::{Applied, Changes, TableSpec, Tables, TimedRows};
+pub use tables::{Applied, Changes, LettersKept, TableSpec, Tables, TimedRows};
 
 pub use crate::state::Error;

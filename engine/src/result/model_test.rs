@@ -29,7 +29,13 @@ pub(super) fn spec() -> TableSpec {
         Field::new("window_end", time, false),
         Field::new("_final", DataType::Boolean, false),
     ]);
-    TableSpec { schema: Arc::new(schema), key: vec![2, 0], retention_ms: RETENTION_MS, provisional: true }
+    TableSpec {
+        schema: Arc::new(schema),
+        key: vec![2, 0],
+        retention_ms: RETENTION_MS,
+        provisional: true,
+        letters: LettersKept::DEFAULT,
+    }
 }
 
 pub(super) fn timed(rows: &[Row], is_final: bool) -> TimedRows {
@@ -78,7 +84,10 @@ struct Model {
     now_ms: i64,
     finals: Vec<Row>,
     overlay: BTreeMap<(i64, Option<&'static str>), i64>,
-    dead_letters: Vec<(i64, i64)>,
+    epoch: u64,
+    next_offset: i64,
+    /// Offset, when it became one, and in which epoch.
+    dead_letters: Vec<(i64, i64, u64)>,
 }
 
 impl Model {
@@ -89,7 +98,7 @@ impl Model {
         let finals = finals.map(|row| (row.0, owned(row.1), row.2, true));
         let overlay = self.overlay.iter().filter(|(key, _)| visible(key.0));
         let overlay = overlay.map(|(key, orders)| (key.0, owned(key.1), *orders, false));
-        let kept = |letter: &&(i64, i64)| self.now_ms - 7 * 86_400_000 < letter.1;
+        let kept = |letter: &&(i64, i64, u64)| self.now_ms - 7 * 86_400_000 < letter.1;
         let offsets = self.dead_letters.iter().filter(kept).map(|letter| letter.0);
         (finals.chain(overlay).collect(), offsets.collect())
     }
@@ -98,6 +107,7 @@ impl Model {
     fn play(&mut self, step: &Step) -> (Changes, Vec<Row>) {
         self.watermark_ms += step.watermark_by_ms;
         self.now_ms += step.now_by_ms;
+        self.epoch += 1;
         let mut changes = Changes::default();
         let closed: Vec<Row> = self
             .overlay
@@ -125,12 +135,30 @@ impl Model {
         changes.finals.push(timed(&finals, true));
         changes.provisionals.push(timed(&updates, false));
         changes.deletes.push(keys(&deletes));
+        if let Some(nth) = step.replayed {
+            self.replay(nth, &mut changes);
+        }
         for _ in 0..step.dead_letters {
-            let offset = self.dead_letters.last().map_or(0, |letter| letter.0 + 1);
-            self.dead_letters.push((offset, self.now_ms));
-            changes.dead_letters.push(dead_letter(offset));
+            self.dead_letters.push((self.next_offset, self.now_ms, self.epoch));
+            changes.dead_letters.push(dead_letter(self.next_offset));
+            self.next_offset += 1;
         }
         (changes, deleted)
+    }
+
+    /// Runs every fourth letter again; every other one of them fails again.
+    fn replay(&mut self, nth: i64, changes: &mut Changes) {
+        let kept_after = self.now_ms - 7 * 86_400_000;
+        let is_run = |letter: &(i64, i64, u64)| letter.0 % 4 == nth && kept_after < letter.1;
+        let run: Vec<_> = self.dead_letters.iter().copied().filter(is_run).collect();
+        self.dead_letters.retain(|letter| !is_run(letter));
+        for (offset, _, epoch) in run {
+            changes.replayed.push(LetterId { epoch: Epoch(epoch), partition: 0, offset });
+            if offset % 8 == nth {
+                self.dead_letters.push((offset, self.now_ms, self.epoch));
+                changes.dead_letters.push(dead_letter(offset).again(Reason::BadPayload, String::new(), ""));
+            }
+        }
     }
 }
 
@@ -146,6 +174,9 @@ pub(super) fn dead_letter(offset: i64) -> DeadLetter {
         detail: "expected 8 bytes, found 3".to_owned(),
         key: None,
         payload: Some(vec![0, 255]),
+        headers: vec![("trace".to_owned(), Some(vec![1])), ("empty".to_owned(), None)],
+        operator: Some("orders".to_owned()),
+        replays: 0,
     }
 }
 
@@ -157,6 +188,7 @@ struct Step {
     /// End of the window ahead of the watermark, country, orders.
     updates: Vec<(i64, usize, i64)>,
     dead_letters: usize,
+    replayed: Option<i64>,
     then: Then,
 }
 
@@ -178,13 +210,16 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Then::Crash),
     ];
     let now_by_ms = prop_oneof![9 => Just(250), 1 => Just(86_400_000)];
-    (0..12i64, now_by_ms, 0..9usize, prop::collection::vec(update, 0..5), 0..3usize, then).prop_map(
-        |(watermark_by_ms, now_by_ms, vanishing, updates, dead_letters, then)| Step {
+    let replayed = prop_oneof![4 => Just(None), 1 => (0..4i64).prop_map(Some)];
+    let letters = (0..3usize, replayed);
+    (0..12i64, now_by_ms, 0..9usize, prop::collection::vec(update, 0..5), letters, then).prop_map(
+        |(watermark_by_ms, now_by_ms, vanishing, updates, (dead_letters, replayed), then)| Step {
             watermark_by_ms,
             now_by_ms,
             vanishing,
             updates,
             dead_letters,
+            replayed,
             then,
         },
     )

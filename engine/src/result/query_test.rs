@@ -9,7 +9,6 @@ use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 
 use super::model_test::{Opened, Row, commit, dead_letter, open, spec, timed};
-use super::tables::DEAD_LETTERS_BYTES_MAX;
 use super::*;
 use crate::facts::Facts;
 use crate::state::{Series as Name, Settings};
@@ -189,14 +188,16 @@ fn of_dead_letters_the_newest_are_kept_that_fit() {
         };
         (0..64 << 10).map(next).collect::<Vec<u8>>()
     };
-    let n_fitting = i64::try_from(DEAD_LETTERS_BYTES_MAX >> 16).expect("few");
+    let n_fitting = i64::try_from(LettersKept::DEFAULT.bytes >> 16).expect("few");
     let n_letters = 2 * n_fitting;
+    let mut n_expired = 0;
     for offset in 0..n_letters {
         let letter = DeadLetter { payload: Some(payload()), ..dead_letter(offset) };
         let changes = Changes { dead_letters: vec![letter], ..Changes::default() };
-        drop(commit(&mut opened, facts(offset.cast_unsigned() + 1, 1), &changes));
+        n_expired += commit(&mut opened, facts(offset.cast_unsigned() + 1, 1), &changes).1.letters_expired;
     }
-    let (snapshot, _) = commit(&mut opened, facts(n_letters.cast_unsigned() + 1, 1), &Changes::default());
+    let (snapshot, applied) =
+        commit(&mut opened, facts(n_letters.cast_unsigned() + 1, 1), &Changes::default());
     let letters = snapshot.dead_letters(Some(&[3])).expect("a column");
     let offsets: Vec<i64> = letters
         .flat_map(|batch| batch.expect("read").column(0).as_primitive::<Int64Type>().values().to_vec())
@@ -204,5 +205,6 @@ fn of_dead_letters_the_newest_are_kept_that_fit() {
     let oldest = offsets[0];
     assert!(offsets.iter().copied().eq(oldest..n_letters), "the newest, without a gap: {offsets:?}");
     let n_kept = n_letters - oldest;
+    assert_eq!(n_expired + applied.letters_expired, oldest.cast_unsigned(), "those that went are counted");
     assert!(n_fitting / 4 < n_kept && n_kept <= n_fitting, "{n_kept} kept, {n_fitting} fit");
 }

@@ -11,6 +11,7 @@ use arrow::error::ArrowError;
 
 use super::block::Block;
 use super::overlay::Part;
+use super::stored;
 use crate::state::{Error, Series as Name, Store};
 
 /// Rows of one item of a scan: a block is handed over in slices, so that who wants a few rows, or
@@ -36,8 +37,8 @@ pub struct Scan {
     series: Name,
     /// Positions in the table's columns.
     projection: Vec<usize>,
-    /// Position of the time behind the table's columns.
-    time: usize,
+    /// The table's columns, then the time.
+    stored: SchemaRef,
     schema: SchemaRef,
     after_ms: Option<i64>,
     newest_first: bool,
@@ -59,8 +60,7 @@ impl Scan {
         projection: Option<Vec<usize>>,
         after_ms: Option<i64>,
     ) -> Result<Self, Error> {
-        let time = input.schema.fields().len();
-        let projection = projection.unwrap_or_else(|| (0..time).collect());
+        let projection = projection.unwrap_or_else(|| (0..input.schema.fields().len()).collect());
         let schema = input.schema.project(&projection).map_err(Error::arrow("read a table"))?;
         let after_ms = after_ms.max(input.visible_after_ms);
         let is_visible =
@@ -70,7 +70,7 @@ impl Scan {
             store: input.store,
             series: input.series,
             projection,
-            time,
+            stored: stored::schema(&input.schema),
             schema: Arc::new(schema),
             after_ms,
             newest_first: false,
@@ -103,14 +103,14 @@ impl Scan {
 
     fn read_block(&self, block: &Block) -> Result<RecordBatch, Error> {
         let partly = self.after_ms.filter(|after_ms| block.meta.time_min_ms <= *after_ms);
-        let mut columns = self.projection.clone();
-        if partly.is_some() || columns.is_empty() {
-            columns.push(self.time);
+        let mut wanted = self.projection.clone();
+        if partly.is_some() {
+            wanted.push(self.stored.fields().len() - 1);
         }
-        let rows = self.store.read_rows(self.series, block.id, Some(columns))?;
-        let visible = partly.map(|after_ms| later(rows.column(self.projection.len()), after_ms));
-        let columns = rows.columns()[..self.projection.len()].to_vec();
-        self.batch(columns, rows.num_rows())
+        let (mut columns, n_rows) = stored::read(&self.store, self.series, &self.stored, block, &wanted)?;
+        let times = partly.and_then(|_| columns.pop());
+        let visible = partly.zip(times).map(|(after_ms, times)| later(&times, after_ms));
+        self.batch(columns, n_rows)
             .and_then(|batch| match visible {
                 Some(visible) => filter_record_batch(&batch, &visible?),
                 None => Ok(batch),

@@ -10,12 +10,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
-use arrow::compute::{concat_batches, max, min};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
+use arrow::compute::{concat_batches, filter_record_batch, max, min};
+use arrow::datatypes::{Schema, SchemaRef};
 
-use super::block::{Block, Garbage, Meta, TIME};
-use super::{range, tier};
+use super::block::{Block, Garbage, Meta};
+use super::{range, stored, tier};
 use crate::state::{Error, Series as Name, Store, Transaction, raw_bytes};
 
 /// A block holds at most so many rows, or about so many bytes in memory.
@@ -77,7 +77,7 @@ impl Series {
         Ok(Self {
             store: store.clone(),
             name,
-            stored_schema: stored_schema(schema),
+            stored_schema: stored::schema(schema),
             range_columns: range::columns(schema, key),
             n_sealed: tier::sealed(blocks.iter().map(|block| block.meta.weight())),
             blocks: Arc::new(blocks),
@@ -113,13 +113,63 @@ impl Series {
         let part = self.n_sealed + part.start..self.n_sealed + part.end;
         let mut rows = Vec::with_capacity(part.len());
         for block in &self.blocks[part.clone()] {
-            let batch = self.store.read_rows(self.name, block.id, None)?;
-            rows.push(conform(&self.stored_schema, batch.columns().to_vec())?);
+            rows.push(self.read(block)?);
         }
         let rows = concat_batches(&self.stored_schema, &rows).map_err(Error::arrow("merge blocks"))?;
         let merged = self.write(tx, &rows, Some(self.blocks[part.start].meta.order))?;
         self.replace(tx, part, merged);
         Ok(())
+    }
+
+    /// The rows of a block, with their times.
+    fn read(&self, block: &Block) -> Result<RecordBatch, Error> {
+        let all: Vec<usize> = (0..self.stored_schema.fields().len()).collect();
+        let (columns, _) = stored::read(&self.store, self.name, &self.stored_schema, block, &all)?;
+        conform(&self.stored_schema, columns)
+    }
+
+    /// Takes rows out: of the blocks that `may_have` some, those that are not `kept`, as the columns at `columns` tell.
+    /// Returns how many. Until the epoch is committed, what is left of these blocks can't be read: merge later.
+    pub(super) fn remove(
+        &mut self,
+        tx: &mut Transaction,
+        may_have: impl Fn(&Meta) -> bool,
+        columns: &[usize],
+        kept: impl Fn(&[ArrayRef]) -> BooleanArray,
+    ) -> Result<u64, Error> {
+        let before = self.blocks();
+        let (mut after, mut n_sealed, mut n_removed) = (Vec::with_capacity(before.len()), 0, 0);
+        for (i, block) in before.iter().enumerate() {
+            let mut left = Some(Arc::clone(block));
+            if may_have(&block.meta) {
+                let (told, n_rows) =
+                    stored::read(&self.store, self.name, &self.stored_schema, block, columns)?;
+                let kept = kept(&told);
+                let n_kept = kept.true_count();
+                if n_kept < n_rows {
+                    n_removed += (n_rows - n_kept) as u64;
+                    left = (0 < n_kept).then(|| self.keep(tx, block, &kept)).transpose()?;
+                    tx.retire_block(self.name, block.id);
+                    block.retire();
+                }
+            }
+            n_sealed += usize::from(i < self.n_sealed && left.is_some());
+            after.extend(left);
+        }
+        (self.blocks, self.n_sealed) = (Arc::new(after), n_sealed);
+        Ok(n_removed)
+    }
+
+    /// Writes what is kept of a block in its place.
+    fn keep(
+        &mut self,
+        tx: &mut Transaction,
+        block: &Block,
+        kept: &BooleanArray,
+    ) -> Result<Arc<Block>, Error> {
+        let rows = filter_record_batch(&self.read(block)?, kept)
+            .map_err(Error::arrow("take rows out of a block"))?;
+        self.write(tx, &rows, Some(block.meta.order))
     }
 
     fn replace(&mut self, tx: &mut Transaction, part: Range<usize>, merged: Arc<Block>) {
@@ -149,10 +199,12 @@ impl Series {
         Ok(())
     }
 
-    /// Retires the blocks that `expired` names.
-    pub(super) fn expire(&mut self, tx: &mut Transaction, expired: impl Fn(&Meta) -> bool) {
-        if !self.blocks.iter().any(|block| expired(&block.meta)) {
-            return;
+    /// Retires the blocks that `expired` names. Returns how many rows they have.
+    pub(super) fn expire(&mut self, tx: &mut Transaction, expired: impl Fn(&Meta) -> bool) -> u64 {
+        let gone = self.blocks.iter().filter(|block| expired(&block.meta));
+        let n_rows = gone.map(|block| block.meta.rows).sum();
+        if n_rows == 0 {
+            return 0;
         }
         let sealed = self.blocks[..self.n_sealed].iter();
         self.n_sealed = sealed.filter(|block| !expired(&block.meta)).count();
@@ -164,6 +216,7 @@ impl Series {
             }
             !gone
         });
+        n_rows
     }
 
     fn write(
@@ -185,15 +238,10 @@ impl Series {
             time_min_ms: min(times).unwrap_or(i64::MAX),
             time_max_ms: max(times).unwrap_or(i64::MIN),
             ranges,
+            columns: rows.num_columns(),
         })?;
         Ok(Arc::new(Block::new(id, meta, Arc::clone(&self.garbage))))
     }
-}
-
-/// The table's columns, then each row's time.
-fn stored_schema(schema: &Schema) -> SchemaRef {
-    let time = Arc::new(Field::new(TIME, DataType::Int64, false));
-    Arc::new(Schema::new(schema.fields().iter().cloned().chain([time]).collect::<Vec<_>>()))
 }
 
 fn times_of(rows: &RecordBatch) -> &Int64Array {

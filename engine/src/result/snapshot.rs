@@ -5,12 +5,12 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 
-use super::dead_letter::dead_letter_schema;
+use super::dead_letter::{self, DeadLetter, LetterId, dead_letter_schema};
 use super::overlay::Part;
 use super::provider::ResultTable;
 use super::scan::{Input, Scan};
 use super::series::{Blocks, Series};
-use super::tables::{DEAD_LETTERS_KEPT_MS, TableSpec, visible_after};
+use super::tables::{TableSpec, visible_after};
 use crate::facts::Facts;
 use crate::state::{Error, Series as Name, Store};
 use crate::time::Epoch;
@@ -120,6 +120,35 @@ impl Snapshot {
         Scan::new(self.dead_letter_input(), self.dead_letters.to_vec(), projection, None)
     }
 
+    /// Of the letters `ids`, ascending, those that are here, by partition and offset. It reads the blocks that they are
+    /// in, oldest first, until these have more than `bytes_max` in memory: then the rest is left out.
+    ///
+    /// # Errors
+    /// As [`Self::scan`].
+    pub fn letters(&self, ids: &[LetterId], bytes_max: u64) -> Result<Vec<(LetterId, DeadLetter)>, Error> {
+        let columns = &self.dead_letter_range_columns;
+        let nth = columns.iter().position(|column| *column == dead_letter::EPOCH);
+        let mut n_bytes = 0;
+        let mut letters = Vec::new();
+        for block in self.dead_letters.iter() {
+            let epochs = nth.and_then(|nth| block.meta.ranges.get(nth)?.as_ref());
+            if !dead_letter::may_have(ids, epochs) {
+                continue;
+            }
+            if bytes_max < n_bytes && !letters.is_empty() {
+                break;
+            }
+            for rows in Scan::new(self.dead_letter_input(), vec![Arc::clone(block)], None, None)? {
+                let rows = rows?;
+                let found = (0..rows.num_rows()).filter_map(|row| dead_letter::read(&rows, row, ids));
+                letters.extend(found);
+            }
+            n_bytes += block.meta.raw_bytes;
+        }
+        letters.sort_unstable_by_key(|(id, _)| (id.partition, id.offset));
+        Ok(letters)
+    }
+
     /// The result table for DataFusion.
     #[must_use]
     pub fn provider(self: &Arc<Self>) -> Arc<dyn TableProvider> {
@@ -145,7 +174,7 @@ impl Snapshot {
             series: Name::DeadLetters,
             schema: dead_letter_schema(),
             overlay: Vec::new(),
-            visible_after_ms: committed_at_ms.map(|at| at.saturating_sub(DEAD_LETTERS_KEPT_MS)),
+            visible_after_ms: committed_at_ms.map(|at| at.saturating_sub(self.spec.letters.age_ms)),
         }
     }
 

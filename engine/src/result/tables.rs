@@ -9,17 +9,28 @@ use arrow::array::{Int64Array, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 
-use super::dead_letter::{self, DeadLetter, dead_letter_schema};
+use super::block::Meta;
+use super::dead_letter::{self, DeadLetter, ID_COLUMNS, LetterId, dead_letter_schema};
 use super::overlay::Overlay;
 use super::series::Series;
 use super::snapshot::Snapshot;
 use crate::facts::Facts;
 use crate::state::{Error, Series as Name, Store, Transaction};
 
-/// Dead letters are kept for seven days of processing time, and at most so many bytes on disk.
-pub(super) const DEAD_LETTERS_KEPT_MS: i64 = 7 * 24 * 3_600_000;
-/// Tests have less to write.
-pub(super) const DEAD_LETTERS_BYTES_MAX: u64 = if cfg!(test) { 4 << 20 } else { 1 << 30 };
+/// How many dead letters of a pipeline are kept: the newest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LettersKept {
+    /// For so long, in processing time.
+    pub age_ms: i64,
+    /// At most so many bytes on disk.
+    pub bytes: u64,
+}
+
+impl LettersKept {
+    /// Seven days and 1 GiB. Tests have less to write.
+    pub const DEFAULT: Self =
+        Self { age_ms: 7 * 24 * 3_600_000, bytes: if cfg!(test) { 4 << 20 } else { 1 << 30 } };
+}
 
 /// What a pipeline's result table looks like.
 #[derive(Debug, Clone)]
@@ -32,6 +43,7 @@ pub struct TableSpec {
     pub retention_ms: i64,
     /// Whether provisional rows are shown.
     pub provisional: bool,
+    pub letters: LettersKept,
 }
 
 /// Rows of a table with their times.
@@ -54,6 +66,8 @@ pub struct Changes {
     /// Key columns, in the order of the key, of groups without a row now.
     pub deletes: Vec<RecordBatch>,
     pub dead_letters: Vec<DeadLetter>,
+    /// Dead letters of earlier epochs that were run again. Those that failed again are in `dead_letters`, too.
+    pub replayed: Vec<LetterId>,
 }
 
 /// What a reader of the table sees changing beside the finals and provisionals.
@@ -61,6 +75,8 @@ pub struct Changes {
 pub struct Applied {
     /// Of the deletes those whose key had a provisional row.
     pub deletes: Vec<RecordBatch>,
+    /// Dead letters that are kept no longer.
+    pub letters_expired: u64,
 }
 
 /// The result table and the dead letters of one pipeline.
@@ -85,7 +101,12 @@ impl Tables {
         Ok(Self {
             store: store.clone(),
             finals: Series::open(store, Name::Finals, &spec.schema, &spec.key)?,
-            dead_letters: Series::open(store, Name::DeadLetters, &dead_letter_schema(), &[])?,
+            dead_letters: Series::open(
+                store,
+                Name::DeadLetters,
+                &dead_letter_schema(),
+                &[dead_letter::EPOCH],
+            )?,
             overlay: overlay.map_err(Error::arrow("make the provisional rows' index"))?,
             spec: Arc::new(spec),
         })
@@ -131,9 +152,11 @@ impl Tables {
         let no_table = self.spec.retention_ms == 0;
         self.finals
             .expire(tx, |block| no_table || after_ms.is_some_and(|after_ms| block.time_max_ms <= after_ms));
-        self.expire_dead_letters(tx, committed_at_ms);
+        let letters_expired = self.expire_dead_letters(tx, committed_at_ms);
         self.finals.merge(tx)?;
-        self.dead_letters.merge(tx)?;
+        if self.remove_replayed(tx, &changes.replayed)? == 0 {
+            self.dead_letters.merge(tx)?;
+        }
 
         if 0 < self.spec.retention_ms {
             for TimedRows { rows, times_ms } in &changes.finals {
@@ -144,7 +167,8 @@ impl Tables {
             let times_ms = Int64Array::from_value(committed_at_ms, rows.num_rows());
             self.dead_letters.append(tx, &rows, &times_ms)?;
         }
-        self.apply_overlay(changes).map_err(Error::arrow("take in provisional rows"))
+        let applied = self.apply_overlay(changes).map_err(Error::arrow("take in provisional rows"))?;
+        Ok(Applied { letters_expired, ..applied })
     }
 
     /// Makes what was applied and committed visible: what readers get until the next epoch.
@@ -173,17 +197,32 @@ impl Tables {
         Ok(applied)
     }
 
-    fn expire_dead_letters(&mut self, tx: &mut Transaction, committed_at_ms: i64) {
-        let after_ms = committed_at_ms.saturating_sub(DEAD_LETTERS_KEPT_MS);
+    /// Takes out the letters that were run again. Returns how many.
+    fn remove_replayed(&mut self, tx: &mut Transaction, replayed: &[LetterId]) -> Result<u64, Error> {
+        if replayed.is_empty() {
+            return Ok(0);
+        }
+        let mut ids = replayed.to_vec();
+        ids.sort_unstable();
+        let nth = self.dead_letters.range_columns().iter().position(|column| *column == dead_letter::EPOCH);
+        let epochs = |meta: &Meta| nth.and_then(|nth| meta.ranges.get(nth)?.clone());
+        let may_have = |meta: &Meta| dead_letter::may_have(&ids, epochs(meta).as_ref());
+        self.dead_letters.remove(tx, may_have, &ID_COLUMNS, |columns| dead_letter::none_of(&ids, columns))
+    }
+
+    /// Returns how many are kept no longer.
+    fn expire_dead_letters(&mut self, tx: &mut Transaction, committed_at_ms: i64) -> u64 {
+        let LettersKept { age_ms, bytes } = self.spec.letters;
+        let after_ms = committed_at_ms.saturating_sub(age_ms);
         let blocks = self.dead_letters.blocks();
         let mut kept_bytes = 0;
         let first_fitting = blocks.iter().rev().find_map(|block| {
             kept_bytes += block.meta.stored_bytes;
-            (DEAD_LETTERS_BYTES_MAX < kept_bytes).then_some(block.meta.order + 1)
+            (bytes < kept_bytes).then_some(block.meta.order + 1)
         });
         drop(blocks);
         let first_fitting = first_fitting.unwrap_or(0);
-        self.dead_letters.expire(tx, |block| block.time_max_ms <= after_ms || block.order < first_fitting);
+        self.dead_letters.expire(tx, |block| block.time_max_ms <= after_ms || block.order < first_fitting)
     }
 }
 

@@ -49,6 +49,14 @@ pub struct Settings {
     /// What an aggregate call that keeps rows kept of a group.
     #[serde(default = "group_bytes_max")]
     pub group_bytes_max: usize,
+    /// How long dead letters are kept.
+    #[serde(default = "dead_letters_kept_ms")]
+    pub dead_letters_kept_ms: i64,
+}
+
+/// What it was before it was a setting.
+fn dead_letters_kept_ms() -> i64 {
+    7 * 24 * 3_600_000
 }
 
 /// What it was before it was a setting.

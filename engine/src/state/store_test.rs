@@ -21,7 +21,14 @@ fn memory() -> Memory {
 }
 
 fn settings(parallelism: usize) -> Settings {
-    Settings { parallelism, lateness_ms: 0, provisional: true, retention_ms: 1, group_bytes_max: 16 << 20 }
+    Settings {
+        parallelism,
+        lateness_ms: 0,
+        provisional: true,
+        retention_ms: 1,
+        group_bytes_max: 16 << 20,
+        dead_letters_kept_ms: 604_800_000,
+    }
 }
 
 fn states(groups: &BTreeMap<i64, i64>) -> RecordBatch {
@@ -377,10 +384,10 @@ fn records_are_pinned() {
         frame::seal(value)
     };
     let all = facts(1);
-    let head = r#"{"epoch":1,"committed_at_ms":1000,"watermark_ms":-7,"closed_ms":null,"counters":{"rows_in":0,"rows_out":0,"late_rows":0,"tombstones":0,"dead_letters":0},"settings":{"parallelism":2,"lateness_ms":0,"provisional":true,"retention_ms":1,"group_bytes_max":16777216},"partitions":[{"partition":0,"next_offset":9223372036854775807,"watermark_ms":-1,"idle":false,"floor_ms":null,"bounded_end":9223372036854775807},{"partition":3,"next_offset":1,"watermark_ms":-1,"idle":false,"floor_ms":null,"bounded_end":9223372036854775807}]}"#;
+    let head = r#"{"epoch":1,"committed_at_ms":1000,"watermark_ms":-7,"closed_ms":null,"counters":{"rows_in":0,"rows_out":0,"late_rows":0,"tombstones":0,"dead_letters":0},"settings":{"parallelism":2,"lateness_ms":0,"provisional":true,"retention_ms":1,"group_bytes_max":16777216,"dead_letters_kept_ms":604800000},"partitions":[{"partition":0,"next_offset":9223372036854775807,"watermark_ms":-1,"idle":false,"floor_ms":null,"bounded_end":9223372036854775807},{"partition":3,"next_offset":1,"watermark_ms":-1,"idle":false,"floor_ms":null,"bounded_end":9223372036854775807}]}"#;
     let written = record::encode(Kind::Head, &record::Head::of(&all, settings(2)));
     assert_eq!(written, pinned(Kind::Head, head));
-    let before = head.replace(r#","group_bytes_max":16777216"#, "");
+    let before = head.replace(r#","group_bytes_max":16777216,"dead_letters_kept_ms":604800000"#, "");
     let before: record::Head<'_> = serde_json::from_str(&before).unwrap();
     assert_eq!(before.recovered().settings, settings(2), "as it was before it was a setting");
     let epoch = r#"{"epoch":1,"committed_at_ms":1000,"duration_ms":1.5,"rows_in":1,"bytes_written":10}"#;

@@ -61,6 +61,8 @@ pub enum Command {
     },
     /// Start a pipeline over: its state and results are forgotten, its sinks get their rows again
     Reset(ResetArgs),
+    /// Run dead letters again after a fix: each is counted once and is none any more, or stays one
+    Replay(ReplayArgs),
     /// Print a JSON Schema of the project files, for editors
     #[command(after_help = "Example:
   weir schema source > source.schema.json
@@ -107,7 +109,7 @@ pub struct RunArgs {
     pub data_dir: Option<PathBuf>,
     #[command(flatten)]
     pub reach: ReachArgs,
-    /// Let the page write dashboards/NAME.yaml; without it dashboards are only copied or downloaded
+    /// Let the page write dashboards/NAME.yaml, and the page and weir replay run dead letters again
     #[arg(long)]
     pub edit: bool,
     /// Read each partition to the end it has now, close every window, exit
@@ -190,6 +192,30 @@ pub struct ResetArgs {
     /// Where state and results are kept [default: DIR/.weir]
     #[arg(long, value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = r#"Example:
+  weir replay revenue --reason unknown_schema
+  weir replay revenue --where '"offset" BETWEEN 4100 AND 4200' --yes
+
+The server has to be one that allows it: weir run --edit. Records count in those of their windows that are still
+open; late rows are left as they are."#)]
+pub struct ReplayArgs {
+    /// The pipeline file's name, without .yaml
+    pub pipeline: String,
+    /// Dead letters with this reason only
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Dead letters that fit this condition over the columns of weir.dead_letters only
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub condition: Option<String>,
+    /// Don't ask
+    #[arg(long)]
+    pub yes: bool,
+    /// A running weir [default: http://127.0.0.1:8080]
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -70,6 +70,8 @@ struct Shown {
     late_rows: u64,
     tombstones: u64,
     lost_records: u64,
+    dead_letters_replayed: u64,
+    dead_letters_expired: u64,
     partitions: Vec<Partition>,
     key_spaces: Vec<Space>,
     results: Stored,
@@ -163,6 +165,8 @@ impl Shown {
             late_rows: counters.late_rows,
             tombstones: counters.tombstones,
             lost_records: counters.lost_records,
+            dead_letters_replayed: counters.dead_letters_replayed,
+            dead_letters_expired: counters.dead_letters_expired,
             partitions: facts.partitions.iter().map(partition).collect(),
             key_spaces: found.key_spaces.iter().map(space).collect(),
             results: Stored::of(found.results),
@@ -218,6 +222,8 @@ impl std::fmt::Display for Shown {
         {
             writeln!(out, "  {name}: {rows} rows in {blocks} blocks of {bytes} bytes")?;
         }
+        let (replayed, expired) = (self.dead_letters_replayed, self.dead_letters_expired);
+        writeln!(out, "  dead letters gone: {replayed} replayed, {expired} expired")?;
         writeln!(out, "  floors: {}, schemas: {}", self.floors, self.schemas)?;
         for each in &self.partitions {
             let idle = if each.idle { ", idle" } else { "" };

@@ -7,11 +7,13 @@
 
 mod args;
 mod check;
+mod client;
 mod end;
 mod inspect;
 mod log;
 mod reach;
 mod registry;
+mod replay;
 mod reset;
 mod run;
 mod signals;
@@ -94,6 +96,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Demo(args) => demo::command(&args),
         Command::Inspect { data_dir, format } => inspect::command(&data_dir, format),
         Command::Reset(args) => reset::command(&args),
+        Command::Replay(args) => replay::command(&args),
         Command::Schema { kind } => schema(kind.as_deref()),
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn command(args: &ResetArgs) -> Result<(), Failure> {
     };
     talk(&will_go(name, &found));
     talk(&sinks_get(&project, &found, name));
-    if !args.yes && !agreed().map_err(|error| failed(&error))? {
+    if !args.yes && !agreed("Forget all of it?").map_err(|error| failed(&error))? {
         return Err(Failure::Failed("nothing was done; --yes agrees without being asked".to_owned()));
     }
     let memory = Memory::new(CACHE_BYTES, WRITE_BUFFER_BYTES);
@@ -81,8 +81,8 @@ fn sinks_get(project: &Project, found: &Inspection, name: &str) -> String {
 }
 
 /// Asks on the terminal. Only a clear yes is one.
-fn agreed() -> io::Result<bool> {
-    talk("Forget all of it? [y/N] ");
+pub(super) fn agreed(question: &str) -> io::Result<bool> {
+    talk(&format!("{question} [y/N] "));
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))

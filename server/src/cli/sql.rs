@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use arrow::ipc::reader::StreamReader;
 use arrow::record_batch::RecordBatch;
-use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
-use weir_api::Problem;
 use weir_connectors::chain;
 use weir_connectors::kafka::{ReaderSchemaText, table_columns, topic_of};
 use weir_engine::connector::Emit;
 use weir_engine::pipeline::{KeptSink, Live, SinkLive, SinkState, StartError, State, Stopped, open_stopped};
 
-use super::args::{DEFAULT_LISTEN, Format as Chosen, SqlArgs};
+use super::args::{Format as Chosen, SqlArgs};
+use super::client::{address, post, refused};
 use super::{Failure, failed};
 use crate::catalog::PipelineView;
 use crate::pipeline::{DataDir, Kept, SourceTable};
@@ -21,27 +20,14 @@ use crate::sql::{Format, OfflineError, query_offline, write_table};
 
 /// Most rows of a table on the terminal, as over HTTP.
 const TABLE_ROWS_MAX: usize = 10_000;
-/// Larger answers of errors are not ours.
-const PROBLEM_BYTES_MAX: u64 = 1 << 20;
 
 pub(super) fn command(args: &SqlArgs) -> Result<(), Failure> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     match &args.data_dir {
         Some(data_dir) => offline(data_dir, &args.query, args.format, &mut out),
         None => {
-            let default = format!("http://{DEFAULT_LISTEN}");
-            let server = args.server.as_deref().unwrap_or(&default);
-            if !["http://", "https://"].iter().any(|scheme| server.starts_with(scheme)) {
-                let hint = if server.contains("://") {
-                    "http://127.0.0.1:8080".to_owned()
-                } else {
-                    format!("http://{server}")
-                };
-                return Err(Failure::Usage(format!(
-                    "--server \"{server}\" is no address of a server: it begins with http:// or https://, as in {hint}"
-                )));
-            }
-            online(server, &args.query, args.format, &mut out)
+            let server = address(args.server.as_deref())?;
+            online(&server, &args.query, args.format, &mut out)
         }
     }
 }
@@ -122,28 +108,10 @@ fn online(server: &str, query: &str, format: Chosen, out: &mut dyn Write) -> Res
         Chosen::Ndjson => Format::Ndjson,
         Chosen::Csv => Format::Csv,
     };
-    let url = format!("{}/api/v1/sql", server.trim_end_matches('/'));
-    // A proxy in front of a server may speak TLS.
-    let tls =
-        TlsConfig::builder().provider(TlsProvider::NativeTls).root_certs(RootCerts::PlatformVerifier).build();
-    let agent = ureq::Agent::config_builder().http_status_as_error(false).tls_config(tls).build().new_agent();
-    let sent = agent
-        .post(&url)
-        .header("accept", format.media_type())
-        .send_json(serde_json::json!({ "query": query }));
-    let mut answer = sent.map_err(|error| {
-        Failure::Failed(format!("could not ask {url}: {error} (is weir running? --server names another one)"))
-    })?;
+    let asked = serde_json::json!({ "query": query });
+    let mut answer = post(server, "/api/v1/sql", format.media_type(), &asked)?;
     let failed =
         |what: &str, error: &dyn std::error::Error| Failure::Failed(format!("{what}: {}", chain(error)));
-    if !answer.status().is_success() {
-        let body =
-            answer.body_mut().with_config().limit(PROBLEM_BYTES_MAX).read_to_string().unwrap_or_default();
-        return Err(match serde_json::from_str::<Problem>(&body) {
-            Ok(problem) => refused(&problem),
-            Err(_) => Failure::Failed(format!("{url} answered {}", answer.status())),
-        });
-    }
     let mut body = answer.body_mut().as_reader();
     if format == Format::Arrow {
         return table(body, out);
@@ -183,14 +151,4 @@ fn table(body: impl io::Read, out: &mut dyn Write) -> Result<(), Failure> {
     out.write_all(&text)
         .and_then(|()| out.flush())
         .map_err(|error| Failure::Failed(format!("could not write the answer: {error}")))
-}
-
-fn refused(problem: &Problem) -> Failure {
-    let at = match (problem.line, problem.column) {
-        (Some(line), Some(column)) => format!("{line}:{column}: "),
-        _ => String::new(),
-    };
-    let code = problem.problem_type.rsplit(':').next().unwrap_or_default();
-    let hint = problem.hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
-    Failure::Failed(format!("{at}{} [{code}]{hint}", problem.detail))
 }

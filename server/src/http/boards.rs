@@ -39,6 +39,11 @@ impl Boards {
         Self { project, writing: Mutex::default(), boards: RwLock::new(Arc::new(boards)) }
     }
 
+    /// Whether this server changes what it has because somebody asks: `weir run --edit`.
+    pub(super) fn are_editable(&self) -> bool {
+        self.project.is_some()
+    }
+
     fn all(&self) -> Arc<Vec<(String, Dashboard)>> {
         Arc::clone(&self.boards.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -87,7 +92,7 @@ pub(super) async fn dashboards(State(app): State<Arc<AppState>>) -> Result<Respo
         title: dashboard.title.clone(),
     };
     let dashboards = app.boards.all().iter().map(entry).collect();
-    json(&DashboardList { dashboards, editable: app.boards.project.is_some() })
+    json(&DashboardList { dashboards, editable: app.boards.are_editable() })
 }
 
 /// One dashboard file.

@@ -18,6 +18,7 @@ mod guard;
 mod page;
 mod params;
 mod probes;
+mod replay;
 mod respond;
 mod serve;
 mod socket;
@@ -71,6 +72,7 @@ fn router(app: Arc<AppState>) -> Router {
         .route("/api/v1/sql", post(sql::query))
         .route("/api/v1/pipelines", get(api::pipelines))
         .route("/api/v1/pipelines/{name}", get(api::pipeline))
+        .route("/api/v1/pipelines/{name}/replay", post(replay::replay))
         .route("/api/v1/stream", get(stream::stream))
         .route("/api/v1/poll", get(stream::poll))
         .route("/api/v1/dashboards", get(boards::dashboards))

@@ -78,7 +78,7 @@ fn format(parts: &Parts) -> Result<Format, Fault> {
     })
 }
 
-async fn whole(mut answer: Answer) -> Result<Bytes, Fault> {
+pub(super) async fn whole(mut answer: Answer) -> Result<Bytes, Fault> {
     let mut body = BytesMut::new();
     while let Some(bytes) = answer.next().await? {
         if body.is_empty() {

@@ -690,3 +690,48 @@ async fn dashboards_are_written_only_where_that_was_asked_for_and_if_check_would
     assert_eq!(read(), "title: By git\npanels: []\n");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn dead_letters_are_run_again_only_where_that_was_asked_for_and_as_one_condition_says() {
+    const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
+    const PATH: &str = "/api/v1/pipelines/revenue/replay";
+    let refusing = Server::start().await;
+    let refused = refusing.request("POST", PATH, &JSON, "{}").await;
+    assert_eq!((refused.status, refused.problem().code()), (403, Some("E0403")), "{}", refused.text());
+    refusing.stop().await;
+
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start_editing(Limits::default(), Some(edited(dir.path()))).await;
+    for (body, code) in [
+        ("[]", "E0400"),
+        (r#"{"reason": "nonsense"}"#, "E0400"),
+        (r#"{"reason": "late_row"}"#, "E0400"),
+        (r#"{"were": "true"}"#, "E0400"),
+        (r#"{"where": "true) OR (true"}"#, "E0301"),
+        (r#"{"where": ""}"#, "E0301"),
+        (r#"{"where": "true; SELECT 1"}"#, "E0301"),
+        (r#"{"where": "offst = 17"}"#, "E0301"),
+    ] {
+        let refused = server.request("POST", PATH, &JSON, body).await;
+        assert_eq!(
+            (refused.status, refused.problem().code()),
+            (400, Some(code)),
+            "{body}: {}",
+            refused.text()
+        );
+    }
+    let plain = [("content-type", "text/plain")];
+    assert_eq!(server.request("POST", PATH, &plain, "{}").await.status, 400);
+    let foreign = [("content-type", "application/json"), ("origin", "https://evil.example")];
+    assert_eq!(server.request("POST", PATH, &foreign, "{}").await.status, 403);
+    let missing = server.request("POST", "/api/v1/pipelines/revenu/replay", &JSON, "{}").await;
+    assert_eq!(missing.problem().hint.as_deref(), Some("did you mean \"revenue\"?"));
+    // The one letter there is has offset 17, and no engine runs its pipeline.
+    let none = server.request("POST", PATH, &JSON, r#"{"where": "\"offset\" = 18 -- none"}"#).await;
+    let nothing = serde_json::json!({"replayed": 0, "failed_again": 0, "stopped": null});
+    assert_eq!((none.status, none.json()), (200, nothing));
+    let one =
+        server.request("POST", PATH, &JSON, r#"{"reason": "bad_framing", "where": "\"offset\" = 17"}"#).await;
+    assert_eq!((one.status, one.problem().code()), (503, Some("E0503")), "{}", one.text());
+    server.stop().await;
+}

@@ -164,6 +164,18 @@ fn dead_letters(out: &mut Exposition, views: &[PipelineView]) {
             out.sample("weir_dead_letters_total", &labels, of(view, reason));
         }
     }
+    let help = "Dead letters that were run again and are none any more.";
+    out.family("weir_dead_letters_replayed", Kind::Counter, "", help);
+    for view in views {
+        let n = view.live.letters_replayed_total;
+        out.sample("weir_dead_letters_replayed_total", &[("pipeline", &view.name)], n);
+    }
+    let help = "Dead letters that were kept no longer: too old, or too many bytes of newer ones.";
+    out.family("weir_dead_letters_expired", Kind::Counter, "", help);
+    for view in views {
+        let n = view.live.letters_expired_total;
+        out.sample("weir_dead_letters_expired_total", &[("pipeline", &view.name)], n);
+    }
 }
 
 /// One operator, its subtasks together.

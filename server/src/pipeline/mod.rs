@@ -24,8 +24,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use weir_engine::connector::{TableColumn, WatermarkOptions};
 use weir_engine::dataflow::plan::Plan;
-use weir_engine::pipeline::{Live, PipelineHandle, PipelineOptions, State};
-use weir_engine::result::Snapshot;
+use weir_engine::pipeline::{Live, PipelineHandle, PipelineOptions, ReplayError, Replayed, State};
+use weir_engine::result::{LetterId, Snapshot};
 
 pub use clock::SystemClock;
 pub use connections::Connections;
@@ -46,6 +46,11 @@ pub trait Running: Send + Sync {
     /// The last committed epoch; `None` before the first.
     fn snapshot(&self) -> Option<Arc<Snapshot>>;
     fn live(&self) -> Live;
+    /// Runs dead letters again: see [`PipelineHandle::replay`]. Blocks until it is committed.
+    ///
+    /// # Errors
+    /// See [`ReplayError`].
+    fn replay(&self, ids: &[LetterId]) -> Result<Replayed, ReplayError>;
     /// Asks it to finish its epoch, commit and stop. Does not wait.
     fn stop(&self);
     /// Waits until it has stopped or failed.
@@ -67,6 +72,10 @@ impl Running for PipelineHandle {
 
     fn live(&self) -> Live {
         self.live()
+    }
+
+    fn replay(&self, ids: &[LetterId]) -> Result<Replayed, ReplayError> {
+        self.replay(ids)
     }
 
     fn stop(&self) {

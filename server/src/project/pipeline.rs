@@ -2,6 +2,7 @@
 
 use weir_engine::aggregate::GROUP_BYTES_MAX;
 use weir_engine::pipeline::PipelineOptions;
+use weir_engine::result::LettersKept;
 
 use super::fields::{Fields, Sheet};
 use super::source::MAX_DURATION_MS;
@@ -16,6 +17,9 @@ const GROUP_BYTES: (u64, u64) = (1 << 10, 1 << 28);
 const STATE_BYTES: (u64, u64) = (1 << 20, 1 << 50);
 /// More subtasks than any machine has cores; each costs a thread and a Kafka client.
 pub(super) const MAX_PARALLELISM: u64 = 256;
+/// Of `dead_letters`: what is kept for less than a minute, nobody sees.
+const LETTERS_MS_MIN: i64 = 60_000;
+const LETTERS_BYTES: (u64, u64) = (1 << 20, 1 << 50);
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
 
 /// A pipeline file.
@@ -37,6 +41,7 @@ pub struct Settings {
     pub group_bytes_max: u64,
     /// `None`: a share of the machine's memory.
     pub state_bytes_max: Option<u64>,
+    pub letters: LettersKept,
 }
 
 /// What a pipeline may use where its file says nothing.
@@ -56,6 +61,33 @@ pub(crate) struct Defaults {
     parallelism: Option<usize>,
     group_bytes_max: Option<u64>,
     state_bytes_max: Option<u64>,
+    letters: Letters,
+}
+
+/// What is given of `dead_letters`.
+#[derive(Debug, Clone, Copy, Default)]
+struct Letters {
+    age_ms: Option<i64>,
+    bytes: Option<u64>,
+}
+
+impl Letters {
+    fn read(fields: &mut Fields<'_, '_>) -> Self {
+        let Some(node) = fields.node("dead_letters") else { return Self::default() };
+        let fields = Fields::new(fields.sheet, "\"dead_letters\"", node);
+        let Some(mut fields) = fields else { return Self::default() };
+        let age_ms = fields.duration("retention", LETTERS_MS_MIN, MAX_DURATION_MS);
+        let bytes = fields.size("size", LETTERS_BYTES.0, LETTERS_BYTES.1);
+        fields.finish();
+        Self { age_ms, bytes }
+    }
+
+    fn kept(self, all: Self) -> LettersKept {
+        LettersKept {
+            age_ms: self.age_ms.or(all.age_ms).unwrap_or(LettersKept::DEFAULT.age_ms),
+            bytes: self.bytes.or(all.bytes).unwrap_or(LettersKept::DEFAULT.bytes),
+        }
+    }
 }
 
 impl Defaults {
@@ -69,6 +101,7 @@ impl Defaults {
             parallelism: parallelism.and_then(|n| usize::try_from(n).ok()),
             group_bytes_max: fields.size("group_memory", GROUP_BYTES.0, GROUP_BYTES.1),
             state_bytes_max: fields.size("state_memory", STATE_BYTES.0, STATE_BYTES.1),
+            letters: Letters::read(fields),
         }
     }
 
@@ -81,6 +114,7 @@ impl Defaults {
             parallelism: self.parallelism.or(all.parallelism),
             group_bytes_max: self.group_bytes_max.or(all.group_bytes_max).unwrap_or(GROUP_BYTES_MAX as u64),
             state_bytes_max: self.state_bytes_max.or(all.state_bytes_max),
+            letters: self.letters.kept(all.letters),
         }
     }
 }
@@ -114,7 +148,7 @@ impl Pipeline {
     #[must_use]
     pub fn options(&self, name: &str, default: Resources, bounded: bool) -> PipelineOptions {
         let Settings { epoch_ms, lateness_ms, provisional, retention_ms, .. } = self.settings;
-        let Settings { parallelism, group_bytes_max, state_bytes_max, .. } = self.settings;
+        let Settings { parallelism, group_bytes_max, state_bytes_max, letters, .. } = self.settings;
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         PipelineOptions {
             name: name.to_owned(),
@@ -125,6 +159,7 @@ impl Pipeline {
             parallelism: parallelism.unwrap_or(default.parallelism),
             group_bytes_max: size(group_bytes_max),
             state_bytes_max: state_bytes_max.map_or(default.state_bytes_max, size),
+            letters,
             bounded,
             skip_lost: false,
         }

@@ -38,6 +38,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub use answer::Format;
 pub use offline::{OfflineError, query_offline};
+pub(crate) use statement::condition;
 pub(crate) use text_table::write as write_table;
 
 use crate::catalog::PipelineView;

@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{
     ObjectName, SetExpr, ShowStatementIn, ShowStatementOptions, Statement as Sql,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::error;
@@ -63,6 +64,31 @@ pub(super) fn parse(sql: &str) -> Result<Request, Fault> {
         (Some(_), more) => {
             let detail = format!("the request has {} statements", more + 1);
             Err(Fault::new(Code::RefusedQuery, detail).hint("send them one by one"))
+        }
+    }
+}
+
+/// A condition, to stand behind WHERE: one expression and nothing else.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) fn condition(text: &str) -> Result<String, Fault> {
+    if BYTES_MAX < text.len() {
+        let detail = format!("the condition has {} bytes, at most {BYTES_MAX} are allowed", text.len());
+        return Err(Fault::new(Code::RefusedQuery, detail));
+    }
+    let dialect = GenericDialect {};
+    let tokens =
+        Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|e| error::parse(&e.into()))?;
+    check_size(tokens.iter().map(|token| &token.token))?;
+    let mut parser =
+        Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
+    let condition = parser.parse_expr().map_err(|e| error::parse(&e))?;
+    match parser.next_token().token {
+        Token::EOF => Ok(condition.to_string()),
+        other => {
+            let detail = format!("the condition ends before \"{other}\"");
+            Err(Fault::new(Code::WrongQuery, detail).hint("write what could stand behind WHERE"))
         }
     }
 }

@@ -119,6 +119,8 @@ fn pipelines(views: &[PipelineView]) -> Result<RecordBatch, ArrowError> {
         .count("dead_letters", counters().map(|counters| counters.dead_letters))
         .text_or_null("error", views.iter().map(PipelineView::error))
         .count("lost_records", counters().map(|counters| counters.lost_records))
+        .count("dead_letters_replayed", counters().map(|counters| counters.dead_letters_replayed))
+        .count("dead_letters_expired", counters().map(|counters| counters.dead_letters_expired))
         .finish()
 }
 

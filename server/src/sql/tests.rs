@@ -325,10 +325,10 @@ fn tables_are_listed_and_described() {
         "SELECT * FROM weir.pipelines",
         Format::Csv,
         &expect![[r#"
-        name,state,epoch,committed_at,watermark,rows_in,rows_out,late_rows,tombstones,dead_letters,error,lost_records
-        audit,running,1,2026-11-22T12:00:00.250Z,,90,5,1,2,3,,0
-        revenue,running,812,2026-11-22T12:00:00.250Z,2026-11-22T12:00:05.000Z,90,5,1,2,3,,0
-        starting,running,0,,,0,0,0,0,0,,0
+        name,state,epoch,committed_at,watermark,rows_in,rows_out,late_rows,tombstones,dead_letters,error,lost_records,dead_letters_replayed,dead_letters_expired
+        audit,running,1,2026-11-22T12:00:00.250Z,,90,5,1,2,3,,0,1,0
+        revenue,running,812,2026-11-22T12:00:00.250Z,2026-11-22T12:00:05.000Z,90,5,1,2,3,,0,1,0
+        starting,running,0,,,0,0,0,0,0,,0,0,0
     "#]],
     );
 }

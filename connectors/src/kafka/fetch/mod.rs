@@ -36,14 +36,16 @@ mod wire;
 use std::time::{Duration, Instant};
 
 use arrow::buffer::Buffer;
-use weir_engine::connector::{Reader, ReaderEvent, SourceError, Start};
+use weir_engine::connector::{Header, Reader, ReaderEvent, RecordBlock, SourceError, Start};
 
 use self::batch::Damaged;
 use self::cluster::{Cluster, News};
 use self::messages::{FetchPart, Fetched};
 use self::partition::Partition;
+pub(super) use self::records::{span, varint};
 pub(super) use self::settings::Settings;
 use super::ASSIGN_TIMEOUT;
+use super::headers::headers;
 use super::native::Failure;
 
 /// How often a damaged batch is fetched again before giving up: damage on the way goes away, damage
@@ -465,6 +467,10 @@ impl Reader for FetchReader {
             assigned.restart();
         }
         Ok(())
+    }
+
+    fn headers(&self, block: &RecordBlock, i: usize) -> Vec<Header> {
+        headers(block, i)
     }
 
     fn poll(

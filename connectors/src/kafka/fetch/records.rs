@@ -119,7 +119,7 @@ fn record(data: &[u8], at: usize) -> Option<Record> {
 }
 
 #[inline]
-fn span(record: &[u8], at: usize) -> Option<(Span, usize)> {
+pub(in crate::kafka) fn span(record: &[u8], at: usize) -> Option<(Span, usize)> {
     let (length, at) = varint(record, at)?;
     if length == -1 {
         return Some((Span::NULL, at));
@@ -130,7 +130,7 @@ fn span(record: &[u8], at: usize) -> Option<(Span, usize)> {
 
 /// A zigzag number and where it ends. One and two bytes are almost all there are.
 #[inline]
-fn varint(data: &[u8], at: usize) -> Option<(i64, usize)> {
+pub(in crate::kafka) fn varint(data: &[u8], at: usize) -> Option<(i64, usize)> {
     match data.get(at..) {
         Some([first, ..]) if *first < 0x80 => Some((zigzag(u64::from(*first)), at + 1)),
         Some([first, second, ..]) if *second < 0x80 => {

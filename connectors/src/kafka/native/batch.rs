@@ -2,8 +2,8 @@
 //!
 //! Invariant: no librdkafka message outlives [`Batch::take`], and no record costs an allocation.
 
-use std::ffi::c_void;
-use std::ptr::{NonNull, addr_of, null_mut};
+use std::ffi::{CStr, c_void};
+use std::ptr::{NonNull, addr_of, null, null_mut};
 use std::slice;
 
 use arrow::buffer::Buffer;
@@ -12,6 +12,9 @@ use weir_engine::connector::{RecordBlock, Span};
 
 use super::partition::Partition;
 use super::{Failure, text};
+use crate::kafka::headers;
+
+const OK: sys::rd_kafka_resp_err_t = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
 
 /// A block is closed when it would grow past this: 16 MiB. Larger only if its one record is.
 const BLOCK_BYTES_MAX: usize = 16 << 20;
@@ -31,6 +34,9 @@ pub(in crate::kafka) enum Taken {
 pub(in crate::kafka) struct Batch {
     messages: Vec<Message>,
 }
+
+/// Names and values.
+type Headers<'a> = Vec<(&'a [u8], Option<&'a [u8]>)>;
 
 /// A message that we own; dropping it gives it back.
 #[repr(transparent)]
@@ -99,6 +105,11 @@ fn copy(partition: i32, messages: &[Message], taken: &mut Vec<Taken>) {
         timestamps_ms.push(message.timestamp_ms());
         keys.push(append(&mut data, message.key()));
         values.push(append(&mut data, message.value()));
+        if let Some(headers) = message.headers() {
+            headers::write(&headers, &mut data);
+        } else {
+            data.push(0);
+        }
     }
     let data = Buffer::from_vec(data);
     taken.push(Taken::Block(RecordBlock { partition, data, offsets, timestamps_ms, keys, values }));
@@ -153,8 +164,38 @@ impl Message {
         unsafe { bytes((*self.native()).payload, (*self.native()).len) }
     }
 
+    /// `None` where there are none.
+    fn headers(&self) -> Option<Headers<'_>> {
+        let mut headers = null_mut();
+        // SAFETY: the message is ours, and what it lends us lives as long.
+        if unsafe { sys::rd_kafka_message_headers(self.native(), &raw mut headers) } != OK {
+            return None;
+        }
+        let mut all = Vec::new();
+        loop {
+            let (mut name, mut value, mut len) = (null(), null(), 0);
+            // SAFETY: `headers` is the message's; the name is a string of C, value and length belong together, and both
+            // live as long as the message.
+            unsafe {
+                let found = sys::rd_kafka_header_get_all(
+                    headers,
+                    all.len(),
+                    &raw mut name,
+                    &raw mut value,
+                    &raw mut len,
+                );
+                if found != OK {
+                    return Some(all);
+                }
+                all.push((CStr::from_ptr(name).to_bytes(), bytes(value, len)));
+            }
+        }
+    }
+
     fn n_bytes(&self) -> usize {
-        self.key().map_or(0, <[u8]>::len) + self.value().map_or(0, <[u8]>::len)
+        let header = |(name, value): &(&[u8], Option<&[u8]>)| name.len() + value.map_or(0, <[u8]>::len) + 20;
+        let headers = self.headers().map_or(0, |headers| headers.iter().map(header).sum());
+        self.key().map_or(0, <[u8]>::len) + self.value().map_or(0, <[u8]>::len) + headers + 1
     }
 }
 

@@ -14,7 +14,9 @@
 //!    `EPOCH_WINDOWS_MAX` windows: past that no record is taken until the next barrier, which is asked
 //!    for at once.
 //! 4. While a sink's outbox is full no record is taken: windows can't close then, and would grow.
+//! 5. Dead letters that are run again are records that are taken, but for their time (`replay.rs`).
 
+mod replay;
 mod rows;
 mod touched;
 
@@ -36,9 +38,11 @@ use crate::dataflow::sink::SINK_POLL;
 use crate::operator::partial::Partial;
 use crate::operator::stateless::Stateless;
 use crate::operator::{self, Batch};
+use crate::result::DeadLetter;
 use crate::state::failpoint::{self, Point};
 use crate::time::watermark::Rules;
 use crate::time::{Clock, Epoch};
+use replay::Replaying;
 use touched::Touched;
 
 /// Records per poll: large enough to pay for a batch's fixed costs, small enough that a barrier waits
@@ -112,6 +116,10 @@ pub struct SourceState {
     /// Since when silence of a partition means that there is nothing.
     listening_since_ns: u64,
     ready: Vec<Batch>,
+    /// Dead letters that are to be run again.
+    replaying: Option<Replaying>,
+    /// Those behind the records of the block that is run again.
+    again: Vec<DeadLetter>,
 }
 
 impl SourceState {
@@ -258,7 +266,7 @@ impl SourceTask {
                 }
                 self.put_ready()?;
                 self.meter().busy.end(self.clock.monotonic_ns());
-                self.state.unsaid = Some(Event::Report(self.report(epoch)));
+                self.state.unsaid = Some(Event::Report(Box::new(self.report(epoch))));
                 failpoint::pass(Point::Report);
                 self.state.closed = true;
             }
@@ -266,6 +274,7 @@ impl SourceTask {
                 self.state.closed = false;
                 self.pass(barrier, read_until_ms);
             }
+            Control::Replay(replay) => self.begin_replay(replay)?,
         }
         Ok(Next::Step)
     }
@@ -309,6 +318,10 @@ impl SourceTask {
         if self.waits_for_sinks() {
             // Where partitions start is asked for all the same.
             return Ok(if self.assign_next()? { Next::Step } else { Next::Wait(Some(SINK_POLL)) });
+        }
+        // Before what waits for a registry.
+        if let Some(replaying) = self.state.replaying.take() {
+            return self.run_again(replaying);
         }
         match self.state.queue.pop_front() {
             Some(Work::Block(block, from)) => return self.process(block, from),

@@ -16,7 +16,7 @@ use crate::operator::expand::SourceRows;
 use crate::operator::partial::split_by_pane;
 use crate::operator::stateless::{Prepared, units_per_ms};
 use crate::result::DeadLetter;
-use crate::time::watermark::{Judged, Verdict};
+use crate::time::watermark::{Judged, PartitionTime, Rules, Verdict};
 use crate::time::window::{Windows, floor_to_ms};
 
 impl SourceTask {
@@ -40,17 +40,35 @@ impl SourceTask {
     pub(super) fn judge_and_run(&mut self, block: &RecordBlock, decoded: &Decoded) -> Result<(), Error> {
         let Some(first) = decoded.records.first() else { return Ok(()) };
         self.partitions.wake(block.partition, self.rules.lateness_ms, block.offsets[*first as usize]);
+        let known = "blocks come from assigned partitions";
+        let mut time = self.partitions.get(block.partition).expect(known).time;
+        let rules = self.rules;
+        let ran = self.judge_by(block, decoded, &rules, &mut time);
+        self.partitions.get(block.partition).expect(known).time = time;
+        ran
+    }
+
+    /// Judges the rows by a time that they move, and runs those that count.
+    pub(super) fn judge_by(
+        &mut self,
+        block: &RecordBlock,
+        decoded: &Decoded,
+        rules: &Rules,
+        time: &mut PartitionTime,
+    ) -> Result<(), Error> {
+        if decoded.records.is_empty() {
+            return Ok(());
+        }
         let event_times = event_times_ms(&decoded.batch, self.plan.event_time)?;
-        let state = self.partitions.get(block.partition).expect("blocks come from assigned partitions");
         let record_times = || decoded.records.iter().map(|record| block.timestamps_ms[*record as usize]);
-        let is_on_time = event_times.null_count() == 0
-            && state.time.are_on_time(&self.rules, event_times.values(), record_times());
+        let is_on_time =
+            event_times.null_count() == 0 && time.are_on_time(rules, event_times.values(), record_times());
         let mut judged = Judged::default();
         let (panes, sides) = if is_on_time {
-            let pane = self.rules.windows.map(|windows| windows.pane(event_times.value(0)));
+            let pane = rules.windows.map(|windows| windows.pane(event_times.value(0)));
             (pane.map_or_else(|| event_times.clone(), |pane| vec![pane; event_times.len()].into()), None)
         } else {
-            state.time.judge(&self.rules, event_times.iter(), record_times(), &mut judged);
+            time.judge(rules, event_times.iter(), record_times(), &mut judged);
             let sides = sides(&judged.sides, judged.verdicts.len());
             (Int64Array::from(std::mem::take(&mut judged.panes)), sides)
         };
@@ -168,10 +186,24 @@ impl SourceTask {
         Ok(())
     }
 
-    fn dead_letter(&mut self, block: &RecordBlock, record: u32, reason: Reason, detail: String) {
+    pub(super) fn dead_letter(&mut self, block: &RecordBlock, record: u32, reason: Reason, detail: String) {
         let i = record as usize;
+        // A letter that becomes one anew was counted when it first did.
+        let letter = match self.state.again.get(i) {
+            Some(before) => before.again(reason, detail, self.source.name()),
+            None => {
+                self.state.report.counters.dead_letters += 1;
+                self.shared.dead_letters_total[reason.index()].fetch_add(1, Ordering::Relaxed);
+                self.new_letter(block, i, reason, detail)
+            }
+        };
+        self.state.epoch_bytes += letter.n_bytes();
+        self.state.report.dead_letters.push(letter);
+    }
+
+    fn new_letter(&self, block: &RecordBlock, i: usize, reason: Reason, detail: String) -> DeadLetter {
         let value = block.value(i);
-        let letter = DeadLetter {
+        DeadLetter {
             source: self.source.name().to_owned(),
             topic: self.source.topic().to_owned(),
             partition: Some(block.partition),
@@ -182,12 +214,10 @@ impl SourceTask {
             detail,
             key: block.key(i).map(<[u8]>::to_vec),
             payload: value.map(<[u8]>::to_vec),
-        };
-        let key_len = letter.key.as_ref().map_or(0, Vec::len);
-        self.state.epoch_bytes += value.map_or(0, <[u8]>::len) + key_len + letter.detail.len() + 128;
-        self.state.report.counters.dead_letters += 1;
-        self.shared.dead_letters_total[reason.index()].fetch_add(1, Ordering::Relaxed);
-        self.state.report.dead_letters.push(letter);
+            headers: self.reader.headers(block, i),
+            operator: Some(self.source.name().to_owned()),
+            replays: 0,
+        }
     }
 }
 

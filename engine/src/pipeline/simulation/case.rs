@@ -4,6 +4,7 @@
 //! of 50 ms as with epochs of 5 s.
 
 use std::ops::Range;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use super::random::Random;
@@ -191,6 +192,7 @@ fn world(random: &mut Random, epoch_ms: i64, span_ms: i64, window_ms: i64) -> Wo
         records_per_poll: random.pick(&[1, 5, 40, 200]),
         clock: Arc::new(SimClock::default()),
         random: Mutex::new(random.fork()),
+        is_mended: AtomicBool::new(false),
     }
 }
 

@@ -15,9 +15,11 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::case::{Case, End, Life};
 use super::random::Random;
+use super::replay::Replayer;
 use super::world::SimClock;
 use crate::dataflow::actor::{Actor, Next};
 use crate::dataflow::live::lock;
@@ -68,7 +70,7 @@ impl Trace {
 }
 
 /// An actor whose error is text.
-trait Step {
+pub(super) trait Step {
     fn step(&mut self) -> Result<Next, String>;
 }
 
@@ -95,6 +97,8 @@ enum Role {
     Coordinator,
     Discovery,
     Sink,
+    /// Somebody who has dead letters run again.
+    Replayer,
     /// A sink's thread of a process that was taken for dead.
     LateSink,
 }
@@ -157,6 +161,10 @@ impl<'a> Driver<'a> {
         let Assembly { coordinator, discovery, sources, windows, committer, .. } = assembly;
         let Assembly { sinks, stopping, stop_sinks: _open_sinks, .. } = assembly;
         let Assembly { stop_discovery: _open, latest, events, .. } = assembly;
+        if self.case.world.is_mended.load(Ordering::Relaxed) {
+            let plan = Arc::clone(&sources[0].plan);
+            self.add(Role::Replayer, 0, Box::new(Replayer::new(&latest, &events, plan)));
+        }
         for mut source in sources {
             source.epoch_bytes_max = self.case.epoch_bytes_max;
             self.add(Role::Source, source.subtask, Box::new(source));
@@ -292,7 +300,7 @@ impl<'a> Driver<'a> {
             Role::Source => self.case.slowness[0],
             Role::Window => self.case.slowness[1],
             Role::Committer => self.case.slowness[2],
-            Role::Coordinator | Role::Discovery | Role::Sink | Role::LateSink => 200,
+            Role::Coordinator | Role::Discovery | Role::Sink | Role::LateSink | Role::Replayer => 200,
         };
         let busy_us = match role {
             Role::Sink | Role::LateSink => self.case.systems[subtask].take_busy_us() as i64,

@@ -6,6 +6,8 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 use arrow::util::display::array_value_to_string;
 
+use std::sync::atomic::AtomicBool;
+
 use super::case::Query;
 use super::world::{BEGIN_MS, Entry, PartitionLog, SimClock, Value, Weather, World};
 use super::*;
@@ -90,6 +92,7 @@ fn world(seed: u64) -> World {
         records_per_poll: random.pick(&[3, 20, 200]),
         clock: Arc::new(SimClock::default()),
         random: Mutex::new(random.fork()),
+        is_mended: AtomicBool::new(false),
     }
 }
 

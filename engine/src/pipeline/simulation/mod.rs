@@ -14,6 +14,7 @@ mod driver;
 mod identical;
 mod oracle;
 mod random;
+mod replay;
 mod seen;
 mod sinks;
 mod world;
@@ -30,7 +31,7 @@ use crate::connector::Source;
 use crate::dataflow::live::lock;
 use crate::dataflow::plan::Plan;
 use crate::pipeline::Committed;
-use crate::result::Snapshot;
+use crate::result::{LettersKept, Snapshot};
 use crate::sql::{TableDef, plan};
 use crate::state::failpoint::{Point, simulated};
 use crate::state::{Memory, Store};
@@ -163,6 +164,7 @@ impl Simulation {
                 parallelism: life.parallelism,
                 group_bytes_max: GROUP_BYTES_MAX,
                 state_bytes_max: usize::MAX,
+                letters: LettersKept::DEFAULT,
                 skip_lost: false,
                 bounded: life.bounded,
             },

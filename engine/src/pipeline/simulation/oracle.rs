@@ -71,7 +71,7 @@ impl Expected {
                 self.counters.tombstones += 1;
                 return None;
             }
-            Value::Poison => return Some("bad_payload"),
+            Value::Poison | Value::Broken { .. } => return Some("bad_payload"),
             Value::Row { at, key, amount } => (at, key, amount),
         };
         self.counters.rows_in += 1;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -64,6 +64,12 @@ pub(super) enum Value {
     Tombstone,
     /// Not Avro.
     Poison,
+    /// A row that can't be decoded before the world is mended.
+    Broken {
+        at: i64,
+        key: i64,
+        amount: i64,
+    },
     /// No record: a transaction's marker, or compacted away.
     Gap,
 }
@@ -101,6 +107,7 @@ pub(super) struct World {
     pub(super) records_per_poll: i64,
     pub(super) clock: Arc<SimClock>,
     pub(super) random: Mutex<Random>,
+    pub(super) is_mended: AtomicBool,
 }
 
 impl World {
@@ -296,6 +303,11 @@ fn block(partition: i32, first_offset: usize, entries: &[Entry]) -> RecordBlock 
                 data.extend([entry.schema, 0xFF]);
                 Span::new(start, 2)
             }
+            Value::Broken { at, key, amount } => {
+                data.extend([entry.schema, 0xFE]);
+                data.extend([at, key, amount].map(i64::to_le_bytes).concat());
+                Span::new(start, 26)
+            }
             Value::Row { at, key, amount } => {
                 data.extend([entry.schema, u8::from(at.is_some())]);
                 data.extend([at.unwrap_or(0), key, amount].map(i64::to_le_bytes).concat());
@@ -347,13 +359,14 @@ impl Decoder for TopicDecoder {
                     table: Vec::new(),
                 });
             }
-            if value[1] == 0xFF {
+            let is_broken = value[1] == 0xFE && !self.world.is_mended.load(Ordering::Relaxed);
+            if value[1] == 0xFF || is_broken {
                 let detail = "not a row".to_owned();
                 rejected.push(Rejected { record: i as u32, reason: Reason::BadPayload, detail });
                 continue;
             }
             let field = |at: usize| i64::from_le_bytes(value[at..at + 8].try_into().expect("8 bytes"));
-            rows.push(((value[1] == 1).then(|| field(2)), field(10), field(18)));
+            rows.push(((value[1] != 0).then(|| field(2)), field(10), field(18)));
             records.push(i as u32);
         }
         let array = |column: &usize| -> ArrayRef {

@@ -7,6 +7,7 @@ mod memory;
 mod ordered;
 mod panes;
 mod pressure;
+mod replay;
 mod sinks;
 mod stops;
 
@@ -27,11 +28,11 @@ use super::{
 };
 use crate::aggregate::GROUP_BYTES_MAX;
 use crate::connector::{
-    Decoded, Decoder, PartitionInfo, Reader, ReaderEvent, RecordBlock, Source, SourceError, Span, Start,
-    Topology, WatermarkOptions,
+    Decoded, Decoder, PartitionInfo, Reader, ReaderEvent, Reason, RecordBlock, Rejected, Source, SourceError,
+    Span, Start, Topology, WatermarkOptions,
 };
 use crate::dataflow::plan::Plan;
-use crate::result::Snapshot;
+use crate::result::{LettersKept, Snapshot};
 use crate::sql::{TableDef, plan};
 use crate::state::Memory;
 use crate::time::Clock;
@@ -66,6 +67,8 @@ struct Faults {
     reader_fails: AtomicBool,
     decoder_panics: AtomicBool,
     decodes_slowly: AtomicBool,
+    /// Records of key 3 can't be decoded.
+    unreadable: AtomicBool,
     no_reader: AtomicBool,
     coordinator_panics: AtomicBool,
     /// Taken by the next poll.
@@ -240,9 +243,17 @@ impl Decoder for LogDecoder {
         let away = self.faults.registry_away.load(Ordering::SeqCst);
         let blocked = (from..block.len()).find(|i| away && block.offsets[*i] % 2 == 1);
         let next = blocked.unwrap_or(block.len());
-        let field = |column: usize| -> Vec<i64> {
-            let bytes = |i| block.value(i).unwrap()[column * 8..column * 8 + 8].try_into().unwrap();
-            (from..next).map(|i| i64::from_le_bytes(bytes(i))).collect()
+        let number = |i: usize, column: usize| {
+            i64::from_le_bytes(block.value(i).unwrap()[column * 8..column * 8 + 8].try_into().unwrap())
+        };
+        let unreadable = self.faults.unreadable.load(Ordering::SeqCst);
+        let (bad, good): (Vec<usize>, Vec<usize>) =
+            (from..next).partition(|i| unreadable && number(*i, 1) == 3);
+        let field = |column: usize| -> Vec<i64> { good.iter().map(|i| number(*i, column)).collect() };
+        let rejected = |i: &usize| Rejected {
+            record: *i as u32,
+            reason: Reason::BadPayload,
+            detail: "key 3".to_owned(),
         };
         let array = |column: &usize| -> ArrayRef {
             if *column == 0 {
@@ -254,8 +265,8 @@ impl Decoder for LogDecoder {
         Ok(Decoded {
             batch: RecordBatch::try_new(Arc::clone(&self.schema), self.columns.iter().map(array).collect())
                 .unwrap(),
-            records: (from as u32..next as u32).collect(),
-            rejected: vec![],
+            records: good.iter().map(|i| *i as u32).collect(),
+            rejected: bad.iter().map(rejected).collect(),
             tombstones: 0,
             next,
             blocked: blocked.map(|_| "the registry is away".to_owned()),
@@ -300,6 +311,7 @@ fn options(parallelism: usize, bounded: bool) -> PipelineOptions {
         bounded,
         group_bytes_max: GROUP_BYTES_MAX,
         state_bytes_max: usize::MAX,
+        letters: LettersKept::DEFAULT,
         skip_lost: false,
     }
 }

@@ -190,6 +190,14 @@ fn source() -> Value {
 
 /// The keys of a pipeline but `sql`.
 fn settings() -> Value {
+    let dead_letters = object(
+        "Which dead letters are kept: the newest.",
+        &[],
+        json!({
+            "retention": duration("7d", "For so long after they became dead letters."),
+            "size": size("1GiB", "At most so many bytes on disk."),
+        }),
+    );
     json!({
         "epoch": duration("250ms", "How often results are committed and shown."),
         "lateness": duration("0s", "Added to the watermark's delay: windows close so much later."),
@@ -197,6 +205,7 @@ fn settings() -> Value {
         "retention": duration("7d", "Of final rows, in event time behind the watermark; 0s: no result table."),
         "parallelism": integer(1, MAX_PARALLELISM, "Default: the smaller of cores and partitions."),
         "group_memory": size("16MiB", "What median, array_agg, DISTINCT and the like keep of one group; a group with more has no row, even if this is raised before its window closes."),
+        "dead_letters": dead_letters,
         "state_memory": value("size", "What groups of open windows may take, past which the pipeline fails; default: its share of a quarter of the memory."),
     })
 }

@@ -19,7 +19,7 @@ connections:
     bootstrap_servers: localhost:9092
     schema_registry: { url: http://localhost:8081, username: weir, password: 7 }
     properties: { security.protocol: plaintext }
-pipelines: { epoch: 250ms, lateness: 0s, provisional: true, retention: 7d, parallelism: 2, group_memory: 16MiB, state_memory: 1GiB }
+pipelines: { epoch: 250ms, lateness: 0s, provisional: true, retention: 7d, parallelism: 2, group_memory: 16MiB, state_memory: 1GiB, dead_letters: { retention: 7d, size: 1GiB } }
 registry: { listen: 127.0.0.1:8081 }
 ",
     ),
@@ -46,6 +46,7 @@ retention: 7d
 parallelism: 2
 group_memory: 1KiB
 state_memory: 1TiB
+dead_letters: { retention: 30d, size: 10GiB }
 ",
     ),
     (
@@ -68,7 +69,7 @@ panels:
 ];
 
 /// What the parser calls the maps, and where the schema has them.
-const MAPS: [(&str, &str); 12] = [
+const MAPS: [(&str, &str); 13] = [
     ("weir.yaml", "/$defs/project"),
     ("a connection", "/$defs/connection"),
     ("\"schema_registry\"", "/$defs/connection/properties/schema_registry"),
@@ -78,6 +79,7 @@ const MAPS: [(&str, &str); 12] = [
     ("\"schema\"", "/$defs/source/properties/schema/anyOf/2"),
     ("\"watermark\"", "/$defs/source/properties/watermark"),
     ("a pipeline", "/$defs/pipeline"),
+    ("\"dead_letters\"", "/$defs/pipeline/properties/dead_letters"),
     ("a sink", "/$defs/sink"),
     ("a dashboard", "/$defs/dashboard"),
     ("a panel", "/$defs/panel"),
