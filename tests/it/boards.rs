@@ -187,11 +187,13 @@ fn a_dashboard_that_was_changed_is_a_file_that_weir_takes() {
     looker.ask("open", json!("/d/draft"));
     looker.ask("click", json!("edit"));
     looker.ask("click", json!("draft-add"));
+    // What the chart may show is known by now.
+    weir.eventually("the new panel has rows", || {
+        (looker.ask("stages", json!("")) == json!(["ready"])).then_some(())
+    });
     for (field, value) in [
         ("field-title", "Orders: all of them"),
         ("field-chart", "bar"),
-        ("field-x", "window_start"),
-        ("field-y", "orders"),
         ("field-series", "country"),
         ("field-last", "7d"),
     ] {
@@ -224,16 +226,20 @@ fn a_dashboard_that_was_changed_is_a_file_that_weir_takes() {
     );
 }
 
-/// A second panel is dragged before the first and back by keys, and the first one's corner to another size.
+/// A second panel is added before the first, which is dragged before it, there and back by keys, and the first one's corner to another size.
 fn assert_panels_are_dragged(weir: &Weir, looker: &mut Looker) {
     let titles = |looker: &mut Looker| looker.ask("titles", json!(""));
     looker.ask("click", json!("draft-add"));
     let (orders, new) = ("Orders: all of them", "New panel");
-    weir.eventually("a panel is added", || (titles(looker) == json!([orders, new])).then_some(()));
+    weir.eventually("a panel is added below its form", || {
+        (titles(looker) == json!([new, orders])).then_some(())
+    });
     looker.ask("carry", json!([2, 1]));
-    assert_eq!(titles(looker), json!([new, orders]), "dragged to the first place");
+    assert_eq!(titles(looker), json!([orders, new]), "dragged to the first place");
     looker.ask("grip", json!([1, "grip-move", ["ArrowRight"]]));
-    assert_eq!(titles(looker), json!([orders, new]), "moved by a key");
+    assert_eq!(titles(looker), json!([new, orders]), "moved by a key");
+    looker.ask("grip", json!([2, "grip-move", ["ArrowLeft"]]));
+    assert_eq!(titles(looker), json!([orders, new]), "and back");
     // Six columns and two lines become eight and two by hand, then nine and three by keys.
     looker.ask("stretch", json!([1, 2, 0]));
     looker.ask("grip", json!([1, "grip-resize", ["ArrowRight", "ArrowDown"]]));

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use weir_api::{Aggregate, Panel};
 
 use crate::chart::kind::{self, KINDS, Key};
+use crate::chart::plotted::Axes;
 use crate::page::board::Board;
 use crate::protocol::time;
 use crate::view::board::cells::is_time;
@@ -76,7 +77,10 @@ pub(super) fn Form(board: Board) -> impl IntoView {
                 value=Signal::derive(move || panel.with(|panel| panel.as_ref().map(|it| kind::of(it.chart).word.to_owned())))
                 choose=Callback::new(move |word: Option<String>| {
                     let chosen = KINDS.iter().find(|kind| Some(kind.word) == word.as_deref()).map(|kind| kind.chart);
-                    change(Box::new(move |panel| panel.chart = chosen.unwrap_or(panel.chart)));
+                    change(Box::new(move |panel| {
+                        panel.chart = chosen.unwrap_or(panel.chart);
+                        propose(board, panel);
+                    }));
                 })
                 may_be_none=false
             />
@@ -88,6 +92,17 @@ pub(super) fn Form(board: Board) -> impl IntoView {
             {move || takes(panel, Key::Unit).then(|| text("Unit", "EUR, ms, B", |panel| panel.unit.clone().unwrap_or_default(), |panel, text| panel.unit = non_empty(text)))}
             <Missing panel />
         </div>
+    }
+}
+
+/// Fills a panel that names no column yet with those that its chart most likely shows.
+fn propose(board: Board, panel: &mut Panel) {
+    if panel.x.is_some() || panel.y.is_some() {
+        return;
+    }
+    let axes = untrack(|| board.live.read(|store| Axes::guess(store.table(&panel.pipeline)?.columns())));
+    if let Some(axes) = axes {
+        (panel.x, panel.y, panel.series) = (Some(axes.x), Some(axes.y), panel.series.take().or(axes.series));
     }
 }
 

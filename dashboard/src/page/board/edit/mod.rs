@@ -187,8 +187,9 @@ pub(super) fn Editor(board: Board) -> impl IntoView {
     let add = move |_| {
         let pipeline =
             untrack(|| board.live.read(|store| store.pipelines().first().map(|first| first.name.clone())));
-        draft.change(|dashboard| dashboard.panels.push(new_panel(pipeline.unwrap_or_default())));
-        draft.selected.set(draft.n_panels().saturating_sub(1));
+        // Below its form, where it is seen while it becomes what it is to be.
+        draft.change(|dashboard| dashboard.panels.insert(0, new_panel(pipeline.unwrap_or_default())));
+        draft.selected.set(0);
     };
     let title = move || {
         draft.dashboard.with(|dashboard| dashboard.as_ref().map(|it| it.title.clone()).unwrap_or_default())
