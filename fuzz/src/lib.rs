@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use weir_schemas::registry::embedded::{Journal, Replay};
 use weir_schemas::registry::{Registered, SubjectVersion};
+use weir_schemas::wire::{Fingerprint, Framing, WrittenBy};
 use weir_schemas::{
     AnyDecoder, DecodedBatch, Decoder, Format, ReaderSchema, RegistryError, SchemaId, SchemaRegistry,
     SchemaText, wire,
@@ -15,9 +16,17 @@ use weir_schemas::{
 
 /// A header is what was read, or there is none.
 pub fn framing(data: &[u8]) {
-    match wire::parse(data) {
-        Ok((id, body)) => assert_eq!([&wire::header(id)[..], body].concat(), data),
-        Err(_) => assert!(data.len() < wire::HEADER_LEN || data[0] != 0),
+    for framing in [Framing::Confluent, Framing::SingleObject] {
+        match framing.parse(data) {
+            Ok((WrittenBy::Id(id), body)) => assert_eq!([&wire::header(id)[..], body].concat(), data),
+            Ok((WrittenBy::Fingerprint(fingerprint), body)) => {
+                assert_eq!([&wire::single_object_header(fingerprint)[..], body].concat(), data);
+            }
+            Err(_) if framing == Framing::Confluent => assert!(data.len() < wire::HEADER_LEN || data[0] != 0),
+            Err(_) => {
+                assert!(data.len() < wire::SINGLE_OBJECT_HEADER_LEN || !data.starts_with(&[0xc3, 0x01]))
+            }
+        }
     }
 }
 
@@ -33,6 +42,7 @@ pub fn schema(data: &[u8]) {
     if let Ok(reader) = ReaderSchema::new(text) {
         let issues = reader.check_writer(reader.source()).expect("it was parsed before");
         assert_eq!(issues, [], "its own records fit");
+        assert!(Fingerprint::of(reader.source()).is_ok());
         let names: Vec<_> = reader.left_out().iter().map(|left_out| left_out.field.clone()).collect();
         assert!(reader.arrow_schema().fields().iter().all(|column| !names.contains(column.name())));
     }

@@ -1,7 +1,7 @@
 //! Avro to Arrow and back: wire format, registries, schema evolution, decoding, encoding.
 //!
 //! ```text
-//! record value ─► wire ─► id ─► registry ─► writer schema ─┐
+//! record value ─► wire ─► id ─► registry ─► writer schema ─┐     (or its fingerprint)
 //!                  │                                       ├─► resolve ─► plan (cached per id)
 //!                  │                        reader schema ─┘                │
 //!                  └────────────── body ────────────────────► decode ◄──────┘ ─► RecordBatch

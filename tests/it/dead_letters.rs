@@ -230,3 +230,55 @@ FROM TUMBLE(TABLE followed, DESCRIPTOR(at), INTERVAL '10' SECOND) GROUP BY windo
         );
     }
 }
+
+#[test]
+fn records_in_single_object_encoding_find_their_versions() {
+    let services = services();
+    let (bootstrap, registry) = (&services.kafka.bootstrap, &services.registry.url);
+    Topics::new(bootstrap).create("objects", 1);
+    let v1 = Writer::register(registry, "objects-value", V1);
+    // Of another subject: its fingerprint says nothing here.
+    let other = Writer::register(registry, "objects_other-value", OTHER);
+    let minute = minute_ms();
+    let producer = Producer::new(bootstrap);
+    let send = |value: &[u8]| {
+        producer.send(To { topic: "objects", partition: 0, timestamp_ms: minute }, None, Some(value));
+    };
+    let object = |value: i64, time_ms: i64| v1.single_object(&[("value", Avro::Long(value)), at(time_ms)]);
+    send(&object(1, minute));
+    send(&reading(&v1, 5, minute));
+    send(&other.single_object(&[("value", Avro::Array(vec![Avro::Long(1)])), at(minute)]));
+    send(&object(10, minute + 25_000));
+    send(&object(5, minute));
+    producer.flush();
+
+    let sql = "SELECT window_start, sum(value) AS total
+FROM TUMBLE(TABLE objects, DESCRIPTOR(at), INTERVAL '10' SECOND) GROUP BY window_start";
+    let source = format!("{SOURCE}framing: single_object\nschema: follow\n");
+    let project = Project::new(&services).source("objects", &source).pipeline("totals", sql, "");
+    let weir = project.run();
+    weir.await_rows("SELECT total FROM totals ORDER BY window_start", &[vec![json!(1)], vec![json!(10)]]);
+
+    // Registered while it runs.
+    let v2 = Writer::register(registry, "objects-value", V2);
+    let unit = ("unit", Avro::String("km".to_owned()));
+    send(&v2.single_object(&[("value", Avro::Long(100)), unit, at(minute + 25_000)]));
+    send(&object(1_000, minute + 25_000));
+    producer.flush();
+    weir.await_rows("SELECT total FROM totals ORDER BY window_start", &[vec![json!(1)], vec![json!(1_110)]]);
+    weir.await_rows(
+        "SELECT schema_id, subject, version, first_offset, compatible FROM weir.schemas ORDER BY version",
+        &[(&v1, 1, 0), (&v2, 2, 5)].map(|(writer, version, offset): (&Writer, u32, u32)| {
+            vec![json!(writer.id), json!("objects-value"), json!(version), json!(offset), json!(true)]
+        }),
+    );
+    weir.await_rows(
+        "SELECT \"offset\", reason, schema_id FROM weir.dead_letters ORDER BY 1",
+        &[
+            vec![json!(1), json!("bad_framing"), json!(null)],
+            vec![json!(2), json!("unknown_schema"), json!(null)],
+            vec![json!(4), json!("late_row"), json!(v1.id)],
+        ],
+    );
+    assert_eq!(columns(&weir, "objects")[1], [json!("unit"), json!(2)]);
+}

@@ -37,6 +37,7 @@ fn source_with(bootstrap: &str, topic: &str, properties: &[(&str, &str)]) -> Kaf
         topic: topic.to_owned(),
         format: weir_schemas::Format::Avro,
         reader_schema: ReaderSchemaText::from_file(schema),
+        framing: weir_schemas::wire::Framing::Confluent,
         follow: false,
         event_time: None,
         watermark: WatermarkOptions {

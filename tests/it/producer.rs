@@ -13,6 +13,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
+use weir_schemas::wire::{Fingerprint, single_object_header};
 
 /// How long a broker may take for anything; as long as a restart.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -85,6 +86,7 @@ pub(crate) fn register(registry_url: &str, subject: &str, body: &serde_json::Val
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
     pub(crate) id: u32,
+    text: String,
     schema: Schema,
 }
 
@@ -92,18 +94,28 @@ impl Writer {
     /// Registers `schema` under `subject`.
     pub(crate) fn register(registry_url: &str, subject: &str, schema: &str) -> Self {
         let id = register(registry_url, subject, &serde_json::json!({ "schema": schema }));
-        Self { id, schema: Schema::parse_str(schema).expect("an Avro schema") }
+        Self { id, text: schema.to_owned(), schema: Schema::parse_str(schema).expect("an Avro schema") }
     }
 
     /// A record value: magic byte, schema id, Avro.
     pub(crate) fn encode(&self, fields: &[(&str, Value)]) -> Vec<u8> {
+        [&[0][..], &self.id.to_be_bytes(), &self.body(fields)].concat()
+    }
+
+    /// A record value in Avro's single-object encoding: marker, fingerprint, Avro.
+    pub(crate) fn single_object(&self, fields: &[(&str, Value)]) -> Vec<u8> {
+        // Not by apache-avro, which leaves an object around a logical type where Java writes the type alone.
+        let fingerprint = Fingerprint::of(&self.text.as_str().into()).expect("an Avro schema");
+        [&single_object_header(fingerprint)[..], &self.body(fields)].concat()
+    }
+
+    fn body(&self, fields: &[(&str, Value)]) -> Vec<u8> {
         let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let record = Value::Record(fields).resolve(&self.schema).expect("a value of the schema");
         let body = GenericDatumWriter::builder(&self.schema)
             .build()
             .and_then(|writer| writer.write_value_to_vec(record));
-        let body = body.expect("a value of the schema");
-        [&[0][..], &self.id.to_be_bytes(), &body].concat()
+        body.expect("a value of the schema")
     }
 }
 

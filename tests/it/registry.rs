@@ -13,6 +13,7 @@ use weir_connectors::kafka::{
 use weir_engine::connector::{Decoded, Decoder, Reason, RecordBlock, Source, Span, Start, WatermarkOptions};
 use weir_schemas::SchemaRegistry;
 use weir_schemas::registry::HttpRegistry;
+use weir_schemas::wire::Framing;
 
 use crate::producer::{PATIENCE, Writer};
 use crate::services::{disturb, eventually, services};
@@ -35,6 +36,7 @@ fn decoder(registry_url: &str, subject: &str) -> Box<dyn Decoder> {
         topic: "t".to_owned(),
         format: weir_schemas::Format::Avro,
         reader_schema,
+        framing: Framing::Confluent,
         follow: false,
         event_time: None,
         watermark: WatermarkOptions { delay_ms: 0, idle_timeout_ms: 0, max_ahead_ms: 0, max_drift_ms: 0 },

@@ -175,6 +175,7 @@ fn source(station: &Station) -> Result<KafkaSource> {
         topic: station.topic.clone(),
         format: weir_schemas::Format::Avro,
         reader_schema: ReaderSchemaText::from_file(SCHEMA),
+        framing: weir_schemas::wire::Framing::Confluent,
         follow: false,
         event_time: Some("date_time".to_owned()),
         watermark: WatermarkOptions {

@@ -11,7 +11,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{Schema, SchemaRef};
 use weir_engine::connector::{Decoded, Decoder, Reason, RecordBlock, Rejected, SchemaSeen, SourceError};
-use weir_schemas::registry::PromptRegistry;
+use weir_schemas::registry::{Fingerprints, PromptRegistry};
 use weir_schemas::{
     AnyDecoder, DecodedBatch, FatalError, Format, ReaderSchema, RejectReason, SchemaRegistry, SeenSchema,
 };
@@ -23,6 +23,15 @@ use crate::error::chain;
 
 /// Where a column of the batch comes from: `Ok` is a column of the decoded values' batch.
 type Origin = Result<usize, Metadata>;
+
+/// How values are written, what they are read with, and who knows what they were written with.
+pub(super) struct Schemas {
+    pub(super) format: Format,
+    pub(super) reader: Arc<ReaderSchema>,
+    pub(super) registry: Arc<dyn SchemaRegistry>,
+    /// Where records name fingerprints instead of ids.
+    pub(super) fingerprints: Option<Arc<Fingerprints>>,
+}
 
 pub(super) struct KafkaDecoder {
     values: AnyDecoder,
@@ -41,10 +50,8 @@ impl KafkaDecoder {
     /// A decoder to the columns of `table` at `columns`, in that order.
     pub(super) fn new(
         table: &Table,
-        format: Format,
-        reader_schema: Arc<ReaderSchema>,
+        schemas: Schemas,
         columns: &[usize],
-        registry: Arc<dyn SchemaRegistry>,
         follow: Option<Follow>,
     ) -> Result<Self, FatalError> {
         let mut value_columns = Vec::new();
@@ -59,18 +66,13 @@ impl KafkaDecoder {
             .collect();
         let all = table.schema();
         let fields: Vec<_> = columns.iter().map(|&column| Arc::clone(&all.fields()[column])).collect();
-        Ok(Self {
-            values: AnyDecoder::new(
-                format,
-                reader_schema,
-                value_columns,
-                Arc::new(PromptRegistry::new(registry)),
-            )?,
-            schema: Arc::new(Schema::new(fields)),
-            origins,
-            follow,
-            seen: HashSet::new(),
-        })
+        let Schemas { format, reader, registry, fingerprints } = schemas;
+        let registry = Arc::new(PromptRegistry::new(registry));
+        let mut values = AnyDecoder::new(format, reader, value_columns, registry)?;
+        if let Some(fingerprints) = fingerprints {
+            values = values.single_object(fingerprints);
+        }
+        Ok(Self { values, schema: Arc::new(Schema::new(fields)), origins, follow, seen: HashSet::new() })
     }
 
     /// Of the schemas in a block those that are new to its partition.

@@ -36,6 +36,8 @@ use arrow::datatypes::SchemaRef;
 use weir_engine::connector::{
     Decoder, PartitionInfo, Reader, Source, SourceError, Start, Topology, WatermarkOptions,
 };
+use weir_schemas::registry::Fingerprints;
+use weir_schemas::wire::Framing;
 use weir_schemas::{Format, LeftOut, ReaderSchema, SchemaRegistry};
 
 pub use follow::{grown, table_columns};
@@ -44,7 +46,7 @@ pub use lookup::{ReaderSchemaText, SchemaChoice, lookup_reader_schema};
 pub use properties::check_property;
 pub use sink::{KafkaSink, KafkaSinkConfig, PROGRESS_TOPIC};
 
-use self::decoder::KafkaDecoder;
+use self::decoder::{KafkaDecoder, Schemas};
 use self::fetch::FetchReader;
 use self::follow::Follow;
 use self::native::{Client, Failure, LogOffset, Topic};
@@ -95,6 +97,8 @@ pub struct KafkaSourceConfig {
     pub name: String,
     pub topic: String,
     pub format: Format,
+    /// How Avro records name the schemas they were written with.
+    pub framing: Framing,
     pub reader_schema: ReaderSchemaText,
     /// Whether the table gets the columns of newer versions of its subject.
     pub follow: bool,
@@ -126,6 +130,8 @@ pub struct KafkaSource {
     reader_schema: Arc<ReaderSchema>,
     table: Table,
     topic: CString,
+    /// Where records name fingerprints.
+    fingerprints: Option<Arc<Fingerprints>>,
 
     /// To ask about the topic; made when first needed, then kept with its connections.
     asked: Mutex<Option<Arc<Topic>>>,
@@ -154,12 +160,20 @@ impl KafkaSource {
             config.event_time.as_deref(),
             &config.metadata,
         )?;
+        let fingerprints = (config.framing == Framing::SingleObject).then(|| {
+            let subject = match reader_schema.subject() {
+                Some((subject, _)) => subject.to_owned(),
+                None => format!("{}-value", config.topic),
+            };
+            Arc::new(Fingerprints::new(Arc::clone(&connection.registry), &subject))
+        });
         Ok(Self {
             connection,
             config,
             reader_schema,
             table,
             topic,
+            fingerprints,
             asked: Mutex::new(None),
             n_partitions: AtomicUsize::new(1),
         })
@@ -293,22 +307,20 @@ impl Source for KafkaSource {
     }
 
     fn decoder(&self, columns: &[usize]) -> Result<Box<dyn Decoder>, SourceError> {
-        let registry = Arc::clone(&self.connection.registry);
+        let schemas = Schemas {
+            format: self.config.format,
+            reader: Arc::clone(&self.reader_schema),
+            registry: Arc::clone(&self.connection.registry),
+            fingerprints: self.fingerprints.clone(),
+        };
         let follow = self.config.follow.then(|| Follow {
             reader: Arc::clone(&self.reader_schema),
             event_time: self.config.event_time.clone(),
             metadata: self.config.metadata.clone(),
             columns: table_columns(&self.table.schema()),
         });
-        let decoder = KafkaDecoder::new(
-            &self.table,
-            self.config.format,
-            Arc::clone(&self.reader_schema),
-            columns,
-            registry,
-            follow,
-        )
-        .map_err(|error| SourceError::Fatal(chain(&error)))?;
+        let decoder = KafkaDecoder::new(&self.table, schemas, columns, follow)
+            .map_err(|error| SourceError::Fatal(chain(&error)))?;
         Ok(Box::new(decoder))
     }
 }

@@ -12,8 +12,9 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use weir_engine::connector::{
     Reader, ReaderEvent, Reason, RecordBlock, Source, SourceError, Start, WatermarkOptions,
 };
+use weir_schemas::SchemaRegistry;
 use weir_schemas::registry::EmbeddedRegistry;
-use weir_schemas::{SchemaRegistry, wire};
+use weir_schemas::wire::{self, Framing};
 
 use super::*;
 use crate::mock::MockKafka;
@@ -75,6 +76,7 @@ impl Fixture {
             topic: topic.to_owned(),
             format: Format::Avro,
             reader_schema: ReaderSchemaText::from_file(SCHEMA),
+            framing: Framing::Confluent,
             follow: false,
             event_time: None,
             watermark: WatermarkOptions {

@@ -45,16 +45,16 @@ use self::run::{Machine, Stop};
 pub(crate) use self::walk::fault;
 use self::writers::{Found, Writer, WriterPlan, Writers};
 use crate::error::FatalError;
-use crate::registry::{SchemaRegistry, SchemaText};
+use crate::registry::{Fingerprints, SchemaRegistry, SchemaText};
 use crate::resolve::ReaderSchema;
-use crate::wire;
+use crate::wire::{Framing, HEADER_LEN, SINGLE_OBJECT_HEADER_LEN, SchemaId};
 
 /// Why a record could not be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RejectReason {
-    /// No magic byte 0, or under 5 bytes.
+    /// No magic byte 0, or under 5 bytes; in single-object encoding no marker, or under 10.
     BadFraming,
-    /// The registry says that it has no schema of this id.
+    /// The registry says that it has no schema of this id, or none of this fingerprint under the subject.
     UnknownSchema,
     /// The writer schema, or this value of it, does not fit the reader schema.
     IncompatibleSchema,
@@ -119,7 +119,8 @@ pub struct DecodedBatch {
     pub schemas: Vec<SeenSchema>,
 }
 
-/// Decodes values in Confluent wire format into columns of one reader schema. One per thread.
+/// Decodes values in Confluent's wire format (or single-object encoding, see [`Decoder::single_object`]) into columns
+/// of one reader schema. One per thread.
 #[derive(Debug)]
 pub struct Decoder {
     arrow: SchemaRef,
@@ -157,10 +158,24 @@ impl Decoder {
         })
     }
 
+    /// The same, for values in Avro's single-object encoding, of the schemas of one subject.
+    #[must_use]
+    pub fn single_object(mut self, fingerprints: Arc<Fingerprints>) -> Self {
+        self.writers.by_fingerprints(fingerprints);
+        self
+    }
+
     /// The columns of the batches.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(&self.arrow)
+    }
+
+    /// The id of the schema that a value was written with, as far as its header and what was met say so.
+    #[must_use]
+    pub fn schema_id(&self, value: &[u8]) -> Option<SchemaId> {
+        let (by, _) = self.writers.framing().parse(value).ok()?;
+        self.writers.id(by)
     }
 
     /// Decodes `values` from index `from` on; `None` is a tombstone.
@@ -181,13 +196,21 @@ impl Decoder {
         let n_values = values.size_hint().0.saturating_sub(from).min(MAX_RESERVED);
         outcome.records.reserve(n_values);
         self.columns.reserve(n_values);
-        let decoded = self.records(values, from, &mut outcome).and_then(|next| self.finish(outcome, next));
+        let next = match self.writers.framing() {
+            Framing::Confluent => self.records::<HEADER_LEN>(values, from, &mut outcome),
+            Framing::SingleObject => {
+                self.writers.begin();
+                self.records::<SINGLE_OBJECT_HEADER_LEN>(values, from, &mut outcome)
+            }
+        };
+        let decoded = next.and_then(|next| self.finish(outcome, next));
         // After an error: the next batch must start empty.
         decoded.inspect_err(|_| self.columns.truncate(0))
     }
 
-    /// Deals with the values and gives the index of the first one that it did not deal with.
-    fn records<'a>(
+    /// Deals with the values, whose headers have `H` bytes, and gives the index of the first one that it did not deal
+    /// with.
+    fn records<'a, const H: usize>(
         &mut self,
         mut values: impl Iterator<Item = Option<&'a [u8]>>,
         from: usize,
@@ -207,11 +230,11 @@ impl Decoder {
                 outcome.tombstones += 1;
                 continue;
             };
-            let body = match writer.as_deref().and_then(|writer| value.strip_prefix(&writer.header)) {
+            let body = match writer.as_deref().and_then(|writer| writer.body_of::<H>(value)) {
                 Some(body) => body,
                 None => {
                     self.read(writer.as_deref(), &mut block, outcome)?;
-                    match outcome.writer(&mut self.writers, value, record) {
+                    match outcome.writer::<H>(&mut self.writers, value, record) {
                         Some((found, body)) => {
                             writer = Some(found);
                             body
@@ -309,25 +332,27 @@ impl Outcome {
     }
 
     /// The writer schema and the body of `record`. `None`: it is rejected, or the batch is blocked.
-    fn writer<'a>(
+    fn writer<'a, const H: usize>(
         &mut self,
         writers: &mut Writers,
         value: &'a [u8],
         record: u32,
     ) -> Option<(Arc<Writer>, &'a [u8])> {
-        let (id, body) = match wire::parse(value) {
+        for writer in self.writers.iter().take(MAX_AT_HAND) {
+            if let Some(body) = writer.body_of::<H>(value) {
+                return Some((Arc::clone(writer), body));
+            }
+        }
+        let (by, body) = match writers.framing().parse(value) {
             Ok(parts) => parts,
             Err(error) => {
                 self.reject(record, RejectReason::BadFraming, error.to_string());
                 return None;
             }
         };
-        if let Some(writer) = self.writers.iter().take(MAX_AT_HAND).find(|writer| writer.id == id) {
-            return Some((Arc::clone(writer), body));
-        }
-        match writers.find(id) {
+        match writers.find(by) {
             Found::Writer(writer) => {
-                if self.schemas.iter().all(|seen| seen.schema_id != id.0) {
+                if self.schemas.iter().all(|seen| seen.schema_id != writer.id.0) {
                     self.schemas.push(writer.seen(record));
                 }
                 self.writers.push(Arc::clone(&writer));

@@ -2,17 +2,20 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::SeenSchema;
 use super::layout::Layout;
 use super::program::Program;
 use super::run::Reader;
 use crate::avro::Schema;
-use crate::registry::{Language, RegistryError, SchemaRegistry, SchemaText, SubjectVersion};
+use crate::registry::{
+    Fingerprints, Language, Registered, RegistryError, SchemaRegistry, SchemaText, SubjectVersion,
+};
 use crate::resolve::ReaderSchema;
 use crate::resolve::compile::{Issue, compile};
 use crate::resolve::plan::Plan;
-use crate::wire::{self, HEADER_LEN, SchemaId};
+use crate::wire::{Fingerprint, Framing, SINGLE_OBJECT_HEADER_LEN, SchemaId, WrittenBy};
 
 /// Plans kept per decoder. A topic has a handful of writer schemas; one that makes an id per record
 /// pays for it by resolving again, not by memory.
@@ -25,8 +28,8 @@ const MAX_ISSUES_TOLD: usize = 5;
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) id: SchemaId,
-    /// What its record values begin with.
-    pub(super) header: [u8; HEADER_LEN],
+    /// What its record values begin with, as far as the framing's header goes.
+    header: [u8; SINGLE_OBJECT_HEADER_LEN],
     /// How, or why no record of it can be read.
     pub(super) plan: Result<WriterPlan, String>,
     registered: Option<SubjectVersion>,
@@ -47,7 +50,7 @@ pub(super) struct WriterPlan {
     issues: Vec<Issue>,
 }
 
-/// What is known about a schema id.
+/// What is known about the schema that a header names.
 pub(super) enum Found {
     Writer(Arc<Writer>),
     /// The registry does not know it.
@@ -63,10 +66,16 @@ pub(super) struct Writers {
     columns: Vec<usize>,
     layout: Arc<Layout>,
     registry: Arc<dyn SchemaRegistry>,
+    /// Where records name fingerprints.
+    fingerprints: Option<Arc<Fingerprints>>,
 
-    by_id: HashMap<SchemaId, (Arc<Writer>, u64)>,
+    by_header: HashMap<WrittenBy, (Arc<Writer>, u64)>,
     /// Counts the calls: what was used longest ago goes first.
     n_uses: u64,
+    /// Since when the records that are decoded have been there.
+    since: Instant,
+    /// What could not be said yet, of a record that has been there since.
+    waited_for: Option<(Fingerprint, Instant)>,
 }
 
 impl Writers {
@@ -76,42 +85,108 @@ impl Writers {
         layout: Arc<Layout>,
         registry: Arc<dyn SchemaRegistry>,
     ) -> Self {
-        Self { reader, columns, layout, registry, by_id: HashMap::new(), n_uses: 0 }
+        Self {
+            reader,
+            columns,
+            layout,
+            registry,
+            fingerprints: None,
+            by_header: HashMap::new(),
+            n_uses: 0,
+            since: Instant::now(),
+            waited_for: None,
+        }
     }
 
-    /// The writer schema `id`, from memory or from the registry.
-    pub(super) fn find(&mut self, id: SchemaId) -> Found {
+    pub(super) fn by_fingerprints(&mut self, fingerprints: Arc<Fingerprints>) {
+        self.fingerprints = Some(fingerprints);
+    }
+
+    pub(super) fn framing(&self) -> Framing {
+        if self.fingerprints.is_some() { Framing::SingleObject } else { Framing::Confluent }
+    }
+
+    /// The id of the schema that a header names, as far as it is known.
+    pub(super) fn id(&self, by: WrittenBy) -> Option<SchemaId> {
+        match by {
+            WrittenBy::Id(id) => Some(id),
+            WrittenBy::Fingerprint(fingerprint) => self.fingerprints.as_ref()?.id(fingerprint),
+        }
+    }
+
+    /// Records are to be decoded that are there now.
+    pub(super) fn begin(&mut self) {
+        self.since = Instant::now();
+    }
+
+    /// The writer schema that a header names, from memory or from the registry.
+    pub(super) fn find(&mut self, by: WrittenBy) -> Found {
         self.n_uses += 1;
-        if let Some((writer, last_use)) = self.by_id.get_mut(&id) {
+        if let Some((writer, last_use)) = self.by_header.get_mut(&by) {
             *last_use = self.n_uses;
             return Found::Writer(Arc::clone(writer));
         }
-        let text = match self.registry.by_id(id) {
-            Ok(text) => Ok(text),
-            Err(RegistryError::NotFound { .. }) => {
-                return Found::Unknown(format!("the registry has no schema of id {id}"));
-            }
-            Err(error @ RegistryError::Unavailable { .. }) => return Found::Away(error.to_string()),
-            Err(error @ RegistryError::Invalid { .. }) => Err(error.to_string()),
+        let writer = match by {
+            WrittenBy::Id(id) => self.of_id(id),
+            WrittenBy::Fingerprint(fingerprint) => self.of_fingerprint(fingerprint),
         };
-        let writer = Arc::new(self.writer(id, text));
+        let writer = match writer {
+            Ok(writer) => Arc::new(writer),
+            Err(found) => return found,
+        };
         self.make_room();
-        self.by_id.insert(id, (Arc::clone(&writer), self.n_uses));
+        self.by_header.insert(by, (Arc::clone(&writer), self.n_uses));
         Found::Writer(writer)
     }
 
     fn make_room(&mut self) {
-        if self.by_id.len() < MAX_WRITERS {
+        if self.by_header.len() < MAX_WRITERS {
             return;
         }
-        let oldest = self.by_id.iter().min_by_key(|(_, (_, last_use))| *last_use).map(|(id, _)| *id);
+        let oldest = self.by_header.iter().min_by_key(|(_, (_, last_use))| *last_use).map(|(by, _)| *by);
         if let Some(oldest) = oldest {
-            self.by_id.remove(&oldest);
+            self.by_header.remove(&oldest);
         }
     }
 
-    fn writer(&self, id: SchemaId, text: Result<Arc<SchemaText>, String>) -> Writer {
-        let registered = self.registered(id);
+    fn of_id(&self, id: SchemaId) -> Result<Writer, Found> {
+        let text = match self.registry.by_id(id) {
+            Ok(text) => Ok(text),
+            Err(RegistryError::NotFound { .. }) => {
+                return Err(Found::Unknown(format!("the registry has no schema of id {id}")));
+            }
+            Err(error @ RegistryError::Unavailable { .. }) => return Err(Found::Away(error.to_string())),
+            Err(error @ RegistryError::Invalid { .. }) => Err(error.to_string()),
+        };
+        Ok(self.writer(WrittenBy::Id(id), id, self.registered(id), text))
+    }
+
+    fn of_fingerprint(&mut self, fingerprint: Fingerprint) -> Result<Writer, Found> {
+        let Some(fingerprints) = &self.fingerprints else {
+            return Err(Found::Unknown(format!("nobody knows fingerprint {fingerprint}")));
+        };
+        let waited = self.waited_for.take().filter(|(waited_for, _)| *waited_for == fingerprint);
+        let since = waited.map_or(self.since, |(_, since)| since);
+        let Registered { id, subject, version, schema } =
+            fingerprints.find(fingerprint, since).map_err(|error| match error {
+                RegistryError::NotFound { what } => Found::Unknown(format!("the registry has no {what}")),
+                RegistryError::Invalid { detail } => Found::Unknown(detail),
+                RegistryError::Unavailable { .. } => {
+                    self.waited_for = Some((fingerprint, since));
+                    Found::Away(error.to_string())
+                }
+            })?;
+        let registered = Some(SubjectVersion { subject, version });
+        Ok(self.writer(WrittenBy::Fingerprint(fingerprint), id, registered, Ok(schema)))
+    }
+
+    fn writer(
+        &self,
+        by: WrittenBy,
+        id: SchemaId,
+        registered: Option<SubjectVersion>,
+        text: Result<Arc<SchemaText>, String>,
+    ) -> Writer {
         let schema = text.as_ref().map_err(Clone::clone).and_then(|text| match text.language {
             Language::Avro => text.parse().map_err(|error| error.to_string()),
             Language::JsonSchema => {
@@ -132,7 +207,7 @@ impl Writers {
             Ok(schema) => self.plan(&schema).map_err(|issues| mismatch(&name, &reader, &issues)),
             Err(why) => Err(format!("writer {name} can't be read: {why}")),
         };
-        Writer { id, header: wire::header(id), plan, registered, text: text.ok(), name, reader }
+        Writer { id, header: by.header(), plan, registered, text: text.ok(), name, reader }
     }
 
     /// Where the schema is registered; nothing depends on it but texts, so failures don't matter.
@@ -163,6 +238,13 @@ impl WriterPlan {
 }
 
 impl Writer {
+    /// The body of a record value that begins with this writer's header, of `H` bytes.
+    #[inline]
+    pub(super) fn body_of<'a, const H: usize>(&self, value: &'a [u8]) -> Option<&'a [u8]> {
+        let header: &[u8; H] = self.header.first_chunk()?;
+        value.strip_prefix(header)
+    }
+
     /// What is to be told about it when record `record` is its first.
     pub(super) fn seen(&self, record: u32) -> SeenSchema {
         let detail = match &self.plan {

@@ -27,14 +27,14 @@ use crate::avro::Schema;
 use crate::decode::{DecodedBatch, Decoder, RejectReason, Rejected, SeenSchema};
 use crate::encode::write;
 use crate::error::FatalError;
-use crate::registry::{Registered, RegistryError, SchemaRegistry, SchemaText, SubjectVersion};
+use crate::registry::{Fingerprints, Registered, RegistryError, SchemaRegistry, SchemaText, SubjectVersion};
 use crate::resolve::ReaderSchema;
 use crate::wire::{self, SchemaId};
 
 /// How record values are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
-    /// Avro in Confluent's wire format.
+    /// Avro behind a header that names the schema.
     #[default]
     Avro,
     /// A JSON object, alone or behind the header of Confluent's wire format.
@@ -54,7 +54,7 @@ pub const RAW_SCHEMA: &str = r#"{"type":"record","name":"raw","fields":[{"name":
 /// Decodes values of any format.
 #[derive(Debug)]
 pub enum AnyDecoder {
-    Avro(Decoder),
+    Avro(Box<Decoder>),
     Other(Box<Rewriting>),
 }
 
@@ -70,7 +70,7 @@ impl AnyDecoder {
         registry: Arc<dyn SchemaRegistry>,
     ) -> Result<Self, FatalError> {
         if format == Format::Avro {
-            return Decoder::new(reader, columns, registry).map(Self::Avro);
+            return Decoder::new(reader, columns, registry).map(|decoder| Self::Avro(Box::new(decoder)));
         }
         let own = Arc::new(OwnSchema(Arc::new(reader.source().in_avro().map_err(FatalError::Schema)?)));
         let inner = Decoder::new(Arc::clone(&reader), columns, own)?;
@@ -82,6 +82,15 @@ impl AnyDecoder {
             bytes: Vec::new(),
             registered: HashMap::new(),
         })))
+    }
+
+    /// The same; where it is one of Avro, for values in single-object encoding, of the schemas of one subject.
+    #[must_use]
+    pub fn single_object(self, fingerprints: Arc<Fingerprints>) -> Self {
+        match self {
+            Self::Avro(decoder) => Self::Avro(Box::new(decoder.single_object(fingerprints))),
+            other => other,
+        }
     }
 
     /// Decodes `values` from index `from` on; `None` is a tombstone.
@@ -103,7 +112,7 @@ impl AnyDecoder {
     #[must_use]
     pub fn schema_id(&self, value: &[u8]) -> Option<SchemaId> {
         match self {
-            Self::Avro(_) => wire::parse(value).ok().map(|(id, _)| id),
+            Self::Avro(decoder) => decoder.schema_id(value),
             Self::Other(rewriting) => rewriting.split(value).0,
         }
     }

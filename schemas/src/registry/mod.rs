@@ -3,6 +3,7 @@
 //! Calls block; whoever decodes has a thread of its own.
 
 pub mod embedded;
+mod fingerprints;
 pub mod http;
 mod prompt;
 
@@ -17,6 +18,7 @@ use crate::format::json_schema::{is_json_schema, to_avro};
 use crate::wire::SchemaId;
 
 pub use embedded::EmbeddedRegistry;
+pub use fingerprints::Fingerprints;
 pub use http::HttpRegistry;
 pub use prompt::PromptRegistry;
 

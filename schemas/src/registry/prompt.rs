@@ -1,24 +1,84 @@
-//! Asks about schema ids on threads of their own: whoever decodes waits for a moment, whatever hangs.
+//! Asks a registry on threads of their own: whoever decodes waits for a moment, whatever hangs.
 //!
 //! Invariant: a question that was not answered in time is not asked a second time; its answer is there for
 //! who asks again.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
+use std::hash::Hash;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Registered, RegistryError, SchemaRegistry, SchemaText, SubjectVersion};
 use crate::wire::SchemaId;
 
-/// Longest wait for what an id is. Longer, and a source subtask stands still for as long, the epoch and a
+/// Longest wait for an answer. Longer, and a source subtask stands still for as long, the epoch and a
 /// stop with it; shorter, and an answer that is on its way is looked for again and again.
 const WAIT: Duration = Duration::from_secs(1);
+
+/// Questions that are being asked, and answers that nobody has taken.
+#[derive(Debug)]
+pub(super) struct Prompt<Q, A> {
+    /// `None`: it is being asked.
+    answers: Mutex<HashMap<Q, Option<A>>>,
+    changed: Condvar,
+}
+
+impl<Q, A> Default for Prompt<Q, A> {
+    fn default() -> Self {
+        Self { answers: Mutex::default(), changed: Condvar::new() }
+    }
+}
+
+impl<Q: Copy + Eq + Hash + Send + 'static, A: Send + 'static> Prompt<Q, A> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Q, Option<A>>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has `ask` find the answer, unless somebody is finding it, and waits for it.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unavailable`] where it is not there in time: `what` has not been said.
+    pub(super) fn ask(
+        self: &Arc<Self>,
+        question: Q,
+        what: impl fmt::Display,
+        ask: impl FnOnce() -> A + Send + 'static,
+    ) -> Result<A, RegistryError> {
+        let mut answers = self.lock();
+        if let Entry::Vacant(vacant) = answers.entry(question) {
+            let this = Arc::clone(self);
+            let thread = move || {
+                let answer = ask();
+                this.lock().insert(question, Some(answer));
+                this.changed.notify_all();
+            };
+            if std::thread::Builder::new().name("schema".to_owned()).spawn(thread).is_err() {
+                // Asked again with the next record.
+                return Err(RegistryError::unavailable("there is no thread to ask it on"));
+            }
+            // It answers when it can have the lock.
+            vacant.insert(None);
+        }
+        let waited = self
+            .changed
+            .wait_timeout_while(answers, WAIT, |answers| answers.get(&question).is_some_and(Option::is_none));
+        let (mut answers, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match answers.remove(&question) {
+            Some(Some(answer)) => Ok(answer),
+            still => {
+                still.into_iter().for_each(|none| drop(answers.insert(question, none)));
+                Err(RegistryError::unavailable(format!("it has not yet said {what}")))
+            }
+        }
+    }
+}
 
 /// A registry whose [`SchemaRegistry::by_id`] never takes long. All else is asked as it is.
 pub struct PromptRegistry {
     registry: Arc<dyn SchemaRegistry>,
-    answers: Arc<Answers>,
+    by_id: Arc<Prompt<SchemaId, (Schema, Subjects)>>,
     /// Of the id that was answered last.
     subjects: Mutex<Option<(SchemaId, Subjects)>>,
 }
@@ -26,64 +86,24 @@ pub struct PromptRegistry {
 type Schema = Result<Arc<SchemaText>, RegistryError>;
 type Subjects = Result<Vec<SubjectVersion>, RegistryError>;
 
-#[derive(Default)]
-struct Answers {
-    /// `None`: it is being asked for.
-    by_id: Mutex<HashMap<SchemaId, Option<(Schema, Subjects)>>>,
-    changed: Condvar,
-}
-
 impl PromptRegistry {
     /// Asks `registry`.
     #[must_use]
     pub fn new(registry: Arc<dyn SchemaRegistry>) -> Self {
-        Self { registry, answers: Arc::default(), subjects: Mutex::default() }
-    }
-
-    fn ask(&self, id: SchemaId) {
-        let (registry, answers) = (Arc::clone(&self.registry), Arc::clone(&self.answers));
-        let ask = move || {
-            let schema = registry.by_id(id);
-            let subjects = if schema.is_ok() { registry.subjects_of(id) } else { Ok(Vec::new()) };
-            answers.lock().insert(id, Some((schema, subjects)));
-            answers.changed.notify_all();
-        };
-        self.answers.lock().insert(id, None);
-        if std::thread::Builder::new().name("schema".to_owned()).spawn(ask).is_err() {
-            // Asked for again with the next record.
-            self.answers.lock().remove(&id);
-        }
-    }
-}
-
-impl Answers {
-    fn lock(&self) -> MutexGuard<'_, HashMap<SchemaId, Option<(Schema, Subjects)>>> {
-        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { registry, by_id: Arc::default(), subjects: Mutex::default() }
     }
 }
 
 impl SchemaRegistry for PromptRegistry {
     fn by_id(&self, id: SchemaId) -> Schema {
-        if !self.answers.lock().contains_key(&id) {
-            self.ask(id);
-        }
-        let answers = self.answers.lock();
-        let waited = self
-            .answers
-            .changed
-            .wait_timeout_while(answers, WAIT, |answers| answers.get(&id).is_some_and(Option::is_none));
-        let (mut answers, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        match answers.remove(&id) {
-            Some(Some((schema, subjects))) => {
-                *self.subjects.lock().unwrap_or_else(PoisonError::into_inner) = Some((id, subjects));
-                schema
-            }
-            Some(None) => {
-                answers.insert(id, None);
-                Err(RegistryError::unavailable(format!("it has not yet said what schema {id} is")))
-            }
-            None => Err(RegistryError::unavailable("there is no thread to ask it on")),
-        }
+        let registry = Arc::clone(&self.registry);
+        let (schema, subjects) = self.by_id.ask(id, format_args!("what schema {id} is"), move || {
+            let schema = registry.by_id(id);
+            let subjects = if schema.is_ok() { registry.subjects_of(id) } else { Ok(Vec::new()) };
+            (schema, subjects)
+        })?;
+        *self.subjects.lock().unwrap_or_else(PoisonError::into_inner) = Some((id, subjects));
+        schema
     }
 
     fn subjects_of(&self, id: SchemaId) -> Subjects {

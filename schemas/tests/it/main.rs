@@ -10,4 +10,5 @@ mod http;
 mod pairs;
 mod poison;
 mod random;
+mod single_object;
 mod support;

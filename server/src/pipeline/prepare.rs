@@ -170,6 +170,7 @@ impl Preparer {
             topic: source.topic.clone(),
             format: source.format,
             reader_schema,
+            framing: source.framing,
             follow: matches!(source.schema, SchemaChoice::Follow { .. }),
             event_time: source.event_time.clone(),
             watermark: source.watermark,

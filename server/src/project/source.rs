@@ -6,6 +6,7 @@ use weir_connectors::kafka::{Metadata, SchemaChoice};
 use weir_engine::connector::{Start, WatermarkOptions};
 use weir_schemas::Format;
 use weir_schemas::format::RAW_SCHEMA;
+use weir_schemas::wire::Framing;
 
 use super::codes::Code;
 use super::fields::{Fields, Sheet};
@@ -33,6 +34,7 @@ pub struct Source {
     pub connection: String,
     pub topic: String,
     pub format: Format,
+    pub framing: Framing,
     pub schema: SchemaChoice,
     pub start: Start,
     /// A column of the reader schema; `None`: the Kafka timestamp.
@@ -63,6 +65,7 @@ pub(crate) fn read(
     let connection = connection(&mut fields, connections);
     let topic = topic(&mut fields);
     let format = format(&mut fields);
+    let framing = framing(&mut fields, format);
     let event_time = fields.text("event_time");
     let schema = match format {
         Some(Format::Raw) => raw_schema(&mut fields),
@@ -85,6 +88,7 @@ pub(crate) fn read(
         connection: connection?.as_str().to_owned(),
         topic: topic?.as_str().to_owned(),
         format: format?,
+        framing: framing?,
         schema: schema?,
         start: start?,
         event_time: event_time.map(|text| text.as_str().to_owned()),
@@ -117,6 +121,23 @@ pub(crate) fn topic(fields: &mut Fields<'_, '_>) -> Option<Text> {
 fn is_topic(name: &str) -> bool {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     !name.is_empty() && name.len() <= 249 && name != "." && name != ".." && name.chars().all(legal)
+}
+
+/// The words of `framing`.
+pub(super) const FRAMING: [(&str, Framing); 2] =
+    [("confluent", Framing::Confluent), ("single_object", Framing::SingleObject)];
+
+/// `framing`, of Avro alone.
+fn framing(fields: &mut Fields<'_, '_>, format: Option<Format>) -> Option<Framing> {
+    if fields.node("framing").is_none() {
+        return Some(Framing::default());
+    }
+    if format.is_some_and(|format| format != Format::Avro) {
+        let at = fields.position("framing");
+        fields.sheet.problem(at, Code::WrongType, "\"framing\" is a key of \"format: avro\" alone");
+        return None;
+    }
+    fields.choice("framing", &FRAMING)
 }
 
 /// The words of `format`.

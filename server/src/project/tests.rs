@@ -3,6 +3,7 @@
 use expect_test::{Expect, expect};
 use weir_connectors::kafka::{Metadata, SchemaChoice};
 use weir_engine::connector::{Emit, Start};
+use weir_schemas::wire::Framing;
 
 use super::*;
 
@@ -76,7 +77,7 @@ fn every_setting_is_read() {
         "{}pipelines: {{ epoch: 1s, lateness: 2s, parallelism: 4, state_memory: 2TiB, group_memory: 64KiB }}\n",
         ROOT.1
     );
-    let orders = "connection: shop\ntopic: t\nformat: avro\nschema: { subject: s, version: 3 }\nstart: 2026-11-22T00:00:00Z\nmetadata: [key, offset]\nwatermark: { delay: 1s, idle_timeout: 2s, max_ahead: 3s, max_drift: 4s }\n";
+    let orders = "connection: shop\ntopic: t\nformat: avro\nframing: single_object\nschema: { subject: s, version: 3 }\nstart: 2026-11-22T00:00:00Z\nmetadata: [key, offset]\nwatermark: { delay: 1s, idle_timeout: 2s, max_ahead: 3s, max_drift: 4s }\n";
     let clicks = "connection: shop\ntopic: c\nschema: { file: ../clicks.avsc }\nstart: latest\n";
     let views = "connection: shop\ntopic: v\nschema: follow\n";
     let revenue = "sql: SELECT 1\nlateness: 3s\nprovisional: false\nretention: 2d\ngroup_memory: 32MiB\n";
@@ -94,6 +95,10 @@ fn every_setting_is_read() {
     .unwrap();
     let orders = &project.sources["orders"];
     assert_eq!(orders.schema, SchemaChoice::Version { subject: "s".to_owned(), version: 3 });
+    assert_eq!(
+        (orders.framing, project.sources["views"].framing),
+        (Framing::SingleObject, Framing::Confluent)
+    );
     assert_eq!(orders.start, Start::At(1_795_305_600_000));
     assert_eq!(orders.metadata, [Metadata::Key, Metadata::Offset]);
     assert_eq!((orders.watermark.delay_ms, orders.watermark.max_drift_ms), (1_000, 4_000));

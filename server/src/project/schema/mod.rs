@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::dashboard::{AGGREGATES, CHARTS, MAX_HEIGHT, MAX_WIDTH};
 use super::pipeline::MAX_PARALLELISM;
-use super::source::{FORMATS, METADATA};
+use super::source::{FORMATS, FRAMING, METADATA};
 
 /// The kinds of project files, as `weir schema KIND` names them, and where they lie.
 pub const KINDS: [(&str, &str); 5] = [
@@ -164,7 +164,8 @@ fn source() -> Value {
         json!({
             "connection": value("text", "A connection of weir.yaml."),
             "topic": value("text", "The topic's name."),
-            "format": words(&names(&FORMATS), "How values are written; default avro, in Confluent's wire format."),
+            "format": words(&names(&FORMATS), "How values are written; default avro."),
+            "framing": words(&names(&FRAMING), "How a record of format: avro names its schema: Confluent's magic byte and id, the default, or Avro's single-object encoding."),
             "delimiter": { "description": "Between the fields of format: csv; default a comma.", "type": "string" },
             "schema": {
                 "description": "The reader schema; default latest, of the subject TOPIC-value. follow: and the table gets the columns of newer versions.",

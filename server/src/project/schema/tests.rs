@@ -28,6 +28,7 @@ registry: { listen: 127.0.0.1:8081 }
         "connection: shop
 topic: shop.orders
 format: avro
+framing: single_object
 schema: { subject: s, version: 3 }
 start: 2026-11-22T00:00:00Z
 event_time: ordered_at
