@@ -42,7 +42,7 @@ fn a_record_is_decoded_as_far_as_it_goes() {
         "SELECT window_start, count(*) AS n FROM TUMBLE(TABLE letters, DESCRIPTOR(at), INTERVAL '10' SECOND)
 GROUP BY window_start";
     let project = Project::new(&services).source(TOPIC, "event_time: at\n").pipeline("counts", sql, "");
-    let weir = project.run();
+    let weir = project.run_with(&["--edit"]);
     weir.await_rows("SELECT count(*) FROM weir.dead_letters", &[vec![json!(2)]]);
 
     let mut looker = Looker::start("walk.mjs", &[weir.url()]);
@@ -100,4 +100,14 @@ GROUP BY window_start";
         of(ask("text", &id("letter-fields"))).contains("\"device\": \"pump 8\"").then_some(())
     });
     assert!(of(ask("text", &id("letter-reason"))).contains("Confluent's wire format"));
+
+    // Nothing was mended: both fail again, which the page says.
+    let offer = of(ask("text", &id("letters-offer")));
+    assert!(offer.starts_with("2 dead letters of counts, late rows apart."), "{offer}");
+    ask("click", &id("letters-replay"));
+    weir.eventually("the outcome is said", || {
+        let outcome = of(ask("text", &id("letters-outcome")));
+        (outcome == "counts: 0 were counted, 2 are dead letters still.").then_some(())
+    });
+    weir.await_rows("SELECT sum(replays) FROM weir.dead_letters", &[vec![json!(2)]]);
 }

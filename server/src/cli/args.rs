@@ -109,7 +109,7 @@ pub struct RunArgs {
     pub data_dir: Option<PathBuf>,
     #[command(flatten)]
     pub reach: ReachArgs,
-    /// Let the page write dashboards/NAME.yaml, and weir replay run dead letters again
+    /// Let the page write dashboards/NAME.yaml, and the page and weir replay run dead letters again
     #[arg(long)]
     pub edit: bool,
     /// Read each partition to the end it has now, close every window, exit

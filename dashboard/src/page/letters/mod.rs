@@ -3,7 +3,8 @@
 //! ```text
 //! address ──► Choice ──► counts ──► Filters, Chart          SQL over weir.dead_letters, bounded
 //!                   ├──► lines  ──► List
-//!                   └──► letter ──► Record ──► GET sources/…/schemas/…
+//!                   ├──► letter ──► Record ──► GET sources/…/schemas/…
+//!                   └──► offer  ──► Replay ──► POST pipelines/…/replay
 //! ```
 
 mod chart;
@@ -11,6 +12,7 @@ mod content;
 mod filters;
 mod list;
 mod record;
+mod replay;
 
 use leptos::prelude::*;
 
@@ -23,6 +25,7 @@ use chart::Chart;
 use filters::Filters;
 use list::List;
 use record::Record;
+use replay::Replay;
 
 #[component]
 pub(super) fn Letters(live: Live, route: Route, zone: Memo<Zone>) -> impl IntoView {
@@ -48,12 +51,13 @@ pub(super) fn Letters(live: Live, route: Route, zone: Memo<Zone>) -> impl IntoVi
     view! {
         <div class="title">
             <h1 data-testid="letters-title">{verdict}</h1>
-            <p class="quiet">"A record that can't be used is kept here with the reason, its bytes and where it is in Kafka: the newest 7 days and 1 GiB of a pipeline."</p>
+            <p class="quiet">"A record that can't be used is kept here with the reason, its bytes and where it is in Kafka: of a pipeline the newest 7 days and 1 GiB, unless its file says otherwise."</p>
         </div>
         <section class="letters-summary" aria-label="By reason and time" hidden=Signal::derive(move || is_idle.get())>
             <Filters route choice range counts zone />
             <Chart live route zone choice range counts />
         </section>
+        <Replay live choice range counts />
         <div class="letters" class:has-record=Signal::derive(move || has_place.get()) hidden=Signal::derive(move || is_empty.get() && !has_place.get())>
             <List live route zone choice range counts />
             <Record live route zone choice />

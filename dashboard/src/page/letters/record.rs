@@ -42,9 +42,7 @@ pub(super) fn Record(live: Live, route: Route, zone: Memo<Zone>, choice: Memo<Ch
         (_, _, true) => None,
         (Some(reason), _, _) => Some(format!("The record can't be shown: {reason}.")),
         (None, false, _) => Some("Asking the server for the record.".to_owned()),
-        (None, true, _) => {
-            Some("It is not kept: never was, or is older than 7 days or 1 GiB of newer ones.".to_owned())
-        }
+        (None, true, _) => Some("It is not kept: it never was, was run again, or is too old.".to_owned()),
     };
     let section = NodeRef::<html::Section>::new();
     // Where list and record do not stand beside each other, the record would be out of sight.

@@ -3,7 +3,8 @@
 //! ```text
 //! Choice (address) ──► queries ──► summary   by reason and time, for the chart and the filters
 //!                            ├──► list      the newest that fit
-//!                            └──► record    one: origin, reason, bytes::dump beside avro::decode
+//!                            ├──► record    one: origin, reason, bytes::dump beside avro::decode
+//!                            └──► replay    what running those that fit again means, and what came of it
 //! ```
 //!
 //! Invariants:
@@ -16,6 +17,7 @@ mod choice;
 pub mod list;
 pub mod reasons;
 pub mod record;
+pub mod replay;
 pub mod summary;
 
 pub use choice::{Choice, Place};

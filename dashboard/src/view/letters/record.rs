@@ -25,7 +25,8 @@ pub fn query(place: &Place) -> String {
         ),
     };
     format!(
-        "SELECT pipeline, source, topic, partition, \"offset\", record_time, schema_id, reason, detail, key, payload, epoch \
+        "SELECT pipeline, source, topic, partition, \"offset\", record_time, schema_id, reason, detail, key, payload, epoch, \
+         headers, operator, replays \
          FROM weir.dead_letters WHERE {condition} LIMIT 1"
     )
 }
@@ -46,6 +47,11 @@ pub struct Letter {
     pub key: Option<Vec<u8>>,
     pub payload: Vec<u8>,
     pub epoch: u64,
+    /// Names, and values as text or hex; one that has none is empty.
+    pub headers: Vec<(String, String)>,
+    pub operator: Option<String>,
+    /// How often it was run again, and failed.
+    pub replays: u64,
 }
 
 impl Letter {
@@ -69,6 +75,9 @@ impl Letter {
             key: text(9).and_then(bytes::from_base64),
             payload,
             epoch: row.get(11).and_then(Value::as_u64)?,
+            headers: row.get(12).and_then(Value::as_object).map(headers).unwrap_or_default(),
+            operator: text(13).map(str::to_owned),
+            replays: row.get(14).and_then(Value::as_u64).unwrap_or(0),
         })
     }
 
@@ -103,10 +112,29 @@ impl Letter {
         add("Record time", self.record_time.map(instant));
         add("Schema id", self.schema_id.filter(|_| !self.is_group()).map(|id| id.to_string()));
         add("Key", self.key.as_ref().map(|key| bytes::as_text(key).unwrap_or_else(|| bytes::hex(key))));
+        let header = |(name, value): &(String, String)| format!("{name}: {value}");
+        let headers: Vec<String> = self.headers.iter().map(header).collect();
+        add("Headers", Some(headers.join(", ")).filter(|headers| !headers.is_empty()));
         add("Size", Some(format!("{} bytes", grouped(&self.payload.len().to_string()))));
         add("Epoch", Some(grouped(&self.epoch.to_string())));
+        add("Operator", self.operator.clone());
+        let replays = Some(self.replays).filter(|n| *n != 0);
+        add(
+            "Run again",
+            replays
+                .map(|n| format!("{}, in vain", if n == 1 { "once".into() } else { format!("{n} times") })),
+        );
         origin
     }
+}
+
+/// The headers of a record, as JSON has them: values in base64.
+fn headers(members: &serde_json::Map<String, Value>) -> Vec<(String, String)> {
+    let value = |value: &Value| {
+        let bytes = value.as_str().and_then(bytes::from_base64).unwrap_or_default();
+        bytes::as_text(&bytes).unwrap_or_else(|| bytes::hex(&bytes))
+    };
+    members.iter().map(|(name, text)| (name.clone(), value(text))).collect()
 }
 
 /// The command that prints the record's value, for a POSIX shell. A `${NAME}` in the address is the shell's, too.
@@ -193,7 +221,7 @@ mod tests {
 
     fn letter(payload: &str) -> Letter {
         let answer = json!({"columns": [], "row_count": 1, "truncated": false, "epochs": {}, "elapsed_ms": 1.0, "rows": [
-            ["revenue", "orders", "shop.orders", 3, 1_024, "2026-11-24T12:01:02.500Z", null, "bad_payload", "cut", "aw==", payload, 812],
+            ["revenue", "orders", "shop.orders", 3, 1_024, "2026-11-24T12:01:02.500Z", null, "bad_payload", "cut", "aw==", payload, 812, {"trace": "YWJj", "bits": "AP8="}, "orders", 2],
         ]});
         Letter::read(&serde_json::from_value(answer).expect("an answer")).expect("a row")
     }
@@ -219,8 +247,11 @@ mod tests {
                 "Record time 24 Nov 2026 12:01:02.500 UTC",
                 "Schema id 7",
                 "Key k",
+                "Headers bits: 00 ff, trace: abc",
                 "Size 6 bytes",
                 "Epoch 812",
+                "Operator orders",
+                "Run again 2 times, in vain",
             ]
         );
         assert_eq!(letter.schema_path().as_deref(), Some("/api/v1/sources/orders/schemas/7"));

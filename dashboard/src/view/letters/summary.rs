@@ -130,6 +130,22 @@ impl Counts {
         self.sum(|pipeline, reason| fits(&choice.pipeline, pipeline) && fits(&choice.reason, reason))
     }
 
+    /// The only pipeline that is meant: the one that is chosen, or that has any.
+    pub(super) fn only_pipeline(&self, choice: &Choice) -> Option<String> {
+        let mut names = self.rows.iter().map(|(pipeline, _, _)| pipeline);
+        let first = names.next();
+        let only = first.filter(|first| names.all(|name| name == *first)).cloned();
+        choice.pipeline.clone().or(only)
+    }
+
+    /// How many fit the choice and are run again, if somebody wants it: late rows are not.
+    pub(super) fn runnable(&self, choice: &Choice) -> u64 {
+        let fits_choice = |pipeline: &str, reason: &str| {
+            fits(&choice.pipeline, pipeline) && fits(&choice.reason, reason) && reason != "late_row"
+        };
+        self.sum(fits_choice)
+    }
+
     /// How many there are, whatever is chosen.
     pub fn all(&self) -> u64 {
         self.sum(|_, _| true)
