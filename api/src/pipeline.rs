@@ -199,12 +199,12 @@ mod tests {
     use super::*;
     use crate::stream::round_trip;
 
-    const REVENUE: &str = r#""name":"revenue","state":"running","epoch":812,"committed_at":"2026-11-22T12:04:30.250Z","watermark":"2026-11-22T12:04:25.000Z","rows_in":100,"rows_out":20,"late_rows":1,"tombstones":2,"dead_letters":3,"lost_records":0,"error":null"#;
+    const REVENUE: &str = r#""name":"revenue","state":"running","epoch":812,"committed_at":"2026-11-22T12:04:30.250Z","watermark":"2026-11-22T12:04:25.000Z","rows_in":100,"rows_out":20,"late_rows":1,"tombstones":2,"dead_letters":3,"dead_letters_replayed":4,"dead_letters_expired":5,"lost_records":0,"error":null"#;
 
     #[test]
     fn pipelines_carry_the_columns_of_the_system_table() {
         let answer: PipelinesResponse = round_trip(&format!(
-            r#"{{"project":"shop","pipelines":[{{{REVENUE}}},{{"name":"orders","state":"failed","epoch":0,"committed_at":null,"watermark":null,"rows_in":0,"rows_out":0,"late_rows":0,"tombstones":0,"dead_letters":0,"lost_records":0,"error":"topic \"shop.orders\" was made anew"}}]}}"#
+            r#"{{"project":"shop","pipelines":[{{{REVENUE}}},{{"name":"orders","state":"failed","epoch":0,"committed_at":null,"watermark":null,"rows_in":0,"rows_out":0,"late_rows":0,"tombstones":0,"dead_letters":0,"dead_letters_replayed":0,"dead_letters_expired":0,"lost_records":0,"error":"topic \"shop.orders\" was made anew"}}]}}"#
         ));
         assert_eq!(answer.pipelines[0].state, PipelineState::Running);
         assert_eq!(answer.pipelines[1].watermark, None);
