@@ -1,6 +1,6 @@
 //! Numbers, spans and values as people read them.
 //!
-//! Invariant: the marks of the reader's locale are put in last, by [`grouped`] and [`pointed`]; what is exact or is read by
+//! Invariant: the marks of the reader's locale are put in last, by [`grouped`] and `pointed`; what is exact or is read by
 //! programs (`fixed`, [`exact_cell`], files) has a point.
 
 use std::cell::Cell;

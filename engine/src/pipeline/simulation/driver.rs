@@ -180,17 +180,10 @@ impl<'a> Driver<'a> {
             self.sinks.push(Rc::clone(&sink));
             self.add(Role::Sink, i, Box::new(sink));
         }
-        let ms = |ms: i64| u64::try_from(ms).unwrap_or(0) * 1_000_000;
-        let (kill_ns, mut stop_ns) = match self.life.end {
-            End::Killed(after_ms) => (Some(self.now_ns + ms(after_ms)), None),
-            End::KilledAt(_, _, after_ms) | End::Stopped(after_ms) => {
-                (None, Some(self.now_ns + ms(after_ms)))
-            }
-            End::AllRead => (None, None),
-        };
+        let (kill_ns, mut stop_ns) = self.ends_ns();
         // Long after everything is there, even if it is read slowly.
         let patience_ms = 600_000 + 400 * self.life.epoch_ms as i64 + self.case.slowness.iter().sum::<i64>();
-        let deadline_ns = self.now_ns.max(ms(self.case.world.last_ms())) + ms(patience_ms);
+        let deadline_ns = self.now_ns.max(nanos(self.case.world.last_ms())) + nanos(patience_ms);
         for _ in 0..STEPS_MAX {
             if kill_ns.is_some_and(|at| at <= self.now_ns) {
                 return (Ended::Killed, self.now_ns);
@@ -230,6 +223,17 @@ impl<'a> Driver<'a> {
             }
         }
         panic!("it runs in circles: {:?}", lock(&latest).facts());
+    }
+
+    /// When the process is killed, and when it is told to stop.
+    fn ends_ns(&self) -> (Option<u64>, Option<u64>) {
+        match self.life.end {
+            End::Killed(after_ms) => (Some(self.now_ns + nanos(after_ms)), None),
+            End::KilledAt(_, _, after_ms) | End::Stopped(after_ms) => {
+                (None, Some(self.now_ns + nanos(after_ms)))
+            }
+            End::AllRead => (None, None),
+        }
     }
 
     /// The pipeline is stopped: its sinks end with the next step.
@@ -321,4 +325,8 @@ impl<'a> Driver<'a> {
         }
         Some(next)
     }
+}
+
+fn nanos(ms: i64) -> u64 {
+    u64::try_from(ms).unwrap_or(0) * 1_000_000
 }
