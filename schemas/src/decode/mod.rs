@@ -43,6 +43,7 @@ use self::cursor::FaultKind;
 use self::layout::Layout;
 use self::run::{Machine, Stop};
 pub(crate) use self::walk::fault;
+pub(crate) use self::writers::registered;
 use self::writers::{Found, Writer, WriterPlan, Writers};
 use crate::error::FatalError;
 use crate::registry::{Fingerprints, SchemaRegistry, SchemaText};

@@ -158,7 +158,7 @@ impl Writers {
             Err(error @ RegistryError::Unavailable { .. }) => return Err(Found::Away(error.to_string())),
             Err(error @ RegistryError::Invalid { .. }) => Err(error.to_string()),
         };
-        Ok(self.writer(WrittenBy::Id(id), id, self.registered(id), text))
+        Ok(self.writer(WrittenBy::Id(id), id, registered(&*self.registry, &self.reader, id), text))
     }
 
     fn of_fingerprint(&mut self, fingerprint: Fingerprint) -> Result<Writer, Found> {
@@ -210,14 +210,6 @@ impl Writers {
         Writer { id, header: by.header(), plan, registered, text: text.ok(), name, reader }
     }
 
-    /// Where the schema is registered; nothing depends on it but texts, so failures don't matter.
-    fn registered(&self, id: SchemaId) -> Option<SubjectVersion> {
-        let mut versions = self.registry.subjects_of(id).ok()?;
-        let own =
-            self.reader.subject().and_then(|(subject, _)| versions.iter().position(|v| v.subject == subject));
-        (!versions.is_empty()).then(|| versions.swap_remove(own.unwrap_or(0)))
-    }
-
     fn plan(&self, writer: &Schema) -> Result<WriterPlan, String> {
         let compiled = compile(writer, self.reader.schema());
         let hopeless: Vec<_> = compiled.issues.iter().filter(|issue| !issue.conditional).collect();
@@ -229,6 +221,18 @@ impl Writers {
         let program = Program::new(&root, &compiled.types, &self.layout);
         Ok(WriterPlan { program, root, types: compiled.types, issues: compiled.issues })
     }
+}
+
+/// Where a schema is registered: under the reader schema's own subject if it is there, else the first. Nothing depends on it
+/// but texts, so failures don't matter.
+pub(crate) fn registered(
+    registry: &dyn SchemaRegistry,
+    reader: &ReaderSchema,
+    id: SchemaId,
+) -> Option<SubjectVersion> {
+    let mut versions = registry.subjects_of(id).ok()?;
+    let own = reader.subject().and_then(|(subject, _)| versions.iter().position(|v| v.subject == subject));
+    (!versions.is_empty()).then(|| versions.swap_remove(own.unwrap_or(0)))
 }
 
 impl WriterPlan {

@@ -24,7 +24,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::avro::Schema;
-use crate::decode::{DecodedBatch, Decoder, RejectReason, Rejected, SeenSchema};
+use crate::decode::{DecodedBatch, Decoder, RejectReason, Rejected, SeenSchema, registered};
 use crate::encode::write;
 use crate::error::FatalError;
 use crate::registry::{Fingerprints, Registered, RegistryError, SchemaRegistry, SchemaText, SubjectVersion};
@@ -201,9 +201,12 @@ impl Rewriting {
         if MAX_IDS < self.registered.len() {
             self.registered.clear();
         }
-        let registry = &self.registry;
-        let place =
-            self.registered.entry(id).or_insert_with(|| registry.subjects_of(id).ok()?.into_iter().next());
+        let (registry, reader) = (&*self.registry, &self.reader);
+        // The schema itself is asked for first: a registry that hangs is waited for a moment then.
+        let place = self
+            .registered
+            .entry(id)
+            .or_insert_with(|| registry.by_id(id).ok().and_then(|_| registered(registry, reader, id)));
         SeenSchema {
             schema_id: id.0,
             subject: place.as_ref().map(|place| place.subject.clone()),

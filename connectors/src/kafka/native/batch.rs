@@ -74,27 +74,26 @@ fn split(partition: i32, messages: &[Message], taken: &mut Vec<Taken>) {
     let (mut first, mut n_bytes) = (0, 0);
     for (i, message) in messages.iter().enumerate() {
         if let Some(failure) = message.failure() {
-            copy(partition, &messages[first..i], taken);
+            copy(partition, &messages[first..i], n_bytes, taken);
             taken.push(Taken::Failure { failure, offset: message.offset() });
             (first, n_bytes) = (i + 1, 0);
             continue;
         }
         let message_bytes = message.n_bytes();
         if i > first && n_bytes + message_bytes > BLOCK_BYTES_MAX {
-            copy(partition, &messages[first..i], taken);
+            copy(partition, &messages[first..i], n_bytes, taken);
             (first, n_bytes) = (i, 0);
         }
         n_bytes += message_bytes;
     }
-    copy(partition, &messages[first..], taken);
+    copy(partition, &messages[first..], n_bytes, taken);
 }
 
-/// Copies records, none of them a failure, into one block.
-fn copy(partition: i32, messages: &[Message], taken: &mut Vec<Taken>) {
+/// Copies records, none of them a failure, into one block of so many bytes.
+fn copy(partition: i32, messages: &[Message], n_bytes: usize, taken: &mut Vec<Taken>) {
     if messages.is_empty() {
         return;
     }
-    let n_bytes = messages.iter().map(Message::n_bytes).sum();
     let mut data = Vec::with_capacity(n_bytes);
     let mut offsets = Vec::with_capacity(messages.len());
     let mut timestamps_ms = Vec::with_capacity(messages.len());
