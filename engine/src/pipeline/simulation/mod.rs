@@ -14,7 +14,7 @@ mod driver;
 mod identical;
 mod oracle;
 mod random;
-mod replay;
+pub(super) mod replay;
 mod seen;
 mod sinks;
 mod world;

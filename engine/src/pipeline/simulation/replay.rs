@@ -26,9 +26,10 @@ use crate::time::window::Windows;
 const REPLAYS_MAX: i64 = 2;
 
 /// A letter's id, reason, and how often it was run again.
-type Letter = (LetterId, String, i64);
+pub(in crate::pipeline) type Letter = (LetterId, String, i64);
 
-fn letters(snapshot: &Snapshot) -> Vec<Letter> {
+/// The letters of records.
+pub(in crate::pipeline) fn letters(snapshot: &Snapshot) -> Vec<Letter> {
     let mut letters = Vec::new();
     for rows in snapshot.dead_letters(None).expect("dead letters") {
         let rows = rows.expect("it reads");

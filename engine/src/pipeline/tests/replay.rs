@@ -2,26 +2,12 @@
 
 use super::*;
 use crate::pipeline::ReplayError;
+use crate::pipeline::simulation::replay::{self, Letter};
 use crate::result::LetterId;
-use crate::time::Epoch;
 
-/// Letters with their reasons and how often they were run again.
-fn letters(snapshot: &Snapshot) -> Vec<(LetterId, String, i64)> {
-    let mut letters = Vec::new();
-    for rows in snapshot.dead_letters(None).unwrap() {
-        let rows = rows.unwrap();
-        let number = |name| rows.column_by_name(name).unwrap().as_primitive::<Int64Type>();
-        let partitions = rows.column(2).as_primitive::<arrow::datatypes::Int32Type>();
-        for i in 0..rows.num_rows() {
-            let epoch = Epoch(number("epoch").value(i) as u64);
-            let id = LetterId { epoch, partition: partitions.value(i), offset: number("offset").value(i) };
-            letters.push((
-                id,
-                rows.column(6).as_string::<i32>().value(i).to_owned(),
-                number("replays").value(i),
-            ));
-        }
-    }
+/// By epoch, partition and offset.
+fn letters(snapshot: &Snapshot) -> Vec<Letter> {
+    let mut letters = replay::letters(snapshot);
     letters.sort();
     letters
 }
