@@ -14,6 +14,7 @@ use arrow::datatypes::{
 };
 use arrow::error::ArrowError;
 
+use super::block::Meta;
 use super::range::Range;
 use crate::connector::{Header, Reason};
 use crate::state::Error;
@@ -162,8 +163,10 @@ fn headers(letters: &[DeadLetter]) -> Result<ArrayRef, ArrowError> {
     Ok(Arc::new(maps.finish()))
 }
 
-/// Whether any of `ids`, ascending, may be in a block with these epochs.
-pub(super) fn may_have(ids: &[LetterId], epochs: Option<&Range>) -> bool {
+/// Whether any of `ids`, ascending, may be in a block whose ranges are of these columns.
+pub(super) fn may_have(ids: &[LetterId], range_columns: &[usize], block: &Meta) -> bool {
+    let nth = range_columns.iter().position(|column| *column == EPOCH);
+    let epochs = nth.and_then(|nth| block.ranges.get(nth)?.as_ref());
     let Some(Range::Int(first, last)) = epochs else { return !ids.is_empty() };
     let epoch = |id: &LetterId| i64::try_from(id.epoch.0).unwrap_or(i64::MAX);
     let from = ids.partition_point(|id| epoch(id) < *first);

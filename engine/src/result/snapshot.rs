@@ -126,13 +126,10 @@ impl Snapshot {
     /// # Errors
     /// As [`Self::scan`].
     pub fn letters(&self, ids: &[LetterId], bytes_max: u64) -> Result<Vec<(LetterId, DeadLetter)>, Error> {
-        let columns = &self.dead_letter_range_columns;
-        let nth = columns.iter().position(|column| *column == dead_letter::EPOCH);
         let mut n_bytes = 0;
         let mut letters = Vec::new();
         for block in self.dead_letters.iter() {
-            let epochs = nth.and_then(|nth| block.meta.ranges.get(nth)?.as_ref());
-            if !dead_letter::may_have(ids, epochs) {
+            if !dead_letter::may_have(ids, &self.dead_letter_range_columns, &block.meta) {
                 continue;
             }
             if bytes_max < n_bytes && !letters.is_empty() {

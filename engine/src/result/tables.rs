@@ -204,9 +204,8 @@ impl Tables {
         }
         let mut ids = replayed.to_vec();
         ids.sort_unstable();
-        let nth = self.dead_letters.range_columns().iter().position(|column| *column == dead_letter::EPOCH);
-        let epochs = |meta: &Meta| nth.and_then(|nth| meta.ranges.get(nth)?.clone());
-        let may_have = |meta: &Meta| dead_letter::may_have(&ids, epochs(meta).as_ref());
+        let range_columns = self.dead_letters.range_columns().to_vec();
+        let may_have = |meta: &Meta| dead_letter::may_have(&ids, &range_columns, meta);
         self.dead_letters.remove(tx, may_have, &ID_COLUMNS, |columns| dead_letter::none_of(&ids, columns))
     }
 
