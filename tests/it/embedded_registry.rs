@@ -92,25 +92,33 @@ fn clients_of_confluent_use_our_registry_unchanged() {
     run_client("python3", "registry.py", &[&registry.url]);
     run_client("node", "registry.cjs", &[&registry.url]);
     run_client("java", "Registry.java", &[&registry.url]);
+    run_client("java", "Serializers.java", &[&registry.url]);
 }
 
 #[test]
-fn what_a_python_producer_registers_beside_a_pipeline_is_read_by_it() {
+fn what_producers_register_beside_a_pipeline_is_read_by_it() {
     let services = services();
-    let (topic, bootstrap) = ("py_orders", &services.kafka.bootstrap);
-    Topics::new(bootstrap).create(topic, 1);
+    let bootstrap = &services.kafka.bootstrap;
     let [port] = free_ports();
     let url = format!("http://127.0.0.1:{port}");
-    let project = Project::with_connections(&[
+    let mut project = Project::with_connections(&[
         connection("test", bootstrap, &url, ""),
         format!("registry: {{ listen: 127.0.0.1:{port} }}\n"),
-    ])
-    .source(topic, "metadata: [offset]\n")
-    .pipeline("ids", "SELECT id, kafka_offset FROM py_orders", "");
+    ]);
+    for topic in ["py_orders", "java_orders"] {
+        Topics::new(bootstrap).create(topic, 1);
+        let ids = format!("SELECT id, kafka_offset FROM {topic}");
+        project = project.source(topic, "metadata: [offset]\n").pipeline(&format!("{topic}_ids"), &ids, "");
+    }
     let weir = project.run();
-    run_client("python3", "registry.py", &[&url, bootstrap, topic]);
+    run_client("python3", "registry.py", &[&url, bootstrap, "py_orders"]);
+    // Of two schemas, with keys of a third.
+    run_client("java", "Serializers.java", &[&url, bootstrap, "java_orders"]);
     let expected = [[10, 45, 9].map(Value::from).to_vec()];
-    weir.await_rows("SELECT count(*), sum(id), max(kafka_offset) FROM ids", &expected);
+    for topic in ["py_orders", "java_orders"] {
+        weir.await_rows(&format!("SELECT count(*), sum(id), max(kafka_offset) FROM {topic}_ids"), &expected);
+    }
+    weir.await_rows("SELECT count(*) FROM weir.dead_letters", &[vec![Value::from(0)]]);
 }
 
 /// Schemas that were acknowledged, by their number; all of them differ.
