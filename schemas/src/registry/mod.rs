@@ -111,6 +111,11 @@ pub trait SchemaRegistry: Send + Sync + fmt::Debug {
     /// [`RegistryError`], as all calls here.
     fn by_id(&self, id: SchemaId) -> Result<Arc<SchemaText>, RegistryError>;
 
+    /// Whether it is known, without anybody being asked, that [`Self::by_id`] finds nothing.
+    fn is_missing(&self, _: SchemaId) -> bool {
+        false
+    }
+
     /// Where the schema of an id is registered.
     ///
     /// # Errors

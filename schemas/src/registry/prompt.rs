@@ -96,6 +96,9 @@ impl PromptRegistry {
 
 impl SchemaRegistry for PromptRegistry {
     fn by_id(&self, id: SchemaId) -> Schema {
+        if self.is_missing(id) {
+            return Err(RegistryError::NotFound { what: format!("schema of id {id}") });
+        }
         let registry = Arc::clone(&self.registry);
         let (schema, subjects) = self.by_id.ask(id, format_args!("what schema {id} is"), move || {
             let schema = registry.by_id(id);
@@ -104,6 +107,10 @@ impl SchemaRegistry for PromptRegistry {
         })?;
         *self.subjects.lock().unwrap_or_else(PoisonError::into_inner) = Some((id, subjects));
         schema
+    }
+
+    fn is_missing(&self, id: SchemaId) -> bool {
+        self.registry.is_missing(id)
     }
 
     fn subjects_of(&self, id: SchemaId) -> Subjects {

@@ -5,11 +5,12 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use serde_json::json;
-use weir_schemas::registry::http::Credentials;
-use weir_schemas::registry::{EmbeddedRegistry, HttpRegistry, SubjectVersion};
-use weir_schemas::{RegistryError, SchemaId, SchemaRegistry};
+use weir_schemas::registry::http::{Credentials, MISSING_FOR};
+use weir_schemas::registry::{EmbeddedRegistry, HttpRegistry, PromptRegistry, SubjectVersion};
+use weir_schemas::{Decoder, ReaderSchema, RegistryError, RejectReason, SchemaId, SchemaRegistry, wire};
 
 const AMOUNT: &str =
     r#"{"type":"record","name":"Amount","namespace":"shop","fields":[{"name":"cents","type":"long"}]}"#;
@@ -96,8 +97,7 @@ fn schemas_are_found_with_references_and_asked_for_once() {
         assert_eq!((schema.text.as_str(), schema.references.as_slice()), (ORDER, &[AMOUNT.to_owned()][..]));
     }
     assert_eq!(server.n_requests(), before + 2, "the schema and its reference");
-    weir_schemas::ReaderSchema::new((*client.by_id(SchemaId(2)).expect("cached")).clone())
-        .expect("it is complete");
+    ReaderSchema::new((*client.by_id(SchemaId(2)).expect("cached")).clone()).expect("it is complete");
 
     let latest = client.latest("orders-value").expect("it is registered");
     assert_eq!((latest.id, latest.version), (SchemaId(2), 1));
@@ -122,6 +122,31 @@ fn missing_is_what_the_registry_itself_says() {
     let client = HttpRegistry::new(&wrong_path, Some(&credentials("s3cret"))).expect("it looks fine");
     let error = client.by_id(SchemaId(7)).expect_err("that is no registry");
     assert!(matches!(&error, RegistryError::Unavailable { detail } if detail.contains("404")), "{error}");
+}
+
+#[test]
+fn a_flood_of_unknown_ids_is_no_flood_of_questions() {
+    let (server, client) = start();
+    let registry = Arc::new(PromptRegistry::new(Arc::new(client)));
+    let reader = Arc::new(ReaderSchema::parse(AMOUNT).expect("a schema"));
+    let mut decoder = Decoder::new(reader, vec![0], registry).expect("a column of it");
+    let mut reasons = |n_records: u32, n_ids: u32| {
+        let values: Vec<_> =
+            (0..n_records).map(|n| [&wire::header(SchemaId(1 + n % n_ids))[..], &[2]].concat()).collect();
+        let decoded = decoder.decode(values.iter().map(|value| Some(value.as_slice())), 0).expect("small");
+        assert_eq!(decoded.records.len() + decoded.rejected.len(), values.len());
+        decoded.rejected.into_iter().map(|rejected| rejected.reason).collect::<Vec<_>>()
+    };
+    let asked = Instant::now();
+    assert_eq!(reasons(3_000, 3), [RejectReason::UnknownSchema; 3_000]);
+    // However slow this machine is.
+    let rounds = 1 + asked.elapsed().as_millis() / MISSING_FOR.as_millis();
+    assert!(server.n_requests() <= 3 * rounds as usize, "{} requests", server.n_requests());
+    // What is registered a moment later is found a moment later.
+    server.registry.register("s", AMOUNT).expect("it is new");
+    thread::sleep(MISSING_FOR);
+    assert_eq!(reasons(3, 1), []);
+    assert_eq!(reasons(3, 3), [RejectReason::UnknownSchema; 2]);
 }
 
 #[test]

@@ -36,8 +36,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// as long; shorter, and a registry under load is taken to be away.
 pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// For how long an unknown id stays unknown.
-pub const MISSING_FOR: Duration = Duration::from_secs(5);
+/// For how long an unknown id stays unknown. Longer, and records of a schema that was registered meanwhile become dead
+/// letters; shorter, and records of an id that nobody knows flood the registry with questions.
+pub const MISSING_FOR: Duration = Duration::from_secs(1);
 
 /// Ids are ints of Java. Asked for a larger one, Confluent's registry answers 404 as if the path did
 /// not exist, and one record of garbage would be waited for as for a registry that is away.
@@ -205,7 +206,7 @@ impl SchemaRegistry for HttpRegistry {
             return Ok(schema);
         }
         let missing = || RegistryError::NotFound { what: format!("schema of id {id}") };
-        if id.0 > MAX_ID || self.with_memory(|memory| memory.is_missing(id, Instant::now())) {
+        if self.is_missing(id) {
             return Err(missing());
         }
         match self.ask(&format!("/schemas/ids/{id}"), None) {
@@ -220,6 +221,10 @@ impl SchemaRegistry for HttpRegistry {
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn is_missing(&self, id: SchemaId) -> bool {
+        id.0 > MAX_ID || self.with_memory(|memory| memory.is_missing(id, Instant::now()))
     }
 
     fn subjects_of(&self, id: SchemaId) -> Result<Vec<SubjectVersion>, RegistryError> {

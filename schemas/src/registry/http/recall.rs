@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::super::SchemaText;
 use crate::wire::SchemaId;
 
-/// Entries of each kind; beyond them the oldest knowledge is thrown away and asked for again.
+/// Entries of each kind, ids that nobody knows among them; beyond them the oldest knowledge is thrown away and asked for again.
 const MAX_ENTRIES: usize = 10_000;
 
 /// The wait after a first failure, and the longest one. Shorter: a registry that starts is flooded.
