@@ -32,6 +32,7 @@ mod kafka_source;
 mod kills;
 mod latency;
 mod leaders;
+mod letters_topic;
 mod life;
 mod looker;
 mod looks;

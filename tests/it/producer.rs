@@ -162,13 +162,24 @@ impl Producer {
 
     /// Queues a record with headers and without a key.
     pub(crate) fn send_with(&self, to: To<'_>, headers: &[(&str, Option<&[u8]>)], value: &[u8]) {
+        self.send_whole(to, headers, None, value);
+    }
+
+    /// Queues a record with headers, and a key or none.
+    pub(crate) fn send_whole(
+        &self,
+        to: To<'_>,
+        headers: &[(&str, Option<&[u8]>)],
+        key: Option<&[u8]>,
+        value: &[u8],
+    ) {
         let add = |all: OwnedHeaders, (key, value): &(&str, Option<&[u8]>)| {
             let value = value.map(<[u8]>::to_vec);
             all.insert(Header { key, value: value.as_ref() })
         };
         let headers = headers.iter().fold(OwnedHeaders::new(), add);
         let mut record = BaseRecord::to(to.topic).partition(to.partition).timestamp(to.timestamp_ms);
-        record.payload = Some(value);
+        (record.key, record.payload) = (key, Some(value));
         self.queue(to, record.headers(headers));
     }
 

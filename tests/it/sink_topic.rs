@@ -11,7 +11,7 @@ use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value as Avro;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message as _;
+use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 use weir_schemas::registry::HttpRegistry;
@@ -87,6 +87,15 @@ impl SinkTopic {
 
     /// All committed records, when no transaction is open any more.
     pub(crate) fn read(&self) -> Vec<Record> {
+        self.read_by(|message| Record {
+            partition: message.partition(),
+            key: message.key().map(|bytes| self.decode(bytes)),
+            value: message.payload().map(|bytes| self.decode(bytes)),
+        })
+    }
+
+    /// As [`Self::read`], of whatever there is.
+    pub(crate) fn read_by<T>(&self, each: impl Fn(&BorrowedMessage<'_>) -> T) -> Vec<T> {
         eventually("no transaction is open", PATIENCE, || self.is_settled().then_some(()));
         let consumer = self.consumer("read_committed");
         let n_partitions = self.n_partitions();
@@ -100,11 +109,7 @@ impl SinkTopic {
             match consumer.poll(PATIENCE).expect("the broker answers") {
                 Err(KafkaError::PartitionEOF(_)) => n_ends += 1,
                 Err(error) => panic!("{error}"),
-                Ok(message) => records.push(Record {
-                    partition: message.partition(),
-                    key: message.key().map(|bytes| self.decode(bytes)),
-                    value: message.payload().map(|bytes| self.decode(bytes)),
-                }),
+                Ok(message) => records.push(each(&message)),
             }
         }
         records

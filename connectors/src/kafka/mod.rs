@@ -44,7 +44,7 @@ pub use follow::{grown, table_columns};
 pub use group::ConsumerGroup;
 pub use lookup::{ReaderSchemaText, SchemaChoice, lookup_reader_schema};
 pub use properties::check_property;
-pub use sink::{KafkaSink, KafkaSinkConfig, PROGRESS_TOPIC};
+pub use sink::{DEAD_LETTERS, KafkaSink, KafkaSinkConfig, PROGRESS_TOPIC};
 
 use self::decoder::{KafkaDecoder, Schemas};
 use self::fetch::FetchReader;

@@ -22,13 +22,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::Epoch;
 
-/// Which rows of a pipeline a sink is given.
+/// What of a pipeline a sink is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Emit {
     /// Each row once, when it is final.
     Final,
     /// Provisional rows too, each time they change: upserts and deletes by key.
     Updates,
+    /// No rows, but each dead letter once, when it has become one or did so anew.
+    DeadLetters,
+}
+
+impl Emit {
+    /// For a person.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Final => "final rows",
+            Self::Updates => "updates",
+            Self::DeadLetters => "dead letters",
+        }
+    }
 }
 
 /// How large deliveries are. All of a delivery is in memory at once.
@@ -51,7 +65,7 @@ impl Default for Batching {
 
 /// One sink file: where a pipeline's rows go. Shared; makes writers.
 pub trait Sink: Send + Sync {
-    /// The sink file's name.
+    /// The sink file's name; of dead letters one that no file can have.
     fn name(&self) -> &str;
 
     /// `kafka`, `file` or `blackhole`: the sink file's `type`.
@@ -107,9 +121,11 @@ pub struct SinkContext {
     pub incarnation: u64,
     /// Of the plan. Does not decide anything, but tells a person whose rows these are.
     pub fingerprint: u64,
-    /// Columns of [`Change::Upserts`]: those of the SELECT, under [`Emit::Updates`] then `_final`.
+    /// Columns of [`Change::Upserts`]: those of the SELECT, under [`Emit::Updates`] then `_final`; under
+    /// [`Emit::DeadLetters`] those of [`dead_letter_schema`](crate::result::dead_letter_schema).
     pub schema: SchemaRef,
-    /// Positions in `schema` of the key, in the order of GROUP BY; empty for a pipeline that appends.
+    /// Positions in `schema` of the key, in the order of GROUP BY; empty for a pipeline that appends, and
+    /// for dead letters.
     pub key: Vec<usize>,
     /// Partitions of the source's topic, at least 1.
     pub source_partitions: usize,

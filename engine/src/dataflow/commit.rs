@@ -180,7 +180,7 @@ impl Committer {
         facts.counters.dead_letters_expired += applied.letters_expired;
         self.shared.letters_expired_total.fetch_add(applied.letters_expired, Ordering::Relaxed);
         let gone = if self.tables.shows_provisionals() { &applied.deletes } else { &changes.deletes };
-        let for_sinks = self.outboxes.put(&mut tx, &changes, gone)?;
+        let for_sinks = self.outboxes.put(&mut tx, &changes, &applied, gone)?;
         let duration =
             |clock: &dyn Clock| clock.monotonic_ns().saturating_sub(sources.started_ns) as f64 / 1e6;
         let n_rows_in = facts.counters.rows_in - self.facts.counters.rows_in;

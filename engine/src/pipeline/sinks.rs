@@ -21,6 +21,7 @@ use crate::dataflow::sink::{Outbox, Outboxes, SinkTask, SinkTaskState, Sinks, St
 use crate::dataflow::threads::spawn;
 use crate::facts::Facts;
 use crate::operator::stateless::result_schema;
+use crate::result::dead_letter_schema;
 use crate::state::{SinkRecord, Size, Store};
 
 /// How long a stop waits for sinks: a delivery that is under way mostly ends in time.
@@ -101,8 +102,9 @@ impl KnownSinks {
             schema: match each.sink.emit() {
                 Emit::Final => Arc::clone(&plan.output),
                 Emit::Updates => result_schema(&plan.output),
+                Emit::DeadLetters => dead_letter_schema(),
             },
-            key: plan.key.clone(),
+            key: if each.sink.emit() == Emit::DeadLetters { Vec::new() } else { plan.key.clone() },
             source_partitions,
             stopping: stopping.clone(),
         };

@@ -70,11 +70,13 @@ pub struct Changes {
     pub replayed: Vec<LetterId>,
 }
 
-/// What a reader of the table sees changing beside the finals and provisionals.
+/// What became of an epoch's changes, beside the finals and provisionals.
 #[derive(Debug, Clone, Default)]
 pub struct Applied {
     /// Of the deletes those whose key had a provisional row.
     pub deletes: Vec<RecordBatch>,
+    /// The epoch's dead letters as rows.
+    pub dead_letters: Vec<RecordBatch>,
     /// Dead letters that are kept no longer.
     pub letters_expired: u64,
 }
@@ -163,12 +165,13 @@ impl Tables {
                 self.finals.append(tx, rows, times_ms)?;
             }
         }
-        for rows in dead_letter::batches(&changes.dead_letters, tx.epoch())? {
+        let dead_letters = dead_letter::batches(&changes.dead_letters, tx.epoch())?;
+        for rows in &dead_letters {
             let times_ms = Int64Array::from_value(committed_at_ms, rows.num_rows());
-            self.dead_letters.append(tx, &rows, &times_ms)?;
+            self.dead_letters.append(tx, rows, &times_ms)?;
         }
         let applied = self.apply_overlay(changes).map_err(Error::arrow("take in provisional rows"))?;
-        Ok(Applied { letters_expired, ..applied })
+        Ok(Applied { dead_letters, letters_expired, ..applied })
     }
 
     /// Makes what was applied and committed visible: what readers get until the next epoch.

@@ -5,7 +5,6 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use weir_engine::connector::Emit;
 use weir_engine::pipeline::PipelineSink;
 use weir_engine::sql::LeftOut;
 use weir_schemas::registry::{Registered, SubjectVersion};
@@ -128,11 +127,7 @@ pub(super) fn explain(dir: &Path, name: &str) -> Result<(), Failure> {
     let parallelism = pipeline.settings.parallelism.unwrap_or_else(cores);
     let mut text = weir_engine::sql::explain(&plan, parallelism);
     for PipelineSink { sink, .. } in &sinks {
-        let emit = match sink.emit() {
-            Emit::Final => "final rows",
-            Emit::Updates => "updates",
-        };
-        text.push_str(&format!("sink {}: {emit} to {}\n", sink.name(), sink.kind()));
+        text.push_str(&format!("sink {}: {} to {}\n", sink.name(), sink.emit().as_str(), sink.kind()));
     }
     let text = project.redactor.apply(&text);
     let mut out = std::io::stdout().lock();

@@ -5,6 +5,7 @@
 
 use std::io;
 
+use weir_connectors::kafka::DEAD_LETTERS;
 use weir_engine::pipeline::{Inspection, inspect};
 use weir_engine::state::{Memory, Store};
 
@@ -68,9 +69,10 @@ fn will_go(name: &str, found: &Inspection) -> String {
 
 /// What a reset means for the pipeline's sinks.
 fn sinks_get(project: &Project, found: &Inspection, name: &str) -> String {
-    let sinks = project.sinks.iter().filter(|(_, sink)| sink.from == name);
-    let each = sinks.map(|(sink, _)| {
-        let kept = found.sinks.iter().find(|kept| kept.sink == *sink);
+    let sinks = project.sinks.iter().filter(|(_, sink)| sink.from == name).map(|(sink, _)| sink.as_str());
+    let has_letters = project.pipelines.get(name).is_some_and(|each| each.letters_topic.is_some());
+    let each = sinks.chain(has_letters.then_some(DEAD_LETTERS)).map(|sink| {
+        let kept = found.sinks.iter().find(|kept| kept.sink == sink);
         let waiting = kept.map_or(0, |kept| kept.outbox_rows);
         format!(
             "  sink \"{sink}\" gets rows again that it has already, from the new incarnation; {waiting} that wait \

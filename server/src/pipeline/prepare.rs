@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use weir_connectors::blackhole::BlackholeSink;
 use weir_connectors::file::FileSink;
 use weir_connectors::kafka::{
-    KafkaConnection, KafkaSink, KafkaSinkConfig, KafkaSource, KafkaSourceConfig, ReaderSchemaText,
-    SchemaChoice, lookup_reader_schema,
+    DEAD_LETTERS, KafkaConnection, KafkaSink, KafkaSinkConfig, KafkaSource, KafkaSourceConfig,
+    ReaderSchemaText, SchemaChoice, lookup_reader_schema,
 };
 use weir_connectors::{ConfigError, LookupError, chain};
 use weir_engine::connector::{Emit, Sink, Source as _};
@@ -29,7 +29,9 @@ use weir_engine::sql::{LeftOut, Refusal, TableDef};
 
 use super::connections::Connections;
 use super::data_dir::Kept;
-use crate::project::{Code, Pipeline, Pos, Problem, Problems, Project, SinkKind, Source};
+use crate::project::{
+    Code, LettersTopic, OUTBOX_BYTES, Pipeline, Pos, Problem, Problems, Project, SinkKind, Source,
+};
 
 /// Of SQL that names a table which is not there.
 pub(crate) const UNKNOWN_TABLE: &str = "E0203";
@@ -259,7 +261,23 @@ impl Preparer {
             };
             sinks.push(PipelineSink { sink, outbox_bytes_max });
         }
+        if let Some(letters) =
+            self.project.pipelines.get(pipeline).and_then(|each| each.letters_topic.as_ref())
+        {
+            match self.letters_sink(letters, plan) {
+                Ok(sink) => sinks.push(sink),
+                Err(message) => problems.push(&letters.file, letters.at, Code::Sink, message),
+            }
+        }
         problems.or(sinks)
+    }
+
+    /// The sink of dead letters, or what is wrong with it.
+    fn letters_sink(&self, letters: &LettersTopic, plan: &Plan) -> Result<PipelineSink, String> {
+        let of_source = self.project.sources.get(&plan.source).map(|source| source.connection.as_str());
+        let connection = letters.connection.as_deref().or(of_source).unwrap_or_default();
+        let sink = self.kafka_sink(DEAD_LETTERS, Emit::DeadLetters, connection, &letters.topic, plan)?;
+        Ok(PipelineSink { sink: Arc::new(sink), outbox_bytes_max: OUTBOX_BYTES.1 })
     }
 
     /// Or what is wrong with it.
@@ -285,6 +303,8 @@ impl Preparer {
         let columns = match emit {
             Emit::Final => Arc::clone(&plan.output),
             Emit::Updates => result_schema(&plan.output),
+            // They are written as they are.
+            Emit::DeadLetters => return Ok(sink),
         };
         sink.check_columns(&columns, &plan.key).map_err(|error| told(&error))?;
         Ok(sink)

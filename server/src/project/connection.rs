@@ -74,7 +74,7 @@ pub(crate) fn read(sheet: &mut Sheet<'_>, node: &Node) -> Option<Root> {
     if let Some(node) = fields.node("pipelines")
         && let Some(mut settings) = Fields::new(fields.sheet, "\"pipelines\"", node)
     {
-        root.defaults = Defaults::read(&mut settings);
+        root.defaults = Defaults::read(&mut settings, Some(&root.names));
         settings.finish();
     }
     root.registry = fields.node("registry").and_then(|node| embedded(fields.sheet, node));

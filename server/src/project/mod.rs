@@ -33,9 +33,10 @@ use std::path::{Path, PathBuf};
 pub use codes::Code;
 pub use connection::{Connection, Embedded, Registry};
 pub use dashboard::{Dashboard, Use, check_columns};
-pub use pipeline::{Pipeline, Resources, Settings};
+pub use pipeline::{LettersTopic, Pipeline, Resources, Settings};
 pub use problem::{Problem, Problems};
 pub use schema::{KINDS, schema};
+pub(crate) use sink::OUTBOX_BYTES;
 pub use sink::{Sink, SinkKind};
 pub use source::{Source, Spots};
 pub(crate) use suggest::did_you_mean;
@@ -99,7 +100,9 @@ impl Project {
             |sheet: &mut Sheet<'_>, node: &Node| source::read(sheet, node, &source_dir, known.as_deref());
         let sources = sources.each(&mut reading, read);
         let names = pipelines.names();
-        let read = |sheet: &mut Sheet<'_>, node: &Node| pipeline::read(sheet, node, root.defaults);
+        let read = |sheet: &mut Sheet<'_>, node: &Node| {
+            pipeline::read(sheet, node, &root.defaults, known.as_deref())
+        };
         let pipelines = pipelines.each(&mut reading, read);
         let sink_dir = dir.join("sinks");
         let read =

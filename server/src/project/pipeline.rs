@@ -5,7 +5,8 @@ use weir_engine::pipeline::PipelineOptions;
 use weir_engine::result::LettersKept;
 
 use super::fields::{Fields, Sheet};
-use super::source::MAX_DURATION_MS;
+use super::sink;
+use super::source::{self, MAX_DURATION_MS};
 use super::text::Text;
 use super::yaml::{Node, Pos};
 
@@ -27,6 +28,19 @@ const DAY_MS: i64 = 24 * 3_600 * 1_000;
 pub struct Pipeline {
     sql: Text,
     pub settings: Settings,
+    /// Where its dead letters go, too.
+    pub letters_topic: Option<LettersTopic>,
+}
+
+/// A topic for dead letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LettersTopic {
+    /// `None`: that of the pipeline's source.
+    pub connection: Option<String>,
+    pub topic: String,
+    /// Where `topic` stands.
+    pub file: String,
+    pub at: Pos,
 }
 
 /// A pipeline's settings, defaults filled in.
@@ -52,7 +66,7 @@ pub struct Resources {
 }
 
 /// The settings that are given, in weir.yaml for all pipelines or in a pipeline's own file.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Defaults {
     epoch_ms: Option<i64>,
     lateness_ms: Option<i64>,
@@ -65,24 +79,41 @@ pub(crate) struct Defaults {
 }
 
 /// What is given of `dead_letters`.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Letters {
     age_ms: Option<i64>,
     bytes: Option<u64>,
+    topic: Option<LettersTopic>,
 }
 
 impl Letters {
-    fn read(fields: &mut Fields<'_, '_>) -> Self {
+    fn read(fields: &mut Fields<'_, '_>, connections: Option<&[String]>) -> Self {
         let Some(node) = fields.node("dead_letters") else { return Self::default() };
         let fields = Fields::new(fields.sheet, "\"dead_letters\"", node);
         let Some(mut fields) = fields else { return Self::default() };
         let age_ms = fields.duration("retention", LETTERS_MS_MIN, MAX_DURATION_MS);
         let bytes = fields.size("size", LETTERS_BYTES.0, LETTERS_BYTES.1);
+        let topic = Self::topic(&mut fields, connections);
         fields.finish();
-        Self { age_ms, bytes }
+        Self { age_ms, bytes, topic }
     }
 
-    fn kept(self, all: Self) -> LettersKept {
+    fn topic(fields: &mut Fields<'_, '_>, connections: Option<&[String]>) -> Option<LettersTopic> {
+        let connection = source::known_connection(fields, connections);
+        let topic = fields.node("topic").and_then(|_| sink::topic(fields));
+        if connection.is_some() {
+            fields.require("topic");
+        }
+        let topic = topic?;
+        Some(LettersTopic {
+            connection: connection.map(|connection| connection.as_str().to_owned()),
+            topic: topic.as_str().to_owned(),
+            file: fields.sheet.file.to_owned(),
+            at: topic.at,
+        })
+    }
+
+    fn kept(&self, all: &Self) -> LettersKept {
         LettersKept {
             age_ms: self.age_ms.or(all.age_ms).unwrap_or(LettersKept::DEFAULT.age_ms),
             bytes: self.bytes.or(all.bytes).unwrap_or(LettersKept::DEFAULT.bytes),
@@ -91,7 +122,8 @@ impl Letters {
 }
 
 impl Defaults {
-    pub(crate) fn read(fields: &mut Fields<'_, '_>) -> Self {
+    /// `connections` are the names of those that exist; `None`: weir.yaml could not be read.
+    pub(crate) fn read(fields: &mut Fields<'_, '_>, connections: Option<&[String]>) -> Self {
         let parallelism = fields.integer("parallelism", 1, MAX_PARALLELISM);
         Self {
             epoch_ms: fields.duration("epoch", EPOCH_MS.0, EPOCH_MS.1),
@@ -101,11 +133,11 @@ impl Defaults {
             parallelism: parallelism.and_then(|n| usize::try_from(n).ok()),
             group_bytes_max: fields.size("group_memory", GROUP_BYTES.0, GROUP_BYTES.1),
             state_bytes_max: fields.size("state_memory", STATE_BYTES.0, STATE_BYTES.1),
-            letters: Letters::read(fields),
+            letters: Letters::read(fields, connections),
         }
     }
 
-    fn settings(self, all: Self) -> Settings {
+    fn settings(&self, all: &Self) -> Settings {
         Settings {
             epoch_ms: self.epoch_ms.or(all.epoch_ms).unwrap_or(250),
             lateness_ms: self.lateness_ms.or(all.lateness_ms).unwrap_or(0),
@@ -114,7 +146,7 @@ impl Defaults {
             parallelism: self.parallelism.or(all.parallelism),
             group_bytes_max: self.group_bytes_max.or(all.group_bytes_max).unwrap_or(GROUP_BYTES_MAX as u64),
             state_bytes_max: self.state_bytes_max.or(all.state_bytes_max),
-            letters: self.letters.kept(all.letters),
+            letters: self.letters.kept(&all.letters),
         }
     }
 }
@@ -166,10 +198,18 @@ impl Pipeline {
     }
 }
 
-pub(crate) fn read(sheet: &mut Sheet<'_>, node: &Node, defaults: Defaults) -> Option<Pipeline> {
+/// Reads a pipeline file. `connections` as in [`Defaults::read`].
+pub(crate) fn read(
+    sheet: &mut Sheet<'_>,
+    node: &Node,
+    all: &Defaults,
+    connections: Option<&[String]>,
+) -> Option<Pipeline> {
     let mut fields = Fields::new(sheet, "a pipeline", node)?;
     let sql = fields.required_text("sql");
-    let settings = Defaults::read(&mut fields).settings(defaults);
+    let own = Defaults::read(&mut fields, connections);
+    let settings = own.settings(all);
     fields.finish();
-    Some(Pipeline { sql: sql?, settings })
+    let letters_topic = own.letters.topic.or_else(|| all.letters.topic.clone());
+    Some(Pipeline { sql: sql?, settings, letters_topic })
 }

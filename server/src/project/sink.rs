@@ -8,10 +8,11 @@ use weir_engine::connector::Emit;
 use super::codes::Code;
 use super::fields::{Fields, Sheet};
 use super::source;
+use super::text::Text;
 use super::yaml::{Node, Pos};
 
 /// What waits for a sink at most, on disk, before its sources are slowed down.
-const OUTBOX_BYTES: (u64, u64, u64) = (1 << 20, 1 << 30, 1 << 50);
+pub(crate) const OUTBOX_BYTES: (u64, u64, u64) = (1 << 20, 1 << 30, 1 << 50);
 
 /// A sink file.
 #[derive(Debug, Clone)]
@@ -95,15 +96,8 @@ fn outbox(fields: &mut Fields<'_, '_>) -> Option<u64> {
 
 fn kafka(fields: &mut Fields<'_, '_>, connections: Option<&[String]>) -> Option<SinkKind> {
     let connection = source::connection(fields, connections);
-    let topic = source::topic(fields);
+    let topic = topic(fields);
     let format = fields.node("format").map(|_| fields.choice("format", &[("avro", ())]));
-    let topic = topic.filter(|topic| {
-        let is_own = topic.as_str() == PROGRESS_TOPIC;
-        if is_own {
-            fields.sheet.bad_value("\"topic\"", topic, "Weir keeps there how far its sinks are");
-        }
-        !is_own
-    });
     if format == Some(None) {
         return None;
     }
@@ -113,6 +107,16 @@ fn kafka(fields: &mut Fields<'_, '_>, connections: Option<&[String]>) -> Option<
         topic: topic.as_str().to_owned(),
         at: topic.at,
     })
+}
+
+/// The key `topic`, of a topic that is written to.
+pub(crate) fn topic(fields: &mut Fields<'_, '_>) -> Option<Text> {
+    let topic = source::topic(fields)?;
+    if topic.as_str() == PROGRESS_TOPIC {
+        fields.sheet.bad_value("\"topic\"", &topic, "Weir keeps there how far its sinks are");
+        return None;
+    }
+    Some(topic)
 }
 
 fn file(fields: &mut Fields<'_, '_>, dir: &Path, emit: Emit) -> Option<SinkKind> {

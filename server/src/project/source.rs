@@ -100,7 +100,13 @@ pub(crate) fn read(
 
 /// The key `connection`, which names one of `known`.
 pub(crate) fn connection(fields: &mut Fields<'_, '_>, known: Option<&[String]>) -> Option<Text> {
-    let connection = fields.required_text("connection");
+    fields.require("connection");
+    known_connection(fields, known)
+}
+
+/// As [`connection`], where it may be missing.
+pub(crate) fn known_connection(fields: &mut Fields<'_, '_>, known: Option<&[String]>) -> Option<Text> {
+    let connection = fields.text("connection");
     if let (Some(connection), Some(known)) = (&connection, known) {
         fields.sheet.reference("weir.yaml has no connection", connection, known);
     }

@@ -113,6 +113,42 @@ fn every_setting_is_read() {
 }
 
 #[test]
+fn dead_letters_go_to_the_topic_of_the_pipeline_or_of_all() {
+    let root = format!(
+        "{}pipelines: {{ dead_letters: {{ size: 2GiB, topic: all.dead, connection: shop }} }}\n",
+        ROOT.1
+    );
+    let own = "sql: SELECT 1\ndead_letters: { retention: 1d, topic: own.dead }\n";
+    let files = [
+        ("weir.yaml", root.as_str()),
+        ORDERS,
+        ("pipelines/a.yaml", "sql: SELECT 1\n"),
+        ("pipelines/b.yaml", own),
+    ];
+    let project = load(&files).unwrap();
+    let topic = |name: &str| project.pipelines[name].letters_topic.clone().unwrap();
+    let told = |LettersTopic { connection, topic, file, at }| (connection, topic, file, at.line);
+    let text = str::to_owned;
+    assert_eq!(told(topic("a")), (Some(text("shop")), text("all.dead"), text("weir.yaml"), 7));
+    assert_eq!(told(topic("b")), (None, text("own.dead"), text("pipelines/b.yaml"), 2));
+    assert_eq!(project.pipelines["b"].settings.letters.bytes, 2 << 30);
+    assert_eq!(load(&[ROOT, ORDERS, REVENUE]).unwrap().pipelines["revenue"].letters_topic, None);
+    check(
+        &[
+            ("pipelines/a.yaml", "sql: SELECT 1\ndead_letters: { connection: shp }\n"),
+            ("pipelines/b.yaml", "sql: SELECT 1\ndead_letters: { topic: a b }\n"),
+            ("pipelines/c.yaml", "sql: SELECT 1\ndead_letters: { topic: _weir_progress }\n"),
+        ],
+        expect![[r#"
+            pipelines/a.yaml:2:15: error: "dead_letters" needs the key "topic" [E0103]
+            pipelines/a.yaml:2:29: error: weir.yaml has no connection "shp", did you mean "shop"? [E0108]
+            pipelines/b.yaml:2:24: error: "topic" can't be "a b": Kafka takes at most 249 letters, digits, ".", "_" and "-" [E0105]
+            pipelines/c.yaml:2:24: error: "topic" can't be "_weir_progress": Weir keeps there how far its sinks are [E0105]
+        "#]],
+    );
+}
+
+#[test]
 fn all_mistakes_are_told_at_once_in_order() {
     check(
         &[

@@ -8,6 +8,7 @@ use std::ptr::{null, null_mut};
 use std::time::Duration;
 
 use rdkafka_sys as sys;
+use weir_engine::connector::Header;
 
 use super::client::Client;
 use super::owned::Owned;
@@ -16,6 +17,9 @@ use super::{Failure, millis, text};
 
 /// `RD_KAFKA_PARTITION_UA`, a macro with a cast: the partitioner chooses.
 const ANY_PARTITION: i32 = -1;
+
+/// A part of a record.
+type Union = sys::rd_kafka_vu_s__bindgen_ty_1;
 
 /// Why a transaction did not go on.
 #[derive(Debug, Clone)]
@@ -86,6 +90,56 @@ impl Topic {
                 null_mut(),
             );
             if queued == 0 { Ok(()) } else { Err(Failure::of(sys::rd_kafka_last_error())) }
+        }
+    }
+}
+
+impl Topic {
+    /// As [`Self::produce`], with headers, in their order.
+    pub(in crate::kafka) fn produce_with(
+        &self,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[Header],
+    ) -> Result<(), Failure> {
+        use sys::rd_kafka_vtype_t::{
+            RD_KAFKA_VTYPE_HEADERS, RD_KAFKA_VTYPE_KEY, RD_KAFKA_VTYPE_MSGFLAGS, RD_KAFKA_VTYPE_RKT,
+            RD_KAFKA_VTYPE_VALUE,
+        };
+        let bytes = |bytes| {
+            let (pointer, size) = parts(bytes);
+            Union { mem: sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 { ptr: pointer.cast_mut(), size } }
+        };
+        // SAFETY: topic and client are alive; key and value are as long as said and copied before it returns; names and
+        // values of headers are, too. The list is ours until a record has it. The error, if any, is ours.
+        unsafe {
+            let list = Owned::new(sys::rd_kafka_headers_new(headers.len()), sys::rd_kafka_headers_destroy)
+                .expect("librdkafka ends the process where it gets no memory");
+            for (name, value) in headers {
+                let (value, size) = parts(value.as_deref());
+                let size = size.cast_signed();
+                let name_size = name.len().cast_signed();
+                let error =
+                    sys::rd_kafka_header_add(list.as_ptr(), name.as_ptr().cast(), name_size, value, size);
+                if error != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+                    return Err(Failure::of(error));
+                }
+            }
+            let parts = [
+                (RD_KAFKA_VTYPE_RKT, Union { rkt: self.as_ptr() }),
+                (RD_KAFKA_VTYPE_MSGFLAGS, Union { i: sys::RD_KAFKA_MSG_F_COPY }),
+                (RD_KAFKA_VTYPE_VALUE, bytes(value)),
+                (RD_KAFKA_VTYPE_KEY, bytes(key)),
+                (RD_KAFKA_VTYPE_HEADERS, Union { headers: list.as_ptr() }),
+            ]
+            .map(|(vtype, u)| sys::rd_kafka_vu_t { vtype, u });
+            let error = sys::rd_kafka_produceva(self.client().as_ptr(), parts.as_ptr(), parts.len());
+            let Some(error) = Owned::new(error, sys::rd_kafka_error_destroy) else {
+                std::mem::forget(list);
+                return Ok(());
+            };
+            let detail = text(sys::rd_kafka_error_string(error.as_ptr()));
+            Err(Failure { code: sys::rd_kafka_error_code(error.as_ptr()) as i32, detail })
         }
     }
 }

@@ -14,6 +14,7 @@
 //! 4. Of two processes that write one sink, the one that opened it last goes on: the other finds, when
 //!    it opens it anew, that somebody else has, and gives up instead of fencing it in turn.
 
+mod letters;
 mod producer;
 mod progress;
 mod schemas;
@@ -31,7 +32,7 @@ use weir_schemas::SchemaError;
 
 use self::producer::Producer;
 use self::schemas::Schemas;
-use self::writer::KafkaWriter;
+use self::writer::{Encoders, KafkaWriter};
 use super::native::{Client, Topic};
 use super::{KafkaConnection, c_string, check_property, properties};
 use crate::error::{ConfigError, chain};
@@ -40,15 +41,18 @@ use crate::error::{ConfigError, chain};
 pub const PROGRESS_TOPIC: &str = "_weir_progress";
 const PROGRESS_NAME: &CStr = c"_weir_progress";
 
+/// The name of the sink of a pipeline's dead letters, which no file can have.
+pub const DEAD_LETTERS: &str = "dead-letters";
+
 /// Compacted, in segments small enough that it is: the one that is written to never is, and all of it
 /// is read whenever a sink is opened.
 const PROGRESS_SETTINGS: [(&str, &str); 3] =
     [("cleanup.policy", "compact"), ("segment.bytes", "16777216"), ("min.cleanable.dirty.ratio", "0.1")];
 
-/// A sink file of type `kafka`.
+/// A sink file of type `kafka`, or a pipeline's dead letters.
 #[derive(Debug, Clone)]
 pub struct KafkaSinkConfig {
-    /// The sink file's name.
+    /// The sink file's name; [`DEAD_LETTERS`].
     pub name: String,
     pub topic: String,
     pub emit: Emit,
@@ -89,6 +93,16 @@ impl KafkaSink {
         Schemas::derive(&self.config.topic, columns, key).map(drop)
     }
 
+    /// Those of its records; `None` where they are dead letters.
+    fn schemas(&self, context: &SinkContext) -> Result<Option<Schemas>, SinkError> {
+        if self.config.emit == Emit::DeadLetters {
+            return Ok(None);
+        }
+        Schemas::derive(&self.config.topic, &context.schema, &context.key)
+            .map(Some)
+            .map_err(|error| SinkError::Fatal(format!("its columns can't be written as Avro: {error}")))
+    }
+
     /// A client that asks about topics and reads what is there, committed or not.
     fn asking_client(&self, identity: &str, isolation: &str) -> Result<Arc<Client>, SinkError> {
         let mut connection = self.connection.clone();
@@ -106,8 +120,7 @@ impl KafkaSink {
 
     fn open_writer(&self, context: &SinkContext) -> Result<(KafkaWriter, Option<Progress>), SinkError> {
         let identity = context.identity();
-        let schemas = Schemas::derive(&self.config.topic, &context.schema, &context.key)
-            .map_err(|error| SinkError::Fatal(format!("its columns can't be written as Avro: {error}")))?;
+        let schemas = self.schemas(context)?;
         let servers = &self.connection.bootstrap_servers;
         let asked = self.asking_client(&identity, "read_uncommitted")?;
         let ensure = |topic: &CStr, n_partitions, settings: &[(&str, &str)]| {
@@ -131,7 +144,8 @@ impl KafkaSink {
             )));
         }
         let progress = found.and_then(|record| record.progress);
-        let (keys, values) = schemas.register(&*self.connection.registry)?;
+        let register = |schemas: Schemas| schemas.register(&*self.connection.registry);
+        let encoders = schemas.map(register).transpose()?;
         let topic = |name: &CStr| {
             Topic::new(producer.client(), name).map_err(|failure| SinkError::Reopen(failure.detail))
         };
@@ -139,11 +153,9 @@ impl KafkaSink {
             rows: topic(&self.topic)?,
             progress: topic(PROGRESS_NAME)?,
             producer,
-            keys,
-            values,
+            encoders: encoders.map(|(keys, values)| Encoders::new(keys, values)),
             attempt: self.attempt.clone(),
             context: context.clone(),
-            encoded: Default::default(),
         };
         writer.claim(progress)?;
         self.has_claimed.store(true, Ordering::Relaxed);

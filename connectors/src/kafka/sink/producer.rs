@@ -82,25 +82,36 @@ impl Producer {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<(), SinkError> {
+        if self.send_if_it_fits(|| topic.produce(key, value))? {
+            return Ok(());
+        }
+        let n_bytes = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+        Err(SinkError::Fatal(format!(
+            "a row makes a record of {n_bytes} bytes, more than the connection's property \"message.max.bytes\" allows \
+             (1000000 if it is not there): raise it, and the topic's \"max.message.bytes\", or select less"
+        )))
+    }
+
+    /// Adds a record to the transaction, unless it is larger than the connection allows; whether it did. Where that
+    /// fails the transaction has to be aborted.
+    pub(super) fn send_if_it_fits(
+        &self,
+        produce: impl Fn() -> Result<(), Failure>,
+    ) -> Result<bool, SinkError> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let failure = match topic.produce(key, value) {
-                Ok(()) => return Ok(()),
+            let failure = match produce() {
+                Ok(()) => return Ok(true),
                 Err(failure) => failure,
             };
             if failure.is_queue_full() && !self.is_over(deadline) {
                 self.client.flush(ROOM);
                 continue;
             }
-            let n_bytes = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
-            return Err(match failure.is_too_large() {
-                true => SinkError::Fatal(format!(
-                    "a row makes a record of {n_bytes} bytes, more than the connection's property \
-                     \"message.max.bytes\" allows (1000000 if it is not there): raise it, and the topic's \
-                     \"max.message.bytes\", or select less"
-                )),
-                false => self.retry("write rows", &failure),
-            });
+            if failure.is_too_large() {
+                return Ok(false);
+            }
+            return Err(self.retry("write rows", &failure));
         }
     }
 

@@ -1,10 +1,11 @@
-//! One writer of a Kafka sink: rows and progress record in one short transaction.
+//! One writer of a Kafka sink: rows, or dead letters, and progress record in one short transaction.
 
 use arrow::array::RecordBatch;
 use weir_engine::connector::{Change, Delivery, Position, Progress, SinkContext, SinkError, SinkWriter};
 use weir_engine::state::failpoint::{self, Point};
 use weir_schemas::{Encoded, Encoder};
 
+use super::letters;
 use super::producer::Producer;
 use super::progress::Record;
 use crate::error::chain;
@@ -18,14 +19,26 @@ pub(super) struct KafkaWriter {
     pub(super) rows: Topic,
     pub(super) progress: Topic,
     pub(super) producer: Producer,
-    /// `None`: records have no keys.
-    pub(super) keys: Option<Encoder>,
-    pub(super) values: Encoder,
+    /// `None`: what it gets are dead letters, which are bytes already.
+    pub(super) encoders: Option<Encoders>,
     pub(super) attempt: String,
     pub(super) context: SinkContext,
+}
+
+/// From rows to Avro.
+pub(super) struct Encoders {
+    /// `None`: records have no keys.
+    keys: Option<Encoder>,
+    values: Encoder,
 
     /// Room for keys and values; empty between calls.
-    pub(super) encoded: [Encoded; 2],
+    encoded: [Encoded; 2],
+}
+
+impl Encoders {
+    pub(super) fn new(keys: Option<Encoder>, values: Encoder) -> Self {
+        Self { keys, values, encoded: Default::default() }
+    }
 }
 
 impl KafkaWriter {
@@ -54,36 +67,50 @@ impl KafkaWriter {
     }
 
     fn send(&mut self, change: &Change) -> Result<(), SinkError> {
+        let Self { rows: topic, producer, encoders, context, .. } = self;
         let rows = change.rows();
+        let Some(encoders) = encoders else { return letters::send(producer, topic, &context.pipeline, rows) };
         for start in (0..rows.num_rows()).step_by(ROWS_MAX) {
             let rows = rows.slice(start, ROWS_MAX.min(rows.num_rows() - start));
+            let send = |key: Option<&[u8]>, value: Option<&[u8]>| producer.send(topic, key, value);
             match change {
-                Change::Upserts(_) => self.send_upserts(&rows)?,
-                Change::Deletes(_) => self.send_deletes(&rows)?,
+                Change::Upserts(_) => encoders.upserts(&rows, &context.key, send)?,
+                Change::Deletes(_) => encoders.deletes(&rows, send)?,
             }
         }
         Ok(())
     }
+}
 
-    fn send_upserts(&mut self, rows: &RecordBatch) -> Result<(), SinkError> {
+impl Encoders {
+    fn upserts(
+        &mut self,
+        rows: &RecordBatch,
+        key: &[usize],
+        send: impl Fn(Option<&[u8]>, Option<&[u8]>) -> Result<(), SinkError>,
+    ) -> Result<(), SinkError> {
         let [keys, values] = &mut self.encoded;
         encode(&self.values, rows, values)?;
         if let Some(encoder) = &self.keys {
-            let columns = rows.project(&self.context.key).map_err(|error| SinkError::Fatal(chain(&error)))?;
+            let columns = rows.project(key).map_err(|error| SinkError::Fatal(chain(&error)))?;
             encode(encoder, &columns, keys)?;
         }
         (0..values.len()).try_for_each(|i| {
             let key = self.keys.is_some().then(|| keys.record(i));
-            self.producer.send(&self.rows, key, Some(values.record(i)))
+            send(key, Some(values.record(i)))
         })
     }
 
     /// Tombstones: what has no key is never deleted.
-    fn send_deletes(&mut self, columns: &RecordBatch) -> Result<(), SinkError> {
+    fn deletes(
+        &mut self,
+        columns: &RecordBatch,
+        send: impl Fn(Option<&[u8]>, Option<&[u8]>) -> Result<(), SinkError>,
+    ) -> Result<(), SinkError> {
         let [keys, _] = &mut self.encoded;
         if let Some(encoder) = &self.keys {
             encode(encoder, columns, keys)?;
-            (0..keys.len()).try_for_each(|i| self.producer.send(&self.rows, Some(keys.record(i)), None))?;
+            (0..keys.len()).try_for_each(|i| send(Some(keys.record(i)), None))?;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use arrow::error::ArrowError;
 
 use super::status::Status;
 use crate::connector::{Change, Emit, Sink};
-use crate::result::{Changes, TimedRows};
+use crate::result::{Applied, Changes, TimedRows};
 use crate::state::{Error, Size, Transaction, raw_bytes};
 use crate::time::Epoch;
 
@@ -32,8 +32,8 @@ pub struct Outbox {
 }
 
 impl Outboxes {
-    /// Puts the epoch's rows into its transaction. `gone`: keys whose row vanished. Returns what
-    /// [`Self::committed`] wants to know.
+    /// Puts the epoch's rows into its transaction. `applied` is what came of the changes, `gone` are the keys whose
+    /// row vanished. Returns what [`Self::committed`] wants to know.
     ///
     /// # Errors
     /// [`Error::Arrow`] where rows can't be written.
@@ -41,9 +41,10 @@ impl Outboxes {
         &self,
         tx: &mut Transaction,
         changes: &Changes,
+        applied: &Applied,
         gone: &[RecordBatch],
     ) -> Result<Vec<Size>, Error> {
-        self.0.iter().map(|outbox| outbox.put(tx, changes, gone)).collect()
+        self.0.iter().map(|outbox| outbox.put(tx, changes, applied, gone)).collect()
     }
 
     /// The epoch is durable.
@@ -59,17 +60,19 @@ impl Outboxes {
 }
 
 impl Outbox {
-    fn put(&self, tx: &mut Transaction, changes: &Changes, gone: &[RecordBatch]) -> Result<Size, Error> {
-        let updates = self.sink.emit() == Emit::Updates;
-        let (provisionals, gone) =
-            if updates { (&changes.provisionals[..], gone) } else { (&[][..], &[][..]) };
+    fn put(
+        &self,
+        tx: &mut Transaction,
+        changes: &Changes,
+        applied: &Applied,
+        gone: &[RecordBatch],
+    ) -> Result<Size, Error> {
+        let gone = if self.sink.emit() == Emit::Updates { gone } else { &[] };
+        let upserts = self.upserts(changes, applied).map_err(arrow_error())?;
         if self.sink.only_counts() {
-            let rows = changes.finals.iter().chain(provisionals).map(|timed| &timed.rows).chain(gone);
+            let rows = upserts.iter().chain(gone);
             return Ok(Size { rows: rows.map(|rows| rows.num_rows() as u64).sum(), bytes: 0 });
         }
-        // A key is in one of the three, and once: their order does not matter.
-        let upserts = changes.finals.iter().chain(provisionals).map(|timed| self.columns(timed, updates));
-        let upserts: Vec<RecordBatch> = upserts.collect::<Result<_, _>>().map_err(arrow_error())?;
         let upserts = parts(&upserts).map_err(arrow_error())?;
         let deletes = parts(gone).map_err(arrow_error())?;
         let all: Vec<Change> = upserts
@@ -85,12 +88,16 @@ impl Outbox {
         Ok(size)
     }
 
-    fn columns(&self, timed: &TimedRows, updates: bool) -> Result<RecordBatch, ArrowError> {
-        if updates {
-            return Ok(timed.rows.clone());
-        }
+    /// What the sink wants of the epoch. A key is in one of finals and provisionals, and once: their order does not
+    /// matter.
+    fn upserts(&self, changes: &Changes, applied: &Applied) -> Result<Vec<RecordBatch>, ArrowError> {
         let columns: Vec<usize> = (0..self.n_columns).collect();
-        timed.rows.project(&columns)
+        let rows = |timed: &[TimedRows]| timed.iter().map(|timed| timed.rows.clone()).collect::<Vec<_>>();
+        match self.sink.emit() {
+            Emit::Final => changes.finals.iter().map(|timed| timed.rows.project(&columns)).collect(),
+            Emit::Updates => Ok([rows(&changes.finals), rows(&changes.provisionals)].concat()),
+            Emit::DeadLetters => Ok(applied.dead_letters.clone()),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type};
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
@@ -30,22 +30,20 @@ pub(in crate::pipeline) type Letter = (LetterId, String, i64);
 
 /// The letters of records.
 pub(in crate::pipeline) fn letters(snapshot: &Snapshot) -> Vec<Letter> {
-    let mut letters = Vec::new();
-    for rows in snapshot.dead_letters(None).expect("dead letters") {
-        let rows = rows.expect("it reads");
-        let number = |name| rows.column_by_name(name).expect("a column").as_primitive::<Int64Type>();
-        let partitions = rows.column(2).as_primitive::<Int32Type>();
-        for i in (0..rows.num_rows()).filter(|i| partitions.is_valid(*i)) {
-            let epoch = Epoch(number("epoch").value(i) as u64);
-            let id = LetterId { epoch, partition: partitions.value(i), offset: number("offset").value(i) };
-            letters.push((
-                id,
-                rows.column(6).as_string::<i32>().value(i).to_owned(),
-                number("replays").value(i),
-            ));
-        }
-    }
-    letters
+    let batches = snapshot.dead_letters(None).expect("dead letters");
+    batches.flat_map(|rows| letters_of(&rows.expect("it reads"))).collect()
+}
+
+/// The letters of records in rows of dead letters.
+pub(in crate::pipeline) fn letters_of(rows: &RecordBatch) -> Vec<Letter> {
+    let number = |name| rows.column_by_name(name).expect("a column").as_primitive::<Int64Type>();
+    let partitions = rows.column(2).as_primitive::<Int32Type>();
+    let letter = |i: usize| {
+        let epoch = Epoch(number("epoch").value(i) as u64);
+        let id = LetterId { epoch, partition: partitions.value(i), offset: number("offset").value(i) };
+        (id, rows.column(6).as_string::<i32>().value(i).to_owned(), number("replays").value(i))
+    };
+    (0..rows.num_rows()).filter(|i| partitions.is_valid(*i)).map(letter).collect()
 }
 
 /// Somebody who asks for a few letters at a time, as often as there is an answer.

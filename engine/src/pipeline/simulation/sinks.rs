@@ -181,6 +181,7 @@ impl System {
                 rows(&batches, self.appends).0
             }
             Emit::Updates => self.replay(&state.applied, whole),
+            Emit::DeadLetters => panic!("no sink of the simulation is given dead letters"),
         };
         for (key, rows) in &has {
             let mut left = finals.get(key).cloned().unwrap_or_default();

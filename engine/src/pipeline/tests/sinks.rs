@@ -7,6 +7,7 @@ use super::*;
 use crate::connector::{
     Change, Delivery, Emit, Position, Progress, Sink, SinkContext, SinkError, SinkWriter,
 };
+use crate::pipeline::simulation::replay;
 use crate::pipeline::{SinkState, inspect};
 use crate::state::{Identity, Store};
 use crate::time::Epoch;
@@ -91,6 +92,15 @@ impl MemorySink {
         }
         records.sort_unstable();
         records
+    }
+
+    /// Those of records, sorted.
+    fn letters(&self) -> Vec<replay::Letter> {
+        let changes = self.changes();
+        let mut letters: Vec<_> =
+            changes.iter().flat_map(|change| replay::letters_of(change.rows())).collect();
+        letters.sort();
+        letters
     }
 
     /// Rows by key, as somebody has them who applied every change in order.
@@ -276,6 +286,50 @@ proptest! {
         to_end(&log, APPEND, dir.path(), sink.all());
         prop_assert_eq!(sink.records(), sorted(partitions.concat()));
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    #[test]
+    fn each_dead_letter_is_delivered_once_whatever_fails_and_whenever_it_stops(
+        partitions in logs(),
+        faults in faults(),
+        stops_after in prop::collection::vec(0u64..30, 0..4),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Log::new(partitions, 7);
+        log.faults.unreadable.store(true, Ordering::SeqCst);
+        let sink = MemorySink::new("s", Emit::DeadLetters).with_faults(&faults);
+        for stop_after in stops_after {
+            let handle = run_into(&log, SUM_BY_KEY, dir.path(), true, sink.all());
+            std::thread::park_timeout(Duration::from_millis(stop_after));
+            drop(handle);
+        }
+        let handle = run_into(&log, SUM_BY_KEY, dir.path(), true, sink.all());
+        handle.join();
+        prop_assert_eq!(handle.state(), (State::Stopped, None));
+        let mut kept = replay::letters(&handle.snapshot());
+        kept.sort();
+        prop_assert_eq!(sink.letters(), kept);
+    }
+}
+
+#[test]
+fn a_dead_letter_that_becomes_one_anew_is_delivered_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::new(vec![vec![(1_000, 3, 0), (1_001, 1, 0)]], 50);
+    log.faults.unreadable.store(true, Ordering::SeqCst);
+    let sink = MemorySink::new("s", Emit::DeadLetters);
+    let handle = run_into(&log, SUM_BY_KEY, dir.path(), false, sink.all());
+    until("it is delivered", || sink.letters().len() == 1);
+    let (first, ..) = sink.letters()[0].clone();
+    assert_eq!(handle.replay(&[first]).unwrap().again, 1);
+    until("it is delivered anew", || sink.letters().len() == 2);
+    let (second, _, replays) = sink.letters()[1].clone();
+    assert_eq!((second.partition, second.offset, replays), (first.partition, first.offset, 1));
+    assert!(first.epoch < second.epoch);
+    assert_eq!(handle.live().sinks[0].rows_total, 2);
 }
 
 #[test]

@@ -192,11 +192,13 @@ fn source() -> Value {
 /// The keys of a pipeline but `sql`.
 fn settings() -> Value {
     let dead_letters = object(
-        "Which dead letters are kept: the newest.",
+        "Which dead letters are kept, the newest, and where they go besides.",
         &[],
         json!({
             "retention": duration("7d", "For so long after they became dead letters."),
             "size": size("1GiB", "At most so many bytes on disk."),
+            "topic": value("text", "A Kafka topic that gets each of them, too, as it was read; made if missing, with the source's number of partitions."),
+            "connection": value("text", "Of that topic: a connection of weir.yaml; default: the source's."),
         }),
     );
     json!({

@@ -19,7 +19,7 @@ connections:
     bootstrap_servers: localhost:9092
     schema_registry: { url: http://localhost:8081, username: weir, password: 7 }
     properties: { security.protocol: plaintext }
-pipelines: { epoch: 250ms, lateness: 0s, provisional: true, retention: 7d, parallelism: 2, group_memory: 16MiB, state_memory: 1GiB, dead_letters: { retention: 7d, size: 1GiB } }
+pipelines: { epoch: 250ms, lateness: 0s, provisional: true, retention: 7d, parallelism: 2, group_memory: 16MiB, state_memory: 1GiB, dead_letters: { retention: 7d, size: 1GiB, topic: letters, connection: shop } }
 registry: { listen: 127.0.0.1:8081 }
 ",
     ),
