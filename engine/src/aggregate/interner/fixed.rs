@@ -129,7 +129,6 @@ impl<W: Word> FixedInterner<W> {
         groups: &mut Vec<u32>,
     ) -> Result<(), Error> {
         self.row_words.clear();
-        self.row_words.resize(n_rows, W::default());
         self.row_null_sets.clear();
         for (i, (slot, key)) in self.slots.iter().zip(keys).enumerate() {
             let Some(column) = Column::new(key) else {
@@ -142,6 +141,8 @@ impl<W: Word> FixedInterner<W> {
                 clear_nulls(nulls, i, slot, &mut self.row_words, &mut self.row_null_sets);
             }
         }
+        // Where there are no columns.
+        self.row_words.resize(n_rows, W::default());
         if self.row_null_sets.is_empty() {
             groups.extend(
                 self.row_words.iter().map(|word| find_or_insert(&mut self.table, &mut self.words, *word)),
@@ -259,38 +260,45 @@ fn pack(types: &[DataType], capacity: u32) -> Option<Vec<Slot>> {
 }
 
 /// Puts a column's values into the words, whose bits there are zero.
-fn deposit_column<W: Word>(values: &Values, slot: &Slot, words: &mut [W]) {
+fn deposit_column<W: Word>(values: &Values, slot: &Slot, words: &mut Vec<W>) {
     match values {
-        Values::Bits(bits) => {
-            for (row, word) in words.iter_mut().enumerate() {
-                *word.lane_mut(slot.lane) |= u64::from(bits.value(row)) << slot.shift;
-            }
-        }
+        Values::Bits(bits) => deposit((0..bits.len()).map(|row| u64::from(bits.value(row))), slot, words),
         Values::Fixed { bytes, .. } => match slot.bits {
-            8 => deposit::<W, 1>(bytes, slot, words, |b| b[0].into()),
-            16 => deposit::<W, 2>(bytes, slot, words, |b| u16::from_ne_bytes(b).into()),
-            32 => deposit::<W, 4>(bytes, slot, words, |b| u32::from_ne_bytes(b).into()),
-            64 => deposit::<W, 8>(bytes, slot, words, u64::from_ne_bytes),
-            _ => {
-                for (word, lanes) in words.iter_mut().zip(bytes.as_chunks::<8>().0.as_chunks::<2>().0) {
-                    *word.lane_mut(0) = u64::from_ne_bytes(lanes[0]);
-                    *word.lane_mut(1) = u64::from_ne_bytes(lanes[1]);
-                }
-            }
+            8 => deposit(bytes.iter().map(|byte| u64::from(*byte)), slot, words),
+            16 => deposit(lanes(bytes, u16::from_ne_bytes), slot, words),
+            32 => deposit(lanes(bytes, u32::from_ne_bytes), slot, words),
+            64 => deposit(lanes(bytes, u64::from_ne_bytes), slot, words),
+            _ => words.extend(bytes.as_chunks::<8>().0.as_chunks::<2>().0.iter().map(|lanes| {
+                let mut word = W::default();
+                *word.lane_mut(0) = u64::from_ne_bytes(lanes[0]);
+                *word.lane_mut(1) = u64::from_ne_bytes(lanes[1]);
+                word
+            })),
         },
         Values::Text { .. } => debug_assert!(false, "text is not packed"),
     }
 }
 
-fn deposit<W: Word, const N: usize>(
+fn lanes<const N: usize, T: Into<u64>>(
     bytes: &[u8],
-    slot: &Slot,
-    words: &mut [W],
-    decode: impl Fn([u8; N]) -> u64,
-) {
-    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<N>().0) {
-        *word.lane_mut(slot.lane) |= decode(*bytes) << slot.shift;
+    decode: impl Fn([u8; N]) -> T,
+) -> impl Iterator<Item = u64> {
+    bytes.as_chunks::<N>().0.iter().map(move |bytes| decode(*bytes).into())
+}
+
+/// Adds a column's values to the words; those of the first column make them.
+fn deposit<W: Word>(values: impl Iterator<Item = u64>, slot: &Slot, words: &mut Vec<W>) {
+    if !words.is_empty() {
+        for (word, value) in words.iter_mut().zip(values) {
+            *word.lane_mut(slot.lane) |= value << slot.shift;
+        }
+        return;
     }
+    words.extend(values.map(|value| {
+        let mut word = W::default();
+        *word.lane_mut(slot.lane) = value << slot.shift;
+        word
+    }));
 }
 
 /// Zeroes the bits of nulls in column `i`, and adds it to the rows' null columns.
