@@ -10,19 +10,34 @@ use super::column::{Longs, Slot, Values};
 use super::cursor::MAX_EMPTY;
 use super::program::{Branch, Op, Program};
 use super::run::{Machine, Reader};
+use super::stretch::Stretch;
 use super::take;
 use super::texts;
 
-/// Records that are read at once. More gain little, and each bad one costs the others of its block.
-pub(crate) const BLOCK: usize = 32;
+/// Records that are read at once. Each step costs something of its own, however many there are; and each bad record costs
+/// the others of its block.
+pub(crate) const BLOCK: usize = 64;
+
+/// A part of a program that each record follows in the same way.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Step {
+    /// Single operations, from one that skips texts to the last one that does, if there is more than one text.
+    Stretch(Stretch),
+    /// A single operation, or all that can be chosen or repeated.
+    Ops(Range<usize>),
+}
 
 impl Program {
-    /// The parts of the program that are followed by each record in the same way: single operations, and
-    /// all that can be chosen or repeated as one.
-    pub(crate) fn steps(&self) -> Vec<Range<usize>> {
+    /// The parts of the program, one behind the other.
+    pub(crate) fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         let mut begin = 0;
         while begin < self.ops.len() {
+            if let Some(stretch) = Stretch::of(&self.ops[begin..]) {
+                begin += stretch.n_ops();
+                steps.push(Step::Stretch(stretch));
+                continue;
+            }
             let (mut at, mut end) = (begin, begin + 1);
             while at < end {
                 let furthest = match self.ops.get(at) {
@@ -38,7 +53,7 @@ impl Program {
                 end = end.max(furthest);
                 at += 1;
             }
-            steps.push(begin..end);
+            steps.push(Step::Ops(begin..end));
             begin = end;
         }
         steps
@@ -57,20 +72,35 @@ impl Reader<'_> {
     ) -> bool {
         machine.clear();
         for step in &self.program.steps {
-            let done = match self.program.ops.get(step.start) {
-                Some(op) if step.len() == 1 => self.step(*op, bodies, rests, machine, slots),
-                Some(Op::Nullable { .. }) if step.len() == 2 => self.nullable(step, rests, machine, slots),
-                _ => self.each(step, rests, machine, slots),
+            let done = match step {
+                Step::Stretch(stretch) => self.stretch(stretch, bodies, rests, machine, slots),
+                Step::Ops(ops) => self.ops(ops, bodies, rests, machine, slots),
             };
             if !done {
                 return false;
             }
         }
         // Of all records together: more than one may have must be looked at one by one.
-        machine.n_empty() <= MAX_EMPTY && rests.iter().all(|rest| rest.is_empty())
+        machine.n_empty() <= MAX_EMPTY && rests.iter().fold(0, |any, rest| any | rest.len()) == 0
     }
 
-    fn step<'a>(
+    fn ops<'a>(
+        &self,
+        ops: &Range<usize>,
+        bodies: &[&'a [u8]],
+        rests: &mut [&'a [u8]],
+        machine: &mut Machine,
+        slots: &mut [Slot],
+    ) -> bool {
+        match self.program.ops.get(ops.start) {
+            Some(op) if ops.len() == 1 => self.step(*op, bodies, rests, machine, slots),
+            Some(Op::Nullable { .. }) if ops.len() == 2 => self.nullable(ops, rests, machine, slots),
+            _ => self.each(ops, rests, machine, slots),
+        }
+    }
+
+    /// A single operation.
+    pub(super) fn step<'a>(
         &self,
         op: Op,
         bodies: &[&'a [u8]],
@@ -82,7 +112,9 @@ impl Reader<'_> {
         match (op, values) {
             (Op::Long { .. }, Some(Values::Long(values))) => longs(values, rests),
             (Op::Text { .. }, Some(Values::Text(values))) => {
-                values.push_block(bodies, rests, &mut machine.texts)
+                let n_bytes = values.push_block(bodies, rests, &mut machine.texts);
+                machine.n_text_bytes += n_bytes.unwrap_or(0);
+                n_bytes.is_some()
             }
             (Op::Int { .. }, Some(Values::Int(values))) => numbers(values, rests, take::int),
             (Op::Double { .. }, Some(Values::Double(values))) => {
@@ -91,7 +123,8 @@ impl Reader<'_> {
             (Op::SkipLongs { n }, _) => {
                 rests.iter_mut().all(|rest| (0..n).all(|_| take::skip_long(rest).is_some()))
             }
-            (Op::SkipTexts { n }, _) => (0..n).all(|_| texts::skip(bodies, rests)),
+            // One alone; see [`Step::Stretch`].
+            (Op::SkipTexts { n }, _) => rests.iter_mut().all(|rest| texts::skip(rest, n).is_some()),
             (Op::SkipFixed { n }, _) => rests.iter_mut().all(|rest| take::take(rest, n as usize).is_some()),
             (Op::Rare(op), _) => advance(rests, |rest| self.rare(op, rest, machine, slots)),
             _ => false,
@@ -172,17 +205,19 @@ fn maybe(
 }
 
 fn longs(values: &mut Longs, rests: &mut [&[u8]]) -> bool {
-    let mut is_good = true;
     let Longs { words, late } = values;
     let first = words.len();
-    words.extend(rests.iter_mut().enumerate().map(|(i, rest)| match take::word(rest) {
-        Some(word) => word.cast_signed(),
-        None => take::any_word(rest, |long| late.push((first + i, long))).unwrap_or_else(|| {
-            is_good = false;
-            0
-        }),
-    }));
-    is_good
+    words.resize(first + rests.len(), 0);
+    for (i, (rest, to)) in rests.iter_mut().zip(&mut words[first..]).enumerate() {
+        *to = match take::word(rest) {
+            Some(word) => word.cast_signed(),
+            None => match take::any_word(rest, late, first + i) {
+                Some(word) => word,
+                None => return false,
+            },
+        };
+    }
+    true
 }
 
 fn numbers<T: Default>(

@@ -129,15 +129,15 @@ impl Strings {
         Ok(())
     }
 
-    /// The text that is next in each of `rests`, the ends of `bodies`. `false`: one of them is none, or there is no room;
-    /// then none is taken.
+    /// The text that is next in each of `rests`, the ends of `bodies`; gives how many bytes they have. `None`: one of them
+    /// is no text, or there is no room; then none is taken.
     pub(crate) fn push_block<'a>(
         &mut self,
         bodies: &[&'a [u8]],
         rests: &mut [&'a [u8]],
         place: &mut Texts,
-    ) -> bool {
-        let Some(spans) = Spans::take(bodies, rests) else { return false };
+    ) -> Option<usize> {
+        let spans = Spans::take(bodies, rests)?;
         let Bytes { offsets, data, .. } = &mut self.entries;
         let start = data.len();
         match place.together(bodies, &spans) {
@@ -149,14 +149,14 @@ impl Strings {
             && data.get(start..).is_some_and(|bytes| are_utf8(bytes, spans.lengths()));
         if !is_good {
             data.truncate(start);
-            return false;
+            return None;
         }
         let mut end = start;
         offsets.extend(spans.lengths().map(|n| {
             end += n;
             end as i32
         }));
-        true
+        Some(end - start)
     }
 
     /// Forgets all entries but the first `n`.
@@ -272,7 +272,9 @@ mod tests {
                         let bodies: Vec<_> = block.iter().map(|bytes| body(bytes)).collect();
                         let bodies: Vec<_> = bodies.iter().map(Vec::as_slice).collect();
                         let are_texts = block.iter().all(|bytes| is_text(bytes));
-                        prop_assert_eq!(strings.push_block(&bodies, &mut bodies.clone(), &mut place), are_texts);
+                        let n_bytes = block.iter().map(Vec::len).sum();
+                        let taken = strings.push_block(&bodies, &mut bodies.clone(), &mut place);
+                        prop_assert_eq!(taken, are_texts.then_some(n_bytes));
                         if are_texts {
                             expected.extend(block.iter().map(|bytes| text(bytes)));
                         }

@@ -96,7 +96,7 @@ impl Longs {
     pub(crate) fn push_next(&mut self, rest: &mut &[u8]) -> Option<()> {
         let word = match take::word(rest) {
             Some(word) => word.cast_signed(),
-            None => take::any_word(rest, |long| self.late.push((self.words.len(), long)))?,
+            None => take::any_word(rest, &mut self.late, self.words.len())?,
         };
         self.words.push(word);
         Some(())

@@ -5,7 +5,7 @@
 //!            └ bad_framing   └ unknown_, incompatible_schema    └ entries given back; walk says what is wrong
 //! ```
 //!
-//! Records are read by a flat `program` that only says whether they could be, 32 of them at a time (`block`) or,
+//! Records are read by a flat `program` that only says whether they could be, 64 of them at a time (`block`) or,
 //! where one of these is bad, each alone (`run`). Which of its bytes are wrong is looked for afterwards, by a
 //! `walk` over the plan.
 //!
@@ -25,6 +25,7 @@ mod cursor;
 mod layout;
 mod program;
 mod run;
+mod stretch;
 mod take;
 mod texts;
 mod walk;
@@ -223,7 +224,7 @@ impl Decoder {
         let mut next = u32::try_from(from).unwrap_or(u32::MAX);
         // Of the records in the block.
         let mut writer: Option<Arc<Writer>> = None;
-        let mut block = Block::default();
+        let mut block = Block::new();
         for value in values {
             let record = next;
             next = next.checked_add(1).expect("a batch has fewer than 2^32 records");
@@ -405,7 +406,6 @@ impl Outcome {
 const WORTH_IT: usize = 4;
 
 /// Records of one writer schema that follow each other.
-#[derive(Default)]
 struct Block<'a> {
     n: usize,
     records: [u32; BLOCK],
@@ -413,6 +413,10 @@ struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
+    fn new() -> Self {
+        Self { n: 0, records: [0; BLOCK], bodies: [&[]; BLOCK] }
+    }
+
     fn push(&mut self, record: u32, body: &'a [u8]) {
         (self.records[self.n], self.bodies[self.n]) = (record, body);
         self.n += 1;

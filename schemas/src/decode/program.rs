@@ -4,8 +4,7 @@
 //!
 //! Invariant: following a program accepts the bytes that [`super::walk`] accepts for the plan that it is of.
 
-use std::ops::Range;
-
+use super::block::Step;
 use super::layout::Layout;
 use crate::resolve::plan::{Decimal, Plan, RecordPlan, Symbol, Time};
 
@@ -217,8 +216,8 @@ pub(crate) const NO_SLOT: u32 = u32::MAX;
 #[derive(Debug, Default)]
 pub(crate) struct Program {
     pub(crate) ops: Vec<Op>,
-    /// See [`Program::steps`]: where the steps of all records begin and end.
-    pub(crate) steps: Vec<Range<usize>>,
+    /// See [`Program::steps`].
+    pub(crate) steps: Vec<Step>,
     /// Of unions, one behind the other: where their branches begin.
     pub(crate) targets: Vec<u32>,
     pub(crate) symbols: Vec<Vec<Symbol>>,

@@ -11,7 +11,7 @@ use super::column::{Full, Slot, Values, push_end, push_null, push_variant};
 use super::cursor::{Cursor, MAX_EMPTY};
 use super::program::{Branch, NO_SLOT, Op, Program, Rare};
 use super::take;
-use super::texts::{Next, Texts};
+use super::texts::{self, Texts};
 use super::walk::{decimal_bytes, walk};
 use crate::resolve::plan::{Decimal, Plan, Symbol, Time};
 
@@ -39,6 +39,8 @@ pub(crate) struct Machine {
     open: Vec<Block>,
     /// Items without a byte.
     n_empty: usize,
+    /// Of the texts of a stretch.
+    pub(super) n_text_bytes: usize,
     pub(super) texts: Texts,
 }
 
@@ -109,14 +111,7 @@ impl Reader<'_> {
                         take::skip_long(&mut rest).ok_or(Stop::Bad)?;
                     }
                 }
-                Op::SkipTexts { n } => {
-                    for _ in 0..n {
-                        let text = Next::take(&mut rest).ok_or(Stop::Bad)?;
-                        if text.piece().is_none() {
-                            take::checked(text.bytes()).ok_or(Stop::Bad)?;
-                        }
-                    }
-                }
+                Op::SkipTexts { n } => texts::skip(&mut rest, n).ok_or(Stop::Bad)?,
                 Op::SkipFixed { n } => rest = rest.get(n as usize..).ok_or(Stop::Bad)?,
                 Op::Nullable { slot, null, to } => {
                     if take::index(&mut rest, 2).ok_or(Stop::Bad)? == usize::from(null) {
@@ -410,7 +405,9 @@ mod tests {
     use crate::avro::Schema;
     use crate::resolve::compile::compile;
 
-    const FIELDS: [&str; 16] = [
+    const FIELDS: [&str; 18] = [
+        r#""string""#,
+        r#""string""#,
         r#""long""#,
         r#""int""#,
         r#""string""#,

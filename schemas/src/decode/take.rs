@@ -35,13 +35,13 @@ pub(super) fn word(rest: &mut &[u8]) -> Option<u64> {
     Some(word & (ends ^ (ends - 1)))
 }
 
-/// Any number: as [`word`] if it has up to eight bytes, else 0 and `late` gets it.
+/// Any number: as [`word`] if it has up to eight bytes, else 0, and `late` gets it with `entry`.
 #[inline(never)]
-pub(super) fn any_word(rest: &mut &[u8], late: impl FnOnce(i64)) -> Option<i64> {
+pub(super) fn any_word(rest: &mut &[u8], late: &mut Vec<(usize, i64)>, entry: usize) -> Option<i64> {
     if let Some(word) = last_word(rest) {
         return Some(word.cast_signed());
     }
-    late(long(rest)?);
+    late.push((entry, long(rest)?));
     Some(0)
 }
 
@@ -160,11 +160,13 @@ pub(super) fn bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 pub(super) fn length(rest: &mut &[u8]) -> Option<usize> {
     if let Some(bytes) = rest.first_chunk::<2>() {
         let word = usize::from(u16::from_le_bytes(*bytes));
-        if word & 0x8080 != 0x8080 {
-            let has_two = word >> 7 & 1;
-            *rest = &rest[1 + has_two..];
-            let raw = word & 0x7f | word >> 1 & 0x3f80 & has_two.wrapping_neg();
-            return if raw & 1 == 0 { Some(raw >> 1) } else { None };
+        let more = word & 0x80;
+        // Neither a third byte nor a sign.
+        if word & (more << 8 | 1) == 0 {
+            *rest = &rest[1 + (more >> 7)..];
+            // The second byte's bits, if it is one.
+            let second = word & (more * 0xfe);
+            return Some(((word & 0x7e) + (second >> 1)) >> 1);
         }
     }
     not_negative(any_raw(rest)?)
