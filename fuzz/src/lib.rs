@@ -4,7 +4,7 @@
 //! but that crate.
 
 use std::error::Error;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use weir_schemas::registry::embedded::{Journal, Replay};
 use weir_schemas::registry::{Registered, SubjectVersion};
@@ -69,8 +69,9 @@ pub fn decode(data: &[u8]) {
         rest = behind;
     }
     let writer = WRITERS[usize::from(first) % WRITERS.len()];
-    let reader = ReaderSchema::parse(READER).expect("it is a constant");
-    check(&Arc::new(reader), writer, &bodies);
+    static READERS: LazyLock<Arc<ReaderSchema>> =
+        LazyLock::new(|| Arc::new(ReaderSchema::parse(READER).expect("it is a constant")));
+    check(&READERS, writer, &bodies);
 }
 
 /// A schema, of Avro or JSON Schema, and values, a line each: in every format each is a row or a rejection.
@@ -161,17 +162,19 @@ const READER: &str = r#"{"type":"record","name":"R","fields":[
 fn check(reader: &Arc<ReaderSchema>, writer: &str, bodies: &[&[u8]]) {
     let values: Vec<_> = bodies.iter().map(|body| [&wire::header(ID)[..], body].concat()).collect();
     let columns: Vec<_> = (0..reader.arrow_schema().fields().len()).collect();
-    let all = decoded(reader, columns.clone(), writer, &values);
+    let all = decoded(&mut decoder(reader, columns.clone(), writer), &values);
     assert_eq!(all.records.len() + all.rejected.len(), values.len());
     assert_eq!(all.records.len(), all.batch.num_rows());
-    let none = decoded(reader, Vec::new(), writer, &values);
+    let none = decoded(&mut decoder(reader, Vec::new(), writer), &values);
     assert_eq!(
         (&all.rejected, &all.records),
         (&none.rejected, &none.records),
         "whatever columns are asked for"
     );
+    // One for all of them: nor on what was decoded before.
+    let mut alone = decoder(reader, columns, writer);
     for (value, index) in values.iter().zip(0u32..) {
-        alike(&all, index, &decoded(reader, columns.clone(), writer, std::slice::from_ref(value)));
+        alike(&all, index, &decoded(&mut alone, std::slice::from_ref(value)));
     }
 }
 
@@ -191,16 +194,13 @@ fn alike(all: &DecodedBatch, index: u32, alone: &DecodedBatch) {
 
 const ID: SchemaId = SchemaId(1);
 
-fn decoded(
-    reader: &Arc<ReaderSchema>,
-    columns: Vec<usize>,
-    writer: &str,
-    values: &[Vec<u8>],
-) -> DecodedBatch {
+fn decoder(reader: &Arc<ReaderSchema>, columns: Vec<usize>, writer: &str) -> Decoder {
     let registry = Arc::new(One(Arc::new(SchemaText::from(writer))));
-    let mut decoder = Decoder::new(Arc::clone(reader), columns, registry).expect("the columns are there");
-    let values = values.iter().map(|value| Some(value.as_slice()));
-    decoder.decode(values, 0).expect("no record is fatal")
+    Decoder::new(Arc::clone(reader), columns, registry).expect("the columns are there")
+}
+
+fn decoded(decoder: &mut Decoder, values: &[Vec<u8>]) -> DecodedBatch {
+    decoder.decode(values.iter().map(|value| Some(value.as_slice())), 0).expect("no record is fatal")
 }
 
 /// A registry of one schema.
