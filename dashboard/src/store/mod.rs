@@ -10,7 +10,6 @@ pub mod pulse;
 pub mod share;
 pub mod table;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use weir_api::{Event, Pipeline, Snapshot, Status};
@@ -48,9 +47,10 @@ impl fmt::Display for FoldError {
 #[derive(Debug, Default)]
 pub struct Store {
     wanted: Wanted,
-    tables: BTreeMap<String, Table>,
+    /// By name. Lists: they are short, and each kind of map is 2 KB of the page.
+    tables: Vec<(String, Table)>,
     pipelines: Vec<Pipeline>,
-    pulses: BTreeMap<String, Pulse>,
+    pulses: Vec<(String, Pulse)>,
     last_id: Option<String>,
     /// A status contradicts the list of pipelines, which alone carries reasons.
     list_outdated: bool,
@@ -63,7 +63,7 @@ impl Store {
         if wanted == self.wanted {
             return false;
         }
-        self.tables.retain(|name, _| wanted.tables.contains(name));
+        self.tables.retain(|(name, _)| wanted.tables.contains(name));
         self.wanted = wanted;
         self.last_id = None;
         true
@@ -92,7 +92,7 @@ impl Store {
             Some(Event::Snapshot(snapshot)) => self.fold_snapshot(snapshot)?,
             Some(Event::Delta(delta)) if self.wanted.tables.contains(&delta.table) => {
                 let (name, epoch, watermark) = (delta.table.clone(), delta.epoch, delta.watermark.clone());
-                match self.tables.get_mut(&name) {
+                match named(&mut self.tables, &name) {
                     Some(table) => table.fold(delta)?,
                     None => return Err(FoldError::NoSnapshot { table: name }),
                 }
@@ -109,7 +109,7 @@ impl Store {
 
     /// Takes the list of pipelines as the server just gave it.
     pub fn set_pipelines(&mut self, pipelines: Vec<Pipeline>) {
-        self.pulses.retain(|name, _| pipelines.iter().any(|pipeline| pipeline.name == *name));
+        self.pulses.retain(|(name, _)| pipelines.iter().any(|pipeline| pipeline.name == *name));
         self.pipelines = pipelines;
         self.list_outdated = false;
     }
@@ -124,18 +124,22 @@ impl Store {
     }
 
     pub fn pulse(&self, pipeline: &str) -> Option<&Pulse> {
-        self.pulses.get(pipeline)
+        self.pulses.iter().find(|(name, _)| name == pipeline).map(|(_, pulse)| pulse)
     }
 
     pub fn table(&self, name: &str) -> Option<&Table> {
-        self.tables.get(name)
+        self.tables.iter().find(|(known, _)| known == name).map(|(_, table)| table)
     }
 
     fn fold_snapshot(&mut self, snapshot: Snapshot) -> Result<(), FoldError> {
         if self.wanted.tables.contains(&snapshot.table) {
             let (name, epoch, watermark) =
                 (snapshot.table.clone(), snapshot.epoch, snapshot.watermark.clone());
-            self.tables.insert(name.clone(), Table::new(snapshot, self.wanted.last_ms)?);
+            let table = Table::new(snapshot, self.wanted.last_ms)?;
+            match named(&mut self.tables, &name) {
+                Some(before) => *before = table,
+                None => self.tables.push((name.clone(), table)),
+            }
             self.advance(&name, epoch, watermark);
         }
         Ok(())
@@ -160,9 +164,20 @@ impl Store {
         pipeline.state = status.state;
         pipeline.late_rows = status.late_rows;
         pipeline.dead_letters = status.dead_letters;
-        self.pulses.entry(status.pipeline.clone()).or_default().beat(&status);
+        match named(&mut self.pulses, &status.pipeline) {
+            Some(pulse) => pulse.beat(&status),
+            None => {
+                let mut pulse = Pulse::default();
+                pulse.beat(&status);
+                self.pulses.push((status.pipeline.clone(), pulse));
+            }
+        }
         self.advance(&status.pipeline, status.epoch, status.watermark);
     }
+}
+
+fn named<'a, T>(list: &'a mut [(String, T)], name: &str) -> Option<&'a mut T> {
+    list.iter_mut().find(|(known, _)| known == name).map(|(_, item)| item)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The list of pipelines: one row each, worst first, and one sentence about all of them.
 //!
-//! Invariant: the order changes only with the kind of trouble, never with a figure: rows do not jump while one reads.
-
-use std::collections::BTreeMap;
+//! Invariants:
+//! 1. The order changes only with the kind of trouble, never with a figure: rows do not jump while one reads.
+//! 2. All is well only where every record of the last [`RECENT_MINUTES`] was counted. What was not counted before is said, too.
 
 use weir_api::{Pipeline, PipelineState, Sink, SqlResponse};
 
@@ -14,27 +14,86 @@ use crate::store::pulse::Pulse;
 /// Behind by more than this is worth a look: it is drawn in the colour of warnings.
 const LAG_WARNING_MS: f64 = 60_000.0;
 
-/// Asks for what [`Extras::read_epochs`] reads.
-pub const EPOCHS_QUERY: &str =
-    "SELECT pipeline, avg(duration_ms), max(duration_ms) FROM weir.epochs GROUP BY pipeline";
+/// New dead letters are a trouble for so long. A pipeline remembers its newest thousand epochs only, which may be less: of what
+/// became a dead letter before, the record itself has to be as young.
+pub const RECENT_MINUTES: u32 = 15;
+/// Epochs are told apart by so many, so that the question about their dead letters seldom changes.
+const EPOCHS_STEP: u64 = 64;
+
+/// Asks for what [`Extras::read_lives`] reads. The interval is [`RECENT_MINUTES`].
+pub const LIVES_QUERY: &str = "SELECT p.name, avg(e.duration_ms), min(e.epoch) FILTER (WHERE e.committed_at >= now() - INTERVAL '15 minutes'), \
+     max(p.dead_letters_replayed), max(p.dead_letters_expired), max(p.lost_records) \
+     FROM weir.pipelines p LEFT JOIN weir.epochs e ON e.pipeline = p.name GROUP BY p.name";
 /// Asks for what [`Extras::read_sinks`] reads.
 pub const SINKS_QUERY: &str = "SELECT sink, pipeline, state, outbox_rows, outbox_bytes, delivered_epoch, error FROM weir.sinks ORDER BY sink";
 
-/// What statuses do not say: how long epochs take, and how sinks are.
+/// What statuses do not say: how long epochs take, which records were not counted of late, and how sinks are.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Extras {
-    /// Mean and longest, in milliseconds, of the epochs that the server remembers.
-    epoch_ms: BTreeMap<String, (f64, f64)>,
+    lives: Vec<Life>,
+    /// Dead letters of the last [`RECENT_MINUTES`], and how many of them are late rows, by pipeline; `None`: not known yet.
+    losses: Option<Vec<(String, u64, u64)>>,
     sinks: Vec<Sink>,
 }
 
+/// Of one pipeline. Counts are those of its life.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Life {
+    pipeline: String,
+    /// The mean of the epochs that the server remembers, in milliseconds.
+    epoch_ms: Option<f64>,
+    /// The first epoch of the last [`RECENT_MINUTES`].
+    first_recent: Option<u64>,
+    replayed: u64,
+    expired: u64,
+    lost: u64,
+}
+
 impl Extras {
-    /// Takes the answer to [`EPOCHS_QUERY`].
-    pub fn read_epochs(&mut self, answer: &SqlResponse) {
+    /// Takes the answer to [`LIVES_QUERY`].
+    pub fn read_lives(&mut self, answer: &SqlResponse) {
         let row = |row: &weir_api::Row| {
-            Some((row.first()?.as_str()?.to_owned(), (of(row.get(1)?)?, of(row.get(2)?)?)))
+            let count = |at: usize| row.get(at)?.as_u64();
+            Some(Life {
+                pipeline: row.first()?.as_str()?.to_owned(),
+                epoch_ms: of(row.get(1)?),
+                first_recent: count(2),
+                replayed: count(3)?,
+                expired: count(4)?,
+                lost: count(5)?,
+            })
         };
-        self.epoch_ms = answer.rows.iter().filter_map(row).collect();
+        self.lives = answer.rows.iter().filter_map(row).collect();
+    }
+
+    /// Asks for what [`Self::read_losses`] reads: dead letters of the last [`RECENT_MINUTES`], by the record's time or by the
+    /// epoch in which it became one.
+    pub fn losses_query(&self) -> String {
+        let mut query = format!(
+            "SELECT pipeline, count(*), count(*) FILTER (WHERE reason = 'late_row') FROM weir.dead_letters \
+             WHERE record_time >= now() - INTERVAL '{RECENT_MINUTES} minutes'"
+        );
+        for life in &self.lives {
+            if let Some(first) = life.first_recent {
+                let first = first.next_multiple_of(EPOCHS_STEP);
+                let name = life.pipeline.replace('\'', "''");
+                query += &format!(" OR pipeline = '{name}' AND epoch >= {first}");
+            }
+        }
+        query + " GROUP BY pipeline"
+    }
+
+    /// Takes the answer to [`Self::losses_query`].
+    pub fn read_losses(&mut self, answer: &SqlResponse) {
+        let row = |row: &weir_api::Row| {
+            Some((row.first()?.as_str()?.to_owned(), row.get(1)?.as_u64()?, row.get(2)?.as_u64()?))
+        };
+        self.losses = Some(answer.rows.iter().filter_map(row).collect());
+    }
+
+    /// Takes them from before.
+    pub fn keep_losses(&mut self, before: &Self) {
+        self.losses.clone_from(&before.losses);
     }
 
     /// Takes the answer to [`SINKS_QUERY`].
@@ -53,6 +112,16 @@ impl Extras {
             })
         };
         self.sinks = answer.rows.iter().filter_map(row).collect();
+    }
+
+    fn life(&self, pipeline: &str) -> Option<&Life> {
+        self.lives.iter().find(|life| life.pipeline == pipeline)
+    }
+
+    /// Dead letters of late, and those of them that are late rows.
+    fn losses(&self, pipeline: &str) -> (u64, u64) {
+        let mut losses = self.losses.iter().flatten();
+        losses.find(|(name, ..)| name == pipeline).map_or((0, 0), |(_, all, late)| (*all, *late))
     }
 
     fn sinks_of<'a>(&'a self, pipeline: &'a str) -> impl Iterator<Item = &'a Sink> {
@@ -107,10 +176,12 @@ pub struct PipelineRow {
     /// Records that wait in Kafka.
     pub lag_records: String,
     pub late_rows: String,
-    /// `+3` of the last minute; empty where there were none.
+    /// `+3` of the last [`RECENT_MINUTES`]; empty where there were none.
     pub late_rows_recent: String,
     pub dead_letters: String,
     pub dead_letters_recent: String,
+    /// Counts behind those texts: of late, of those the late rows, and of its life.
+    losses: Losses,
     /// The mean time from a barrier to the end of the synced write.
     pub epoch_time: String,
     /// The number of the last committed epoch.
@@ -120,12 +191,45 @@ pub struct PipelineRow {
     pub trouble: Option<Trouble>,
 }
 
+/// Records of a pipeline that were not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Losses {
+    recent: u64,
+    recent_late: u64,
+    /// Dead letters that are kept and were not run again.
+    kept: u64,
+    /// Dead letters that are kept no longer.
+    expired: u64,
+    /// Records that were deleted before they were read.
+    lost: u64,
+}
+
+impl Losses {
+    fn of(pipeline: &Pipeline, pulse: &Pulse, extras: &Extras) -> Self {
+        let unknown = Life::default();
+        let life = extras.life(&pipeline.name).unwrap_or(&unknown);
+        let (asked, asked_late) = extras.losses(&pipeline.name);
+        // Statuses come sooner than an answer, and answers reach further back.
+        let recent = asked.max(pulse.dead_letters_recent());
+        let gone = life.replayed.saturating_add(life.expired);
+        Self {
+            recent,
+            recent_late: asked_late.max(pulse.late_rows_recent()).min(recent),
+            kept: pipeline.dead_letters.saturating_sub(gone),
+            expired: life.expired,
+            lost: life.lost,
+        }
+    }
+}
+
 /// What is wrong with a pipeline; the order is that of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trouble {
     Failed,
     /// A sink that does not take rows.
     Sink,
+    /// Records of the last minutes were not counted.
+    Losing,
     /// The watermark is far behind the clock although there is something to read.
     Behind,
     Starting,
@@ -134,10 +238,14 @@ pub enum Trouble {
 
 /// The rows of all pipelines, worst first and then in the server's order. `now_ms` is the server's clock, since 1970.
 pub fn rows(store: &Store, extras: &Extras, now_ms: f64) -> Vec<PipelineRow> {
-    let mut rows: Vec<PipelineRow> =
-        store.pipelines().iter().map(|pipeline| row(store, extras, pipeline, now_ms)).collect();
+    let mut rows: Vec<PipelineRow> = Vec::new();
     // `None` sorts first; all is well comes last.
-    rows.sort_by_key(|row| (row.trouble.is_none(), row.trouble));
+    let rank = |row: &PipelineRow| (row.trouble.is_none(), row.trouble);
+    for pipeline in store.pipelines() {
+        let row = row(store, extras, pipeline, now_ms);
+        let at = rows.partition_point(|other| rank(other) <= rank(&row));
+        rows.insert(at, row);
+    }
     rows
 }
 
@@ -151,10 +259,12 @@ fn row(store: &Store, extras: &Extras, pipeline: &Pipeline, now_ms: f64) -> Pipe
     let running = pipeline.state == PipelineState::Running;
     let lag_is_long = running && has_work && lag_ms.is_some_and(|lag_ms| LAG_WARNING_MS < lag_ms);
     let sinks: Vec<SinkRow> = extras.sinks_of(&pipeline.name).map(SinkRow::from).collect();
-    let recent = |n: u64| if n == 0 { String::new() } else { format!("+{}", grouped(&n.to_string())) };
+    let recent = |n: u64| if n == 0 { String::new() } else { format!("+{}", figure(n)) };
+    let losses = Losses::of(pipeline, pulse, extras);
     let trouble = match pipeline.state {
         PipelineState::Failed => Some(Trouble::Failed),
         _ if sinks.iter().any(|sink| sink.is_bad) => Some(Trouble::Sink),
+        _ if losses.recent != 0 => Some(Trouble::Losing),
         PipelineState::Starting => Some(Trouble::Starting),
         PipelineState::Stopped => Some(Trouble::Stopped),
         PipelineState::Running => lag_is_long.then_some(Trouble::Behind),
@@ -169,10 +279,11 @@ fn row(store: &Store, extras: &Extras, pipeline: &Pipeline, now_ms: f64) -> Pipe
         lag_is_long,
         lag_records: pulse.lag_records().map_or_else(dash, |lag| si(lag as f64)),
         late_rows: grouped(&pipeline.late_rows.to_string()),
-        late_rows_recent: recent(pulse.late_rows_recent()),
+        late_rows_recent: recent(losses.recent_late),
         dead_letters: grouped(&pipeline.dead_letters.to_string()),
-        dead_letters_recent: recent(pulse.dead_letters_recent()),
-        epoch_time: extras.epoch_ms.get(&pipeline.name).map_or_else(dash, |(mean, _)| millis(*mean)),
+        dead_letters_recent: recent(losses.recent),
+        losses,
+        epoch_time: extras.life(&pipeline.name).and_then(|life| life.epoch_ms).map_or_else(dash, millis),
         epoch: grouped(&pipeline.epoch.to_string()),
         sinks,
         trouble,
@@ -185,6 +296,10 @@ pub fn lag_ms(pipeline: &Pipeline, now_ms: f64) -> Option<f64> {
     Some((now_ms - (watermark / MILLISECOND) as f64).max(0.0))
 }
 
+fn figure(n: u64) -> String {
+    grouped(&n.to_string())
+}
+
 fn dash() -> String {
     "–".to_owned()
 }
@@ -195,16 +310,21 @@ pub struct Summary {
     pub text: String,
     /// `well`, `warn`, `bad` or `none`: for the style sheet and for tests.
     pub kind: &'static str,
+    /// What was not counted before, calmly; empty: everything was.
+    pub note: String,
 }
 
-/// What is to be said of all pipelines; `rows` as [`rows`] gives them.
-pub fn summary(rows: &[PipelineRow]) -> Summary {
-    let say = |kind, text: String| Summary { text, kind };
+/// What is to be said of all pipelines; `rows` as [`rows`] gives them of `extras`.
+pub fn summary(rows: &[PipelineRow], extras: &Extras) -> Summary {
+    let say = |kind, text: String| Summary { text, kind, note: note(rows) };
     if rows.is_empty() {
         let text = "This project has no pipelines. Add a file to its folder pipelines and start Weir again.";
         return say("none", text.to_owned());
     }
-    let mut troubles: Vec<String> = rows.iter().filter_map(sentence).collect();
+    // Those that lose records stand beside each other and are one trouble.
+    let is_losing = |row: &PipelineRow| row.trouble == Some(Trouble::Losing);
+    let groups = rows.chunk_by(|above, below| is_losing(above) && is_losing(below));
+    let mut troubles: Vec<String> = groups.filter_map(sentence).collect();
     let n_troubled = troubles.len();
     if n_troubled == 0 {
         let n_sinks = rows.iter().map(|row| row.sinks.len()).sum::<usize>();
@@ -217,7 +337,10 @@ pub fn summary(rows: &[PipelineRow]) -> Summary {
             1 => ", the sink delivers".to_owned(),
             n => format!(", all {n} sinks deliver"),
         };
-        return say("well", format!("All is well: {pipelines}{sinks}."));
+        return match extras.losses {
+            Some(_) => say("well", format!("All is well: {pipelines}{sinks}.")),
+            None => say("none", format!("Asking for dead letters; {pipelines}{sinks}.")),
+        };
     }
     let kind = if rows[0].trouble <= Some(Trouble::Sink) { "bad" } else { "warn" };
     troubles.truncate(2);
@@ -229,8 +352,9 @@ pub fn summary(rows: &[PipelineRow]) -> Summary {
     say(kind, format!("{}{more}.", troubles.join(", ")))
 }
 
-/// What is wrong with a pipeline, as part of a sentence.
-fn sentence(row: &PipelineRow) -> Option<String> {
+/// What is wrong with a pipeline, or with some that have the same trouble, as part of a sentence.
+fn sentence(rows: &[PipelineRow]) -> Option<String> {
+    let row = rows.first()?;
     let name = &row.name;
     Some(match row.trouble? {
         Trouble::Failed => format!("{name} has failed"),
@@ -238,10 +362,43 @@ fn sentence(row: &PipelineRow) -> Option<String> {
             let sink = row.sinks.iter().find(|sink| sink.is_bad).map_or("a sink", |sink| &*sink.name);
             format!("{sink} does not take the rows of {name}")
         }
+        Trouble::Losing => {
+            let sum = |part: fn(&Losses) -> u64| rows.iter().map(|row| part(&row.losses)).sum::<u64>();
+            let (recent, recent_late) = (sum(|it| it.recent), sum(|it| it.recent_late));
+            let late = match recent_late {
+                0 => String::new(),
+                n if n == recent => ", late".to_owned(),
+                n => format!(", {} late", figure(n)),
+            };
+            let who = match rows.len() {
+                1 => format!("{name} has"),
+                n => format!("{n} pipelines have"),
+            };
+            format!("{who} {} (last {RECENT_MINUTES} min{late})", counted(recent, "new dead letter"))
+        }
         Trouble::Behind => format!("{name} is {} behind", row.watermark_lag),
         Trouble::Starting => format!("{name} is starting"),
         Trouble::Stopped => format!("{name} has stopped"),
     })
+}
+
+/// `1 dead letter`, `1,204 dead letters`.
+fn counted(n: u64, what: &str) -> String {
+    format!("{} {what}{}", figure(n), if n == 1 { "" } else { "s" })
+}
+
+/// What was not counted in the life of all pipelines.
+fn note(rows: &[PipelineRow]) -> String {
+    let sum = |part: fn(&Losses) -> u64| rows.iter().map(|row| part(&row.losses)).sum::<u64>();
+    let parts = [
+        (sum(|it| it.kept), "dead letter", "kept: records that were not counted, or late for a window"),
+        (sum(|it| it.expired), "dead letter", "kept no longer"),
+        (sum(|it| it.lost), "record", "gone from Kafka before being read"),
+    ];
+    let parts = parts.iter().filter(|(n, ..)| *n != 0);
+    let said = parts
+        .map(|(n, what, how)| format!("{} {} {how}.", counted(*n, what), if *n == 1 { "is" } else { "are" }));
+    said.collect::<Vec<_>>().join(" ")
 }
 
 /// The points of a line in a box of 60 by 16, newest rate at the right edge. The scale starts at zero, so that a
@@ -305,14 +462,19 @@ mod tests {
 
     fn said(store: &Store, extras: &Extras, now_ms: f64) -> (Vec<String>, Summary) {
         let rows = rows(store, extras, now_ms);
-        let summary = summary(&rows);
+        let summary = summary(&rows, extras);
         (rows.into_iter().map(|row| row.name).collect(), summary)
     }
 
-    fn sinks(rows: serde_json::Value) -> Extras {
+    fn answer(rows: serde_json::Value) -> SqlResponse {
         let answer = json!({"columns": [], "rows": rows, "row_count": 0, "truncated": false, "epochs": {}, "elapsed_ms": 1.0});
+        serde_json::from_value(answer).expect("an answer")
+    }
+
+    fn sinks(rows: serde_json::Value) -> Extras {
         let mut extras = Extras::default();
-        extras.read_sinks(&serde_json::from_value(answer).expect("an answer"));
+        extras.read_sinks(&answer(rows));
+        extras.read_losses(&answer(json!([])));
         extras
     }
 
@@ -342,8 +504,16 @@ mod tests {
             "All is well: the pipeline is running, the sink delivers."
         );
         let two = store(&[("a", PipelineState::Running), ("b", PipelineState::Running)]);
-        assert_eq!(said(&two, &Extras::default(), 11_000.0).1.kind, "well");
-        assert!(summary(&[]).text.starts_with("This project has no pipelines."));
+        let (_, well) = said(&two, &sinks(json!([])), 11_000.0);
+        assert_eq!(well.kind, "well");
+        let (_, unknown) = said(&two, &Extras::default(), 11_000.0);
+        assert_eq!(
+            (unknown.kind, &*unknown.text),
+            ("none", "Asking for dead letters; all 2 pipelines are running.")
+        );
+        let note = "2,000 dead letters are kept: records that were not counted, or late for a window.";
+        assert_eq!(well.note, note, "older ones are said, too");
+        assert!(summary(&[], &delivers).text.starts_with("This project has no pipelines."));
     }
 
     #[test]
@@ -354,6 +524,39 @@ mod tests {
         let (_, summary) = said(&store, &Extras::default(), 81_000.0);
         assert_eq!(summary.text, "busy is 1 min 11 s behind.");
         assert_eq!(summary.kind, "warn");
+    }
+
+    #[test]
+    fn all_is_not_well_while_records_are_lost() {
+        let running = ["a", "b", "c"].map(|name| (name, PipelineState::Running));
+        let mut store = store(&running);
+        let mut extras = Extras::default();
+        extras.read_lives(&answer(json!([["a", 3.5, 100, 900, 40, 0], ["b", 1.0, null, 1_000, 0, 7]])));
+        let query = extras.losses_query();
+        let conditions = "'15 minutes' OR pipeline = 'a' AND epoch >= 128 GROUP BY pipeline";
+        assert!(query.ends_with(conditions), "{query}");
+        extras.read_losses(&answer(json!([["a", 1, 1], ["c", 1_204, 4]])));
+        let (names, said_of_all) = said(&store, &extras, 11_000.0);
+        assert_eq!((names.join(" ").as_str(), said_of_all.kind), ("a c b", "warn"));
+        assert_eq!(said_of_all.text, "2 pipelines have 1,205 new dead letters (last 15 min, 5 late).");
+        assert_eq!(
+            said_of_all.note,
+            "1,060 dead letters are kept: records that were not counted, or late for a window. 40 dead letters are kept no \
+             longer. 7 records are gone from Kafka before being read."
+        );
+        let of_a = &rows(&store, &extras, 0.0)[0];
+        assert_eq!((&*of_a.epoch_time, &*of_a.dead_letters_recent), ("3.5 ms", "+1"));
+        beat(&mut store, "b", 0, 1_000);
+        beat(&mut store, "b", 0, 1_002);
+        extras.read_losses(&answer(json!([])));
+        let (names, said_of_all) = said(&store, &extras, 11_000.0);
+        assert_eq!(names, ["b", "a", "c"]);
+        assert_eq!(said_of_all.text, "b has 2 new dead letters (last 15 min).", "seen before it is answered");
+    }
+
+    #[test]
+    fn the_query_has_the_minutes_that_are_said() {
+        assert!(LIVES_QUERY.contains(&format!("INTERVAL '{RECENT_MINUTES} minutes'")));
     }
 
     #[test]

@@ -7,6 +7,9 @@ use crate::page::shell::Route;
 use crate::view::address::Page;
 use crate::view::pipelines::{PipelineRow, SinkRow};
 
+/// `view::pipelines::RECENT_MINUTES`, as a title.
+const RECENTLY: &str = "in the last 15 minutes";
+
 #[component]
 pub(super) fn Line(rows: Memo<Vec<PipelineRow>>, route: Route, name: String) -> impl IntoView {
     let row = {
@@ -69,10 +72,10 @@ pub(super) fn Line(rows: Memo<Vec<PipelineRow>>, route: Route, name: String) -> 
     }
 }
 
-/// A counter of the pipeline's life, quiet while it is zero, and what the last minute added.
+/// A counter of the pipeline's life, quiet while it is zero, and what the last minutes added.
 fn counter(total: Signal<String>, recent: Signal<String>) -> impl IntoView {
     view! {
-        <span class="recent warn" title="in the last minute">{recent}</span>
+        <span class="recent warn" title=RECENTLY>{recent}</span>
         <span class:zero=Signal::derive(move || total.with(|total| total == "0"))>{total}</span>
     }
 }

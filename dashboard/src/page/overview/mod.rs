@@ -7,7 +7,8 @@ use leptos::prelude::*;
 
 use super::shell::{ListState, Live, Route, sql_again};
 use crate::protocol::Wanted;
-use crate::view::pipelines::{self, EPOCHS_QUERY, Extras, SINKS_QUERY};
+use crate::view::address::Page;
+use crate::view::pipelines::{self, Extras, LIVES_QUERY, SINKS_QUERY};
 
 use boards::Boards;
 use line::Line;
@@ -15,14 +16,7 @@ use line::Line;
 #[component]
 pub(super) fn Overview(live: Live, route: Route) -> impl IntoView {
     live.want(Wanted::default());
-    let epochs = sql_again(live, 3.0, Memo::new(|_| EPOCHS_QUERY.to_owned()));
-    let sinks = sql_again(live, 3.0, Memo::new(|_| SINKS_QUERY.to_owned()));
-    let extras = Memo::new(move |_| {
-        let mut extras = Extras::default();
-        epochs.with(|answer| answer.into_iter().for_each(|answer| extras.read_epochs(answer)));
-        sinks.with(|answer| answer.into_iter().for_each(|answer| extras.read_sinks(answer)));
-        extras
-    });
+    let extras = ask(live);
     let rows = Memo::new(move |_| {
         let now_ms = live.now_ms();
         extras.with(|extras| live.read(|store| pipelines::rows(store, extras, now_ms)))
@@ -30,7 +24,8 @@ pub(super) fn Overview(live: Live, route: Route) -> impl IntoView {
     let names =
         Memo::new(move |_| rows.with(|rows| rows.iter().map(|row| row.name.clone()).collect::<Vec<_>>()));
     let has_sinks = move || rows.with(|rows| rows.iter().any(|row| !row.sinks.is_empty()));
-    let summary = Memo::new(move |_| rows.with(|rows| pipelines::summary(rows)));
+    let summary =
+        Memo::new(move |_| rows.with(|rows| extras.with(|extras| pipelines::summary(rows, extras))));
     let sentence = move || match live.list() {
         ListState::Loading => "Asking the server for its pipelines.".to_owned(),
         ListState::Ready => summary.with(|summary| summary.text.clone()),
@@ -41,8 +36,13 @@ pub(super) fn Overview(live: Live, route: Route) -> impl IntoView {
         ListState::Ready => summary.with(|summary| summary.kind),
         ListState::Failed(_) => "bad",
     };
+    let note = Memo::new(move |_| summary.with(|summary| summary.note.clone()));
     view! {
         <h1 class="verdict" data-testid="pipelines-summary" data-kind=kind>{sentence}</h1>
+        <p class="verdict-note" data-testid="pipelines-note" hidden=Signal::derive(move || note.with(String::is_empty))>
+            {note} " "
+            <a href=Signal::derive(move || route.link_to(Page::Letters))>"Look into them"</a>
+        </p>
         <section class="overview" aria-labelledby="pipelines" hidden=Signal::derive(move || names.with(Vec::is_empty))>
             <h2 id="pipelines" class="unseen">"Pipelines"</h2>
             <table class="pipelines" class:no-sinks=Signal::derive(move || !has_sinks())>
@@ -68,4 +68,32 @@ pub(super) fn Overview(live: Live, route: Route) -> impl IntoView {
         </section>
         <Boards live route />
     }
+}
+
+/// Asks for what statuses do not say.
+fn ask(live: Live) -> Memo<Extras> {
+    let lives = sql_again(live, 3.0, Memo::new(|_| LIVES_QUERY.to_owned()));
+    let sinks = sql_again(live, 3.0, Memo::new(|_| SINKS_QUERY.to_owned()));
+    let of_lives = Memo::new(move |_| {
+        let mut extras = Extras::default();
+        lives.with(|answer| answer.into_iter().for_each(|answer| extras.read_lives(answer)));
+        extras
+    });
+    // Asked once it is known which epochs are new.
+    let question = Memo::new(move |_| match lives.with(|answer| answer.is_some()) {
+        true => of_lives.with(Extras::losses_query),
+        false => String::new(),
+    });
+    let losses = sql_again(live, 5.0, question);
+    Memo::new(move |before: Option<&Extras>| {
+        let mut extras = of_lives.get();
+        sinks.with(|answer| answer.into_iter().for_each(|answer| extras.read_sinks(answer)));
+        losses.with(|answer| match (answer, before) {
+            (Some(answer), _) => extras.read_losses(answer),
+            // The question has changed: until it is answered, what was known.
+            (None, Some(before)) => extras.keep_losses(before),
+            (None, None) => {}
+        });
+        extras
+    })
 }
