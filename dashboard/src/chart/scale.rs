@@ -1,6 +1,7 @@
 //! Axes: where values stand and which of them get a label.
 
-use crate::protocol::time::{self, MILLISECOND, SECOND};
+use crate::protocol::time::{MILLISECOND, SECOND};
+use crate::view::clock::Fine;
 use crate::view::zone::Zone;
 
 /// Maps `[from, to]` to pixels `[start, end]`, which may run backwards.
@@ -100,18 +101,20 @@ pub fn time_ticks(from: i64, to: i64, n_max: usize, zone: &Zone) -> Vec<(i64, St
         at += step;
     }
     while at <= to && ticks.len() <= n_max {
-        // A day's first label is the day; where days are the step, all are.
-        let text = if at.rem_euclid(86_400 * SECOND) == 0 {
-            time::date_text(at).rsplit_once(' ').map_or_else(String::new, |(day, _year)| day.to_owned())
-        } else if step % (60 * SECOND) == 0 {
-            time::short_clock_text(at)
-        } else if step % SECOND == 0 {
-            time::clock_text(at)
-        } else {
-            format!("{}.{}", time::clock_text(at), at.rem_euclid(SECOND) / (100 * MILLISECOND))
-        };
-        if zone.offset(at - offset) == offset {
-            ticks.push((at - offset, text));
+        let instant = at - offset;
+        if zone.offset(instant) == offset {
+            // A day's first label is the day; where days are the step, all are.
+            let text = if at.rem_euclid(86_400 * SECOND) == 0 {
+                zone.day(instant)
+            } else if step % (60 * SECOND) == 0 {
+                zone.short_clock(instant)
+            } else if step % SECOND == 0 {
+                zone.clock(instant)
+            } else {
+                let tenths = at.rem_euclid(SECOND) / (100 * MILLISECOND);
+                zone.clock_to(instant, Fine::Digits(&tenths.to_string()))
+            };
+            ticks.push((instant, text));
         }
         at += step;
     }

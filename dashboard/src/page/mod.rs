@@ -21,6 +21,7 @@ mod cell;
 mod copy;
 mod dropdown;
 mod letters;
+mod locale;
 mod overview;
 mod palette;
 mod parts;
@@ -32,8 +33,6 @@ mod size;
 use leptos::prelude::*;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::view::number;
-
 /// Runs the page; called by the browser when the program is loaded.
 #[wasm_bindgen(start)]
 pub fn start() {
@@ -41,8 +40,7 @@ pub fn start() {
     if let Some(boot) = document().get_element_by_id("boot") {
         boot.remove();
     }
-    let locale = window().navigator().language().unwrap_or_else(|| "en".to_owned());
-    number::write_as(&String::from(js_sys::Number::from(12_345.6).to_locale_string(&locale)));
+    locale::numbers();
     mount_to_body(shell::App);
 }
 

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use leptos::wasm_split::wasm_split;
 
 use super::shell::{Live, NotLoaded, Route, Theme};
-use super::{board, letters, palette, pipeline, query};
+use super::{board, letters, locale, palette, pipeline, query};
 use crate::view::zone::Zone;
 
 #[wasm_split(pipeline, wasm_split_path = leptos::wasm_split, preload(load_pipeline), fallible)]
@@ -18,6 +18,7 @@ pub(super) fn pipeline(
     zone: Memo<Zone>,
     name: Memo<String>,
 ) -> Result<AnyView, NotLoaded> {
+    locale::times();
     Ok(view! { <pipeline::PipelinePage live route theme zone name /> }.into_any())
 }
 
@@ -29,6 +30,7 @@ pub(super) fn board(
     zone: Memo<Zone>,
     name: Memo<String>,
 ) -> Result<AnyView, NotLoaded> {
+    locale::times();
     Ok(view! { <board::BoardPage live route theme zone name /> }.into_any())
 }
 
@@ -44,10 +46,12 @@ pub(super) fn palette(
 
 #[wasm_split(sql, wasm_split_path = leptos::wasm_split, preload(load_sql), fallible)]
 pub(super) fn sql(live: Live, route: Route, theme: Theme, zone: Memo<Zone>) -> Result<AnyView, NotLoaded> {
+    locale::times();
     Ok(view! { <query::Query live route theme zone /> }.into_any())
 }
 
 #[wasm_split(letters, wasm_split_path = leptos::wasm_split, preload(load_letters), fallible)]
 pub(super) fn letters(live: Live, route: Route, zone: Memo<Zone>) -> Result<AnyView, NotLoaded> {
+    locale::times();
     Ok(view! { <letters::Letters live route zone /> }.into_any())
 }

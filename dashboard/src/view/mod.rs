@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod board;
+pub mod clock;
 pub mod complete;
 pub mod dataflow;
 pub mod detail;
@@ -20,6 +21,7 @@ pub mod partitions;
 pub mod pin;
 pub mod pipelines;
 pub mod query;
+pub mod schemas;
 pub mod waiting;
 pub mod windows;
 pub mod zone;

@@ -34,9 +34,14 @@ pub fn write_as(sample: &str) {
     }
 }
 
+/// What stands before a fraction.
+pub(super) fn decimal_mark() -> char {
+    MARKS.get().decimal
+}
+
 /// A number with a point, with the mark that is to be there.
 fn pointed(number: &str) -> String {
-    number.replace('.', MARKS.get().decimal.encode_utf8(&mut [0; 4]))
+    number.replace('.', decimal_mark().encode_utf8(&mut [0; 4]))
 }
 
 /// `1,234,567`. Also of the integer part of a decimal that comes as text; other texts stay as they are.
@@ -201,9 +206,10 @@ pub fn live_cell(column: &Column, value: &Value, zone: &Zone) -> String {
             grouped(without_zeros(&fixed(value, 4)))
         }
         Value::String(text) if column.sql_type.starts_with("TIMESTAMP") => {
-            let is_zoned = column.sql_type.ends_with("WITH TIME ZONE");
-            let clock =
-                |instant| if is_zoned { zone.short_clock(instant) } else { time::short_clock_text(instant) };
+            let clock = |instant| match column.sql_type.ends_with("WITH TIME ZONE") {
+                true => zone.short_clock(instant),
+                false => Zone::default().short_clock(instant),
+            };
             time::parse_instant(text).map_or_else(|| text.clone(), clock)
         }
         Value::String(text) if is_numeric(column) => grouped(text),

@@ -3,7 +3,8 @@
 //! Invariant: a zone is a list of offsets that somebody else looked up (in the browser, its `Intl`), so that texts are
 //! pure functions and are tested natively.
 
-use crate::protocol::time::{self, SECOND};
+use super::clock::{self, Fine};
+use crate::protocol::time::{self, MILLISECOND, SECOND};
 
 /// The zone as the address names it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,6 +41,9 @@ impl ZoneName {
     }
 }
 
+/// What stands behind times of the zone that has no offset.
+const UTC: &str = "UTC";
+
 /// A zone's offsets from UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Zone {
@@ -51,7 +55,7 @@ pub struct Zone {
 
 impl Default for Zone {
     fn default() -> Self {
-        Self::new("UTC".to_owned(), Vec::new())
+        Self::new(UTC.to_owned(), Vec::new())
     }
 }
 
@@ -82,19 +86,46 @@ impl Zone {
             .unwrap_or_else(|| local.saturating_sub(self.offset(local.saturating_sub(86_400 * SECOND))))
     }
 
-    /// `HH:MM:SS`.
-    pub fn clock(&self, instant: i64) -> String {
-        time::clock_text(self.local(instant))
+    /// The time of day, down to the part that is asked for.
+    pub fn clock_to(&self, instant: i64, fine: Fine<'_>) -> String {
+        clock::clock(self.local(instant), fine, self.label == UTC)
     }
 
-    /// `HH:MM`, with seconds or fractions only where the instant has them.
+    /// `12:04:30`.
+    pub fn clock(&self, instant: i64) -> String {
+        self.clock_to(instant, Fine::Seconds)
+    }
+
+    /// `12:04`, with seconds or milliseconds only where the instant has them.
     pub fn short_clock(&self, instant: i64) -> String {
-        time::short_clock_text(self.local(instant))
+        let millis = instant.rem_euclid(SECOND) / MILLISECOND;
+        if millis != 0 {
+            self.clock_to(instant, Fine::Digits(&format!("{millis:03}")))
+        } else if self.local(instant).rem_euclid(60 * SECOND) != 0 {
+            self.clock(instant)
+        } else {
+            self.clock_to(instant, Fine::Minutes)
+        }
     }
 
     /// `22 Nov 2026`.
     pub fn date(&self, instant: i64) -> String {
-        time::date_text(self.local(instant))
+        clock::date(self.local(instant))
+    }
+
+    /// `22 Nov`.
+    pub fn day(&self, instant: i64) -> String {
+        clock::day(self.local(instant))
+    }
+
+    /// As short as it can be said at `now`: `12:04:30` of today, `22 Nov, 12:04:30` of this year, else with the year.
+    pub fn moment(&self, instant: i64, fine: Fine<'_>, now: i64) -> String {
+        let clock = self.clock_to(instant, fine);
+        match (time::civil(self.local(instant)), time::civil(self.local(now))) {
+            (then, now) if then == now => clock,
+            (then, now) if then.0 == now.0 => format!("{}, {clock}", self.day(instant)),
+            _ => format!("{}, {clock}", self.date(instant)),
+        }
     }
 }
 
@@ -145,6 +176,21 @@ mod tests {
         let forward = time::parse_instant("2026-03-29T01:00:00Z").expect("an instant");
         let spring = Zone::new("Europe/Berlin".into(), vec![(0, HOUR), (forward, 2 * HOUR)]);
         assert_eq!(spring.instant(forward + HOUR + 1_800 * SECOND), forward + 1_800 * SECOND);
+    }
+
+    #[test]
+    fn moments_are_as_short_as_they_can_be() {
+        let at = |text: &str| time::parse_instant(text).expect("an instant");
+        let zone = Zone::new("x".into(), vec![(i64::MIN, 2 * HOUR)]);
+        let noon = at("2026-11-22T12:00:00Z");
+        let moment = |text, fine| zone.moment(at(text), fine, noon);
+        assert_eq!(moment("2026-11-21T22:00:00Z", Fine::Seconds), "00:00:00");
+        assert_eq!(moment("2026-11-21T21:59:59.5Z", Fine::Digits("5")), "21 Nov, 23:59:59.5");
+        assert_eq!(moment("2025-12-31T21:59:59Z", Fine::Seconds), "31 Dec 2025, 23:59:59");
+        let clocks = ["12:00:00", "12:00:10", "12:00:00.250"]
+            .map(|text| Zone::default().short_clock(at(&format!("2026-11-22T{text}Z"))));
+        assert_eq!(clocks, ["12:00", "12:00:10", "12:00:00.250"]);
+        assert_eq!(Zone::default().date(-1), "31 Dec 1969");
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub(super) fn Query(live: Live, route: Route, theme: Theme, zone: Memo<Zone>) ->
             <Tools desk tables is_plan=Signal::derive(move || plans.with(Option::is_some)) hidden=Signal::derive(move || desk.number() == 0) />
             {move || plans.get().map(|plans| view! { <PlanOf plans /> })}
             {move || (shows_grid.get() && desk.is_drawn.get()).then(|| view! { <ChartOf desk theme zone /> })}
-            {move || shows_grid.get().then(|| view! { <Grid desk /> })}
+            {move || shows_grid.get().then(|| view! { <Grid desk zone /> })}
         </section>
         <TableLinks desk route tables />
         <Past desk route />

@@ -5,8 +5,9 @@ use weir_api::{Chart, Column};
 
 use super::grid::Grid;
 use super::unit::Unit;
-use crate::protocol::time::{self, SECOND};
+use crate::protocol::time::{MILLISECOND, SECOND};
 use crate::store::table::instant;
+use crate::view::clock::Fine;
 use crate::view::number::{exact_cell, is_numeric, live_cell};
 use crate::view::zone::Zone;
 
@@ -69,9 +70,11 @@ fn cell(column: &Column, value: &Value, zone: &Zone) -> String {
     let Some(instant) = instant(value).filter(|_| super::cells::is_time(column)) else {
         return if value.is_null() { exact_cell(value) } else { live_cell(column, value, zone) };
     };
-    let millis = instant.rem_euclid(SECOND) / time::MILLISECOND;
-    let clock = zone.clock(instant);
-    if millis == 0 { clock } else { format!("{clock}.{millis:03}") }
+    let millis = instant.rem_euclid(SECOND) / MILLISECOND;
+    match millis {
+        0 => zone.clock(instant),
+        millis => zone.clock_to(instant, Fine::Digits(&format!("{millis:03}"))),
+    }
 }
 
 #[cfg(test)]

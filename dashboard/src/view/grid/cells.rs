@@ -1,4 +1,12 @@
 //! The cells of a row: the values of a JSON array, as they were written.
+//!
+//! Invariant: only what is shown is shortened ([`shown`]); what is copied, saved or ordered is [`text`].
+
+use weir_api::Column;
+
+use crate::protocol::time;
+use crate::view::clock::Fine;
+use crate::view::zone::Zone;
 
 /// Letters of a cell that are put into the grid; the whole of it is shown below.
 pub const SHOWN_CHARS: usize = 120;
@@ -54,8 +62,53 @@ pub fn is_null(json: &str) -> bool {
     json == "null"
 }
 
-/// A value in the grid: one line of at most [`SHOWN_CHARS`] letters.
-pub fn short_text(json: &str) -> String {
+/// What the grid needs to know of a column to show its values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    Plain,
+    /// Instants: on the clock of the reader's zone.
+    Instant,
+    /// Times of day and date without a zone.
+    Local,
+}
+
+impl Look {
+    pub fn of(column: &Column) -> Self {
+        match column.sql_type.starts_with("TIMESTAMP") {
+            true if column.sql_type.ends_with("WITH TIME ZONE") => Self::Instant,
+            true => Self::Local,
+            false => Self::Plain,
+        }
+    }
+}
+
+/// Where and when the grid is read: what times in it are shortened by.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a> {
+    pub zone: &'a Zone,
+    /// Microseconds since 1970.
+    pub now: i64,
+}
+
+impl Reader<'_> {
+    /// A value in the grid: one line; times are as short as they can be said today, to all of their digits.
+    pub fn shown(&self, json: &str, look: Look) -> String {
+        let text = short_text(json);
+        if look == Look::Plain {
+            return text;
+        }
+        let Some(instant) = time::parse_instant(&text) else { return text };
+        let digits = text.split_once('.').map_or("", |(_, rest)| rest.trim_end_matches(['Z', '0']));
+        let fine = if digits.is_empty() { Fine::Seconds } else { Fine::Digits(digits) };
+        match look {
+            Look::Local => Zone::default().moment(instant, fine, self.zone.local(self.now)),
+            _ => self.zone.moment(instant, fine, self.now),
+        }
+    }
+}
+
+/// A value as one line of at most [`SHOWN_CHARS`] letters.
+fn short_text(json: &str) -> String {
     let text = text(json);
     let is_short = text.len() <= SHOWN_CHARS && !text.contains(char::is_control);
     if is_short {
@@ -92,6 +145,27 @@ mod tests {
         assert_eq!(nth("[1]", 3), "null");
         assert_eq!(short_text(r#""a\nb""#), "a␤b");
         assert_eq!(short_text(&format!("\"{}\"", "é".repeat(200))).chars().count(), SHOWN_CHARS + 1);
+    }
+
+    #[test]
+    fn times_are_shown_short_and_to_their_last_digit() {
+        let berlin = Zone::new("Europe/Berlin".into(), vec![(i64::MIN, 3_600 * time::SECOND)]);
+        let now = time::parse_instant("2026-11-22T22:30:00Z").expect("an instant");
+        let shown = |json: &str, look| Reader { zone: &berlin, now }.shown(json, look);
+        assert_eq!(shown(r#""2026-11-22T12:04:30.000Z""#, Look::Instant), "13:04:30");
+        assert_eq!(shown(r#""2026-11-22T23:04:30.250Z""#, Look::Instant), "23 Nov, 00:04:30.25");
+        assert_eq!(shown(r#""2026-11-22T12:04:30.000001500""#, Look::Local), "12:04:30.0000015");
+        assert_eq!(shown(r#""2024-11-22T12:04:30.000""#, Look::Local), "22 Nov 2024, 12:04:30");
+        assert_eq!(shown("null", Look::Instant), "null");
+        assert_eq!(shown(r#""2026-11-22T12:04:30.000Z""#, Look::Plain), "2026-11-22T12:04:30.000Z");
+        let look = |sql_type: &str| {
+            Look::of(&Column { name: "c".into(), sql_type: sql_type.into(), nullable: true })
+        };
+        assert_eq!(look("TIMESTAMP(3) WITH TIME ZONE"), Look::Instant);
+        assert_eq!(
+            [look("TIMESTAMP(9)"), look("TIME(3)"), look("DATE")],
+            [Look::Local, Look::Plain, Look::Plain]
+        );
     }
 
     fn value() -> impl Strategy<Value = Value> {

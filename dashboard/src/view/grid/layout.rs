@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::answer::Answer;
-use super::cells;
+use super::cells::{self, Look, Reader};
 use crate::view::number::is_numeric;
+use crate::view::zone::Zone;
 
 /// The height of a row; the style sheet has the same.
 pub const ROW_HEIGHT: f64 = 28.0;
@@ -24,40 +25,56 @@ const WIDTH_MAX: f64 = 380.0;
 #[derive(Debug, Clone, PartialEq)]
 pub struct ColumnView {
     pub name: String,
-    /// Lower case, as it stands under the name.
+    /// Lower case, as it stands under the name; of instants with the zone that they are shown in.
     pub type_name: String,
     pub is_numeric: bool,
+    pub look: Look,
     pub left: f64,
     pub width: f64,
 }
 
 /// The columns, wide enough for their first rows.
-pub fn columns(answer: &Answer) -> Vec<ColumnView> {
+pub fn columns(answer: &Answer, reader: &Reader<'_>) -> Vec<ColumnView> {
+    let looks: Vec<Look> = answer.columns().iter().map(Look::of).collect();
     let mut letters: Vec<usize> = answer
         .columns()
         .iter()
-        // The name is set heavier, and the arrow of the order beside it.
-        .map(|column| (column.name.chars().count() + 2).max(column.sql_type.len()))
+        .zip(&looks)
+        // The name is set heavier, and the arrow of the order beside it. The type of times, a long one, is cut.
+        .map(|(column, look)| {
+            let of_type = if *look == Look::Plain { column.sql_type.len() } else { 0 };
+            (column.name.chars().count() + 2).max(of_type)
+        })
         .collect();
     for row in 0..answer.n_rows().min(SAMPLE) {
-        for (cell, widest) in cells::split(answer.row(row)).into_iter().zip(&mut letters) {
-            *widest = (*widest).max(cells::short_text(cell).chars().count());
+        for ((cell, widest), look) in cells::split(answer.row(row)).into_iter().zip(&mut letters).zip(&looks)
+        {
+            *widest = (*widest).max(reader.shown(cell, *look).chars().count());
         }
     }
     let mut left = 0.0;
-    let view = |(column, letters): (&weir_api::Column, usize)| {
+    let view = |((column, letters), look): ((&weir_api::Column, usize), Look)| {
         let width = (letters as f64 * LETTER + PADDING).clamp(WIDTH_MIN, WIDTH_MAX).ceil();
         let view = ColumnView {
             name: column.name.clone(),
-            type_name: column.sql_type.to_lowercase(),
+            type_name: type_name(column, look, reader.zone),
             is_numeric: is_numeric(column),
+            look,
             left,
             width,
         };
         left += width;
         view
     };
-    answer.columns().iter().zip(letters).map(view).collect()
+    answer.columns().iter().zip(letters).zip(looks.iter().copied()).map(view).collect()
+}
+
+fn type_name(column: &weir_api::Column, look: Look, zone: &Zone) -> String {
+    let name = column.sql_type.to_lowercase();
+    match name.strip_suffix(" with time zone").filter(|_| look == Look::Instant) {
+        Some(name) => format!("{}, {name}", zone.label),
+        None => name,
+    }
 }
 
 /// The width of all columns.
@@ -110,13 +127,20 @@ mod tests {
             &[("n", "BIGINT"), ("text", "VARCHAR")],
             &["[1,\"a\"]", &format!("[2,\"{}\"]", "x".repeat(30))],
         );
-        let columns = columns(&answer);
+        let columns = columns(&answer, &Reader { zone: &Zone::default(), now: 0 });
         assert_eq!((columns[0].left, columns[0].width, columns[0].is_numeric), (0.0, 74.0, true));
         assert_eq!((columns[1].left, columns[1].width), (74.0, 263.0));
         assert_eq!(width(&columns), 337.0);
         assert_eq!(columns_in_sight(&columns, 0.0, 60.0), 0..1);
         assert_eq!(columns_in_sight(&columns, 80.0, 60.0), 1..2);
         assert_eq!(columns_in_sight(&[], 0.0, 60.0), 0..0);
+    }
+
+    #[test]
+    fn times_are_as_wide_as_they_are_shown() {
+        let answer = of(&[("at", "TIMESTAMP(3) WITH TIME ZONE")], &[r#"["1970-01-01T12:04:30.000Z"]"#]);
+        let columns = columns(&answer, &Reader { zone: &Zone::default(), now: 0 });
+        assert_eq!((columns[0].width, &*columns[0].type_name), (90.0, "UTC, timestamp(3)"));
     }
 
     #[test]

@@ -19,15 +19,16 @@ use leptos::prelude::*;
 
 use super::desk::Desk;
 use crate::view::grid::layout::{self, ROW_HEIGHT};
+use crate::view::zone::Zone;
 
 use rows::{Head, Marks, Rows};
 use scroll::{Place, px};
 use state::State;
 
 #[component]
-pub(super) fn Grid(desk: Desk) -> impl IntoView {
+pub(super) fn Grid(desk: Desk, zone: Memo<Zone>) -> impl IntoView {
     let body = NodeRef::<html::Div>::new();
-    let state = State::follow(desk, body);
+    let state = State::follow(desk, zone, body);
     let State { n_rows, columns, selection, space, .. } = state;
     Place::follow(space, move || {
         let height = n_rows.get() as f64 * ROW_HEIGHT;

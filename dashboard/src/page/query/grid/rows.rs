@@ -5,8 +5,8 @@ use leptos::prelude::*;
 use std::ops::{Range, RangeInclusive};
 
 use super::scroll::{Place, px};
-use super::state::State;
-use crate::view::grid::cells;
+use super::state::{State, now};
+use crate::view::grid::cells::{self, Look, Reader};
 use crate::view::grid::layout::{ColumnView, ROW_HEIGHT, width};
 use crate::view::grid::select::Selection;
 use crate::view::grid::sort::Sort;
@@ -57,7 +57,7 @@ pub(super) fn Head(state: State) -> impl IntoView {
                 <button type="button" class="plain" tabindex="-1" title="Order by this column" on:click=move |_| state.press_head(at)>
                     <span class="name">{column.name}</span>
                     <span aria-hidden="true">{arrow}</span>
-                    <span class="type">{column.type_name}</span>
+                    <span class="type" title=column.type_name.clone()>{column.type_name.clone()}</span>
                 </button>
             </div>
         }
@@ -87,6 +87,7 @@ pub(super) fn Rows(state: State) -> impl IntoView {
         order.with(|_| ());
         shown_columns.with(|_| ());
         columns.with(|_| ());
+        state.zone.with(|_| ());
         before.map_or(0, |before| before + 1)
     });
     let layer = NodeRef::<html::Div>::new();
@@ -109,19 +110,25 @@ pub(super) fn Rows(state: State) -> impl IntoView {
 /// The cells of a row that are to be there.
 fn row(state: State, place: usize, shown: Range<usize>) -> impl IntoView {
     let at = state.row_at(place);
+    let columns = state.columns.get_untracked();
+    let look = |column: usize| columns.get(column).map_or(Look::Plain, |column| column.look);
     let texts = untrack(|| {
-        state.desk.with(|answer| {
-            let cells = cells::split(answer.row(at));
-            let text = |column: usize| {
-                let json = cells.get(column).copied().unwrap_or("null");
-                (column, cells::short_text(json), cells::is_null(json))
-            };
-            shown.map(text).collect::<Vec<_>>()
+        state.zone.with(|zone| {
+            let reader = Reader { zone, now: now() };
+            state.desk.with(|answer| {
+                let cells = cells::split(answer.row(at));
+                let text = |column: usize| {
+                    let json = cells.get(column).copied().unwrap_or("null");
+                    let whole = (look(column) != Look::Plain).then(|| cells::text(json));
+                    (column, reader.shown(json, look(column)), whole, cells::is_null(json))
+                };
+                shown.map(text).collect::<Vec<_>>()
+            })
         })
     });
-    let columns = state.columns.get_untracked();
+    let columns = columns.clone();
     // No signal in a cell: there are many, and scrolling makes them anew.
-    let cell = move |(column, text, is_null): (usize, String, bool)| {
+    let cell = move |(column, text, whole, is_null): (usize, String, Option<String>, bool)| {
         let is_numeric = columns.get(column).is_some_and(|column| column.is_numeric);
         let class = match (is_numeric, is_null) {
             (true, true) => "num null",
@@ -129,7 +136,7 @@ fn row(state: State, place: usize, shown: Range<usize>) -> impl IntoView {
             (false, true) => "null",
             (false, false) => "",
         };
-        view! { <div role="gridcell" id=cell_id(place, column) aria-colindex=(column + 1).to_string() class=class>{text}</div> }
+        view! { <div role="gridcell" id=cell_id(place, column) aria-colindex=(column + 1).to_string() class=class title=whole>{text}</div> }
     };
     view! {
         <div class="grid-row" role="row" aria-rowindex=(place + 2).to_string()>

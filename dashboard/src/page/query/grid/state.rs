@@ -8,10 +8,11 @@ use leptos::prelude::*;
 use super::scroll::Sight;
 use crate::page::copy::copy;
 use crate::page::query::desk::Desk;
-use crate::view::grid::cells;
+use crate::view::grid::cells::{self, Reader};
 use crate::view::grid::layout::{self, ColumnView, ROW_HEIGHT};
 use crate::view::grid::select::{self, Cell, Move, Selection, row_at};
 use crate::view::grid::sort::{self, Sort};
+use crate::view::zone::Zone;
 
 /// Letters of the active cell's text that are shown.
 const CELL_CHARS_MAX: usize = 2_000;
@@ -23,6 +24,8 @@ type Order = Option<Arc<Vec<u32>>>;
 #[derive(Clone, Copy)]
 pub(super) struct State {
     pub(super) desk: Desk,
+    /// Times are shown on its clock.
+    pub(super) zone: Memo<Zone>,
     pub(super) n_rows: Memo<usize>,
     pub(super) columns: Memo<Arc<Vec<ColumnView>>>,
     pub(super) order: Memo<Order>,
@@ -34,7 +37,7 @@ pub(super) struct State {
 
 impl State {
     /// Follows the desk's answer for as long as the caller's scope lives. `body` is the element that scrolls.
-    pub(super) fn follow(desk: Desk, body: NodeRef<html::Div>) -> Self {
+    pub(super) fn follow(desk: Desk, zone: Memo<Zone>, body: NodeRef<html::Div>) -> Self {
         let n_rows = Memo::new(move |_| desk.with(|answer| answer.n_rows()));
         // Widths are judged by the first rows: more rows change nothing.
         let has_sample = Memo::new(move |_| layout::SAMPLE <= n_rows.get() || !desk.is_running.get());
@@ -42,7 +45,10 @@ impl State {
             // Read, not only tracked: a memo that nobody reads follows nothing.
             has_sample.with(|_| ());
             desk.number();
-            Arc::new(untrack(|| desk.with(layout::columns)))
+            let columns = |zone: &Zone| {
+                untrack(|| desk.with(|answer| layout::columns(answer, &Reader { zone, now: now() })))
+            };
+            Arc::new(zone.with(columns))
         });
         // Rows that still come are not ordered: they would jump.
         let order = Memo::new(move |_| {
@@ -58,6 +64,7 @@ impl State {
         });
         let state = Self {
             desk,
+            zone,
             n_rows,
             columns,
             order,
@@ -167,6 +174,11 @@ impl State {
             self.columns.with(|columns| columns.get(active.column).map(|column| column.name.clone()))?;
         Some((name, cells::text(&json).chars().take(CELL_CHARS_MAX).collect()))
     }
+}
+
+/// Microseconds since 1970.
+pub(super) fn now() -> i64 {
+    (js_sys::Date::now() * 1_000.0) as i64
 }
 
 /// The cell at a place of the rows' space.
