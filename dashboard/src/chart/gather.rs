@@ -1,8 +1,8 @@
 //! The rows of a panel as what its chart draws.
 
-use weir_api::{Chart, Panel};
+use weir_api::{Aggregate, Chart, Panel};
 
-use super::series::{Axis, ChartData, MAX_SERIES, Point, Series, Slots, greatest};
+use super::series::{Axis, ChartData, MAX_SERIES, Point, Rest, Series, Slots, greatest, others};
 use crate::protocol::time::{MILLISECOND, SECOND};
 use crate::store::table::Table;
 use crate::view::address::Range;
@@ -53,7 +53,13 @@ fn series(
         };
         (line.label.clone(), line.cells.iter().filter_map(point).collect::<Vec<_>>())
     });
-    let drawn = greatest(lines.collect(), MAX_SERIES);
+    let (drawn, rest) = greatest(lines.collect(), MAX_SERIES);
+    let is_stacked = matches!(panel.chart, Chart::Bar | Chart::Area);
+    let (rest, all_others) = match cells.aggregate {
+        _ if !is_stacked || rest.is_empty() => (Rest::LeftOut, None),
+        Aggregate::Sum | Aggregate::Count => (Rest::AsOne, Some(others(&rest, &drawn))),
+        Aggregate::Avg | Aggregate::Min | Aggregate::Max => (Rest::NotAdded, None),
+    };
     let labels: Vec<String> = drawn.iter().map(|(label, _)| label.clone()).collect();
     let slots = slots.assign(&labels);
     let step = step(drawn.iter().map(|(_, points)| points.as_slice()));
@@ -61,13 +67,14 @@ fn series(
     let is_time = cells.axis == Axis::Time;
     let series = drawn.into_iter().zip(slots).map(|((label, points), slot)| Series { label, slot, points });
     ChartData {
-        series: series.collect(),
+        series: series.chain(all_others).collect(),
         n_series_total,
+        rest,
         step: if is_time { step } else { 1 },
         joins: if is_time && has_windows { step + step / 2 } else { i64::MAX },
         axis: cells.axis,
         as_bars: panel.chart == Chart::Bar,
-        is_stacked: matches!(panel.chart, Chart::Bar | Chart::Area),
+        is_stacked,
         ..common
     }
 }
@@ -116,8 +123,6 @@ fn step<'a>(lines: impl Iterator<Item = &'a [Point]> + Clone) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use weir_api::Aggregate;
-
     use super::*;
     use crate::view::board::cells::tests::{panel, table};
 
@@ -144,6 +149,34 @@ mod tests {
         assert!(data.is_stacked && !data.as_bars);
         let last = data.series[0].points[2];
         assert_eq!((last.value, last.is_final), (7.0, false));
+    }
+
+    #[test]
+    fn a_pile_of_many_series_keeps_its_height() {
+        let labels: Vec<String> = (0..30).map(|n| format!("k{n:02}")).collect();
+        let rows: Vec<(i64, &str, &str, &str)> = labels
+            .iter()
+            .flat_map(|label| [(0, &**label, "tea", "2.00"), (20, &**label, "rum", "0.50")])
+            .collect();
+        let gathered = |chart, aggregate| {
+            let panel = Panel { aggregate, ..panel(chart, Some("window_start"), "revenue", Some("country")) };
+            let table = table(&rows);
+            let columns = Columns::find(&panel, &table).expect("the columns are there");
+            gather(&panel, &table, columns, Span::ALL, None, &mut Slots::default())
+        };
+        let area = gathered(Chart::Area, None);
+        assert_eq!((area.series.len(), area.n_drawn(), area.rest), (25, 24, Rest::AsOne));
+        let others = area.series.last().expect("the rest");
+        let values: Vec<(f64, bool)> =
+            others.points.iter().map(|point| (point.value, point.is_final)).collect();
+        assert_eq!(values, [(12.0, true), (3.0, false)]);
+        let total: f64 = area.series.iter().map(|series| series.points[0].value).sum();
+        assert_eq!(total, 60.0);
+        assert_eq!(gathered(Chart::Bar, Some(Aggregate::Count)).n_drawn(), 24);
+        let averages = gathered(Chart::Area, Some(Aggregate::Avg));
+        assert_eq!((averages.series.len(), averages.rest), (24, Rest::NotAdded));
+        let lines = gathered(Chart::Line, None);
+        assert_eq!((lines.series.len(), lines.rest), (24, Rest::LeftOut));
     }
 
     #[test]

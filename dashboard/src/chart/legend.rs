@@ -1,6 +1,6 @@
 //! The legend: the shape of each series' mark, and its value in one window.
 
-use super::series::{Axis, ChartData, N_COLOURS, Point, Series};
+use super::series::{Axis, ChartData, N_COLOURS, Point, Rest, Series};
 use crate::view::number::grouped;
 use crate::view::windows::window_text;
 use crate::view::zone::Zone;
@@ -47,9 +47,15 @@ pub fn legend(data: &ChartData, hovered: Option<i64>, zone: &Zone) -> Legend {
         slot: series.slot,
         value: point_at(series, start).map_or_else(|| "–".to_owned(), |point| data.unit.bare(point.value)),
     });
-    let n_drawn = data.series.len();
+    let n_drawn = data.n_drawn();
+    let rest = match data.rest {
+        Rest::LeftOut => "",
+        Rest::AsOne => ", the rest as one",
+        Rest::NotAdded => ". The rest is left out, since such values can't be added",
+    };
     let note = if n_drawn < data.n_series_total {
-        format!("The {n_drawn} largest of {} series are drawn.", grouped(&data.n_series_total.to_string()))
+        let n_all = grouped(&data.n_series_total.to_string());
+        format!("The {n_drawn} largest of {n_all} series are drawn{rest}.")
     } else {
         String::new()
     };
@@ -125,6 +131,9 @@ mod tests {
         let values: Vec<&str> = at_rest.entries.iter().map(|entry| &*entry.value).collect();
         assert_eq!(values, ["1,234.5", "2"]);
         assert_eq!(at_rest.note, "The 2 largest of 9 series are drawn.");
+        let noted = |rest| legend(&ChartData { rest, ..data() }, None, &Zone::default()).note;
+        assert_eq!(noted(Rest::AsOne), "The 1 largest of 9 series are drawn, the rest as one.");
+        assert!(noted(Rest::NotAdded).ends_with("can't be added."));
         let hovered = legend(&data(), Some(10_000_000), &two_ahead());
         assert_eq!(hovered.window, "02:00:10 – 02:00:20, provisional");
         assert_eq!(hovered.entries[1].value, "–");

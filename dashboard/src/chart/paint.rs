@@ -13,7 +13,7 @@ use super::draw::{Align, Dash, Drawing, Fill, Ink, Shape};
 use super::frame::Frame;
 use super::kind::{self, Scene, Way};
 use super::legend::mark_path;
-use super::series::{ChartData, N_COLOURS};
+use super::series::{ChartData, N_COLOURS, OTHERS_SLOT};
 use crate::view::zone::Zone;
 
 /// Between the lines of a hatching, in pixels.
@@ -155,6 +155,7 @@ impl Palette {
             Ink::Grid => &self.grid,
             Ink::Surface => &self.surface,
             Ink::Accent => &self.accent,
+            Ink::Series(OTHERS_SLOT) => &self.quiet,
             Ink::Series(slot) => &self.series[slot % N_COLOURS],
         }
     }

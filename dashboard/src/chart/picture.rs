@@ -32,6 +32,10 @@ pub fn picture(
         picture.front.push(Shape::text(x + 16.0, y, text, Ink::Text, Align::Left));
         x += needed + 16.0;
     }
+    if !legend.note.is_empty() {
+        y += LEGEND_LINE;
+        picture.front.push(Shape::text(MARGIN, y, fitted(&legend.note, width), Ink::Quiet, Align::Left));
+    }
     (picture, whole_width, y + MARGIN)
 }
 
@@ -43,7 +47,8 @@ mod tests {
     #[test]
     fn everything_is_inside_of_the_picture() {
         let entry = |slot| Entry { label: format!("country {slot}"), slot, value: "1,234.50".into() };
-        let legend = Legend { entries: (0..12).map(entry).collect(), ..Legend::default() };
+        let note = "The 12 largest of 40 series are drawn, the rest as one.".to_owned();
+        let legend = Legend { entries: (0..12).map(entry).collect(), note, ..Legend::default() };
         let dot = Shape::Ring { x: 0.0, y: 0.0, ink: Ink::Text };
         let drawing = Drawing { back: vec![dot], ..Drawing::default() };
         let (picture, width, height) = picture("Revenue", "complete", &legend, drawing, (300.0, 100.0));

@@ -1,7 +1,8 @@
 //! The rows of a result table as series of points, one per combination of the key's other columns.
 //!
 //! Invariants:
-//! 1. At most [`MAX_SERIES`] series: those with the greatest sums. What is left out is counted and said.
+//! 1. At most [`MAX_SERIES`] series: those with the greatest sums. What is left out is counted and said; where series stand on
+//!    top of each other and may be added, it is one more, [`others`], so that the whole has its height.
 //! 2. A series keeps its slot, hence its colour and mark, for as long as it is drawn: [`Slots`].
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,8 @@ use crate::view::number;
 
 /// As many as a person can tell apart by colour and mark together.
 pub const MAX_SERIES: usize = 24;
+/// The slot of [`others`].
+pub const OTHERS_SLOT: usize = MAX_SERIES;
 /// Colours of the palette; marks are as many.
 pub const N_COLOURS: usize = 8;
 
@@ -32,7 +35,7 @@ pub struct Point {
 pub struct Series {
     /// The key's other columns; the measure's name where there are none.
     pub label: String,
-    /// Index of its colour and mark, below [`MAX_SERIES`].
+    /// Index of its colour and mark, below [`MAX_SERIES`]; or [`OTHERS_SLOT`].
     pub slot: usize,
     /// Ascending by start.
     pub points: Vec<Point>,
@@ -44,6 +47,8 @@ pub struct ChartData {
     pub series: Vec<Series>,
     /// Series that the table has.
     pub n_series_total: usize,
+    /// What becomes of those that are not drawn.
+    pub rest: Rest,
     /// What the starts of points are.
     pub axis: Axis,
     /// The size of a window, or the smallest step between starts where the table has no ends.
@@ -64,7 +69,24 @@ pub struct ChartData {
     pub is_unsaid: bool,
 }
 
+/// What becomes of the series that are not drawn each for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rest {
+    /// They are left out: lines are not added.
+    #[default]
+    LeftOut,
+    /// They are drawn as one, the last series.
+    AsOne,
+    /// They are left out where the drawn ones stand on top of each other: what they measure can't be added.
+    NotAdded,
+}
+
 impl ChartData {
+    /// How many series are drawn each for itself.
+    pub fn n_drawn(&self) -> usize {
+        self.series.len() - usize::from(self.rest == Rest::AsOne)
+    }
+
     /// The start of the window at a value of the horizontal axis: for lines the nearest one, for bars the one around
     /// it. `None` where that is further away than half a window.
     pub fn start_near(&self, place: f64) -> Option<i64> {
@@ -149,7 +171,7 @@ pub fn build(table: &Table, measure: &str, slots: &mut Slots) -> Option<ChartDat
         }
     }
     let n_series_total = by_label.len();
-    let mut series = greatest(by_label.into_iter().collect(), MAX_SERIES);
+    let (mut series, _) = greatest(by_label.into_iter().collect(), MAX_SERIES);
     let labels: Vec<String> = series.iter().map(|(label, _)| label.clone()).collect();
     let slots = slots.assign(&labels);
     let step = step_of(series.iter().flat_map(|(_, points)| points));
@@ -178,15 +200,35 @@ fn label_of(row: &Row, places: &[usize], measure: &str) -> String {
     parts.join(" · ")
 }
 
-/// At most `n_max` series: those with the greatest sums of absolute values, ordered by label.
-pub(super) fn greatest(mut series: Vec<(String, Vec<Point>)>, n_max: usize) -> Vec<(String, Vec<Point>)> {
+/// The points of a series, and its label.
+pub(super) type Labelled = (String, Vec<Point>);
+
+/// At most `n_max` series, those with the greatest sums of absolute values, ordered by label; and the rest.
+pub(super) fn greatest(mut series: Vec<Labelled>, n_max: usize) -> (Vec<Labelled>, Vec<Labelled>) {
+    let mut rest = Vec::new();
     if n_max < series.len() {
         let size = |points: &[Point]| points.iter().map(|point| point.value.abs()).sum::<f64>();
         series.sort_by(|(_, left), (_, right)| size(right).total_cmp(&size(left)));
-        series.truncate(n_max);
+        rest = series.split_off(n_max);
         series.sort_by(|(left, _), (right, _)| left.cmp(right));
     }
-    series
+    (series, rest)
+}
+
+/// The sum of some series, window by window; final where all of a window is. `drawn` has the labels that are taken.
+pub(super) fn others(rest: &[Labelled], drawn: &[Labelled]) -> Series {
+    let mut sums: BTreeMap<i64, Point> = BTreeMap::new();
+    for point in rest.iter().flat_map(|(_, points)| points) {
+        let sum = sums.entry(point.start).or_insert(Point { value: 0.0, ..*point });
+        sum.value += point.value;
+        sum.end = sum.end.max(point.end);
+        sum.is_final &= point.is_final;
+    }
+    let mut label = "all others".to_owned();
+    while drawn.iter().any(|(taken, _)| *taken == label) {
+        label.push('…');
+    }
+    Series { label, slot: OTHERS_SLOT, points: sums.into_values().collect() }
 }
 
 fn step_of<'a>(points: impl Iterator<Item = &'a Point> + Clone) -> i64 {
@@ -202,6 +244,7 @@ fn step_of<'a>(points: impl Iterator<Item = &'a Point> + Clone) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
     use weir_api::{Column, Snapshot};
 
@@ -269,6 +312,37 @@ mod tests {
         assert_eq!(data.n_series_total, 30);
         let drawn: Vec<&str> = data.series.iter().map(|series| &*series.label).collect();
         assert_eq!(drawn, &labels[6..]);
+    }
+
+    #[test]
+    fn others_are_final_where_all_of_them_are() {
+        let point = |start, value, is_final| Point { start, end: start + 10, value, is_final };
+        let rest = [
+            ("a".to_owned(), vec![point(0, 1.0, true), point(10, 2.0, true)]),
+            ("b".to_owned(), vec![point(10, -0.5, false), point(20, 4.0, false)]),
+        ];
+        let sum = others(&rest, &[("all others".to_owned(), Vec::new())]);
+        assert_eq!((&*sum.label, sum.slot), ("all others…", OTHERS_SLOT), "no two series share a label");
+        assert_eq!(sum.points, [point(0, 1.0, true), point(10, 1.5, false), point(20, 4.0, false)]);
+    }
+
+    proptest! {
+        /// However many series there are, what is drawn and the others come to the same in every window as all of them.
+        #[test]
+        fn nothing_of_the_whole_is_lost(values in prop::collection::vec(prop::collection::btree_map(0..4_i64, -100..100_i32, 0..4), 0..40), n_max in 0..30_usize) {
+            let point = |(start, value): (i64, i32)| Point { start, end: start + 1, value: f64::from(value), is_final: true };
+            let all: Vec<Labelled> = (0..).zip(values).map(|(n, points)| (format!("{n:02}"), points.into_iter().map(point).collect())).collect();
+            let total = |series: &[Point], start: i64| series.iter().filter(|point| point.start == start).map(|point| point.value).sum::<f64>();
+            let (drawn, rest) = greatest(all.clone(), n_max);
+            prop_assert_eq!(drawn.len(), all.len().min(n_max));
+            let sum = others(&rest, &drawn);
+            for start in 0..4 {
+                let whole: f64 = all.iter().map(|(_, points)| total(points, start)).sum();
+                let shown: f64 = drawn.iter().map(|(_, points)| total(points, start)).sum::<f64>() + total(&sum.points, start);
+                prop_assert_eq!(whole, shown);
+            }
+            prop_assert!(sum.points.is_sorted_by_key(|point| point.start));
+        }
     }
 
     #[test]
