@@ -11,7 +11,9 @@ use weir_api::{Graph, GraphNode, Sink};
 
 use super::number::{bytes, rate};
 
-pub const NODE_HEIGHT: f64 = 106.0;
+const NODE_HEIGHT: f64 = 106.0;
+/// Of a sink, which has no state and of which there may be many below each other.
+const SINK_HEIGHT: f64 = 66.0;
 /// Boxes take what room there is, within limits.
 const NODE_WIDTH: std::ops::RangeInclusive<f64> = 168.0..=248.0;
 /// A letter of the small print in a box.
@@ -37,8 +39,11 @@ pub struct NodeView {
     pub x: f64,
     pub y: f64,
     pub width: f64,
+    pub height: f64,
     /// What it is, in one word.
     pub kind: String,
+    /// Its load stands beside its kind.
+    pub is_flat: bool,
     /// `×2` subtasks; empty where there is one or none of its own.
     pub subtasks: String,
     /// What it does here, whole and cut to the width of the box.
@@ -121,18 +126,23 @@ impl Counts {
 /// Lays out a graph in a box so many pixels wide; 0: not known yet. `sinks` say whether one is down; the culprit may be one
 /// of them.
 pub fn flow(graph: &Graph, counts: &Counts, sinks: &[Sink], room: f64) -> FlowView {
-    let shape = Shape::of(&columns(graph), room);
+    let heights: Vec<f64> = graph.nodes.iter().map(height).collect();
+    let shape = Shape::of(&columns(graph), &heights, room);
     let culprit = culprit(graph, sinks);
     let nodes = graph.nodes.iter().zip(&shape.places).map(|(node, &place)| {
         let is_culprit = culprit.as_ref().is_some_and(|culprit| culprit.id == node.id);
         node_view(node, place, shape.node_width, is_culprit)
     });
-    let place = |id: &str| graph.nodes.iter().position(|node| node.id == id).map(|at| shape.places[at]);
+    let place = |id: &str| {
+        let at = graph.nodes.iter().position(|node| node.id == id)?;
+        let (x, y) = shape.places[at];
+        Some(Place { x, y, height: heights[at] })
+    };
     let edges = graph.edges.iter().filter_map(|edge| {
         let (from, to) = (place(&edge.from)?, place(&edge.to)?);
         let key = key(&edge.from, &edge.to);
         let per_second = edge.rows_per_second.or_else(|| counts.rate(&key));
-        (from.0 < to.0).then(|| edge_view(key, &shape, from, to, per_second))
+        (from.x < to.x).then(|| edge_view(key, &shape, from, to, per_second))
     });
     FlowView {
         width: shape.size.0,
@@ -142,6 +152,24 @@ pub fn flow(graph: &Graph, counts: &Counts, sinks: &[Sink], room: f64) -> FlowVi
         sentence: sentence(graph, culprit.as_ref()),
         is_held_up: culprit.is_some(),
     }
+}
+
+/// The upper left corner of a box, and its height.
+#[derive(Clone, Copy)]
+struct Place {
+    x: f64,
+    y: f64,
+    height: f64,
+}
+
+impl Place {
+    fn middle(self) -> f64 {
+        self.y + self.height / 2.0
+    }
+}
+
+fn height(node: &GraphNode) -> f64 {
+    if node.kind == "sink" { SINK_HEIGHT } else { NODE_HEIGHT }
 }
 
 /// Where boxes stand.
@@ -154,41 +182,38 @@ struct Shape {
 }
 
 impl Shape {
-    fn of(columns: &[usize], room: f64) -> Self {
+    fn of(columns: &[usize], heights: &[f64], room: f64) -> Self {
         let is_tall = 0.0 < room && room < TALL_BELOW;
         let n_columns = columns.iter().max().map_or(0, |last| last + 1);
         let n_gaps = n_columns.saturating_sub(1) as f64;
         let fits = |width: f64| width.clamp(*NODE_WIDTH.start(), *NODE_WIDTH.end()).floor();
+        let mut places = vec![(0.0, 0.0); columns.len()];
         if is_tall {
             let node_width = fits(room - GUTTER - n_gaps * INDENT - 2.0 * MARGIN);
             let mut order: Vec<usize> = (0..columns.len()).collect();
             order.sort_by_key(|&at| (columns[at], at));
-            let mut places = vec![(0.0, 0.0); columns.len()];
-            for (row, &at) in order.iter().enumerate() {
-                let x = MARGIN + GUTTER + columns[at] as f64 * INDENT;
-                places[at] = (x, MARGIN + row as f64 * (NODE_HEIGHT + GAP_Y));
+            let mut y = MARGIN;
+            for &at in &order {
+                places[at] = (MARGIN + GUTTER + columns[at] as f64 * INDENT, y);
+                y += heights[at] + GAP_Y;
             }
             let width = 2.0 * MARGIN + GUTTER + n_gaps * INDENT + node_width;
-            return Self { is_tall, node_width, places, size: (width, extent(columns.len())) };
+            return Self { is_tall, node_width, places, size: (width, bottom(y)) };
         }
         let node_width = fits((room - 2.0 * MARGIN - n_gaps * GAP_X) / n_columns.max(1) as f64);
-        let mut rows_used = vec![0_usize; n_columns];
-        let places = columns.iter().map(|&column| {
-            let row = rows_used[column];
-            rows_used[column] += 1;
-            let x = MARGIN + column as f64 * (node_width + GAP_X);
-            (x, MARGIN + row as f64 * (NODE_HEIGHT + GAP_Y))
-        });
-        let places = places.collect();
+        let mut below = vec![MARGIN; n_columns];
+        for (at, &column) in columns.iter().enumerate() {
+            places[at] = (MARGIN + column as f64 * (node_width + GAP_X), below[column]);
+            below[column] += heights[at] + GAP_Y;
+        }
         let width = 2.0 * MARGIN + n_columns as f64 * node_width + n_gaps * GAP_X;
-        let n_rows = rows_used.iter().max().copied().unwrap_or(0);
-        Self { is_tall, node_width, places, size: (width, extent(n_rows)) }
+        Self { is_tall, node_width, places, size: (width, bottom(below.into_iter().fold(MARGIN, f64::max))) }
     }
 }
 
-/// The height of so many rows of boxes.
-fn extent(n_rows: usize) -> f64 {
-    (n_rows as f64 * (NODE_HEIGHT + GAP_Y) - GAP_Y).max(0.0) + 2.0 * MARGIN
+/// The height of a drawing whose next box would stand at `y`.
+fn bottom(y: f64) -> f64 {
+    (y - GAP_Y).max(MARGIN) + MARGIN
 }
 
 fn key(from: &str, to: &str) -> String {
@@ -225,6 +250,8 @@ fn node_view(node: &GraphNode, (x, y): (f64, f64), width: f64, is_culprit: bool)
         x,
         y,
         width,
+        height: height(node),
+        is_flat: node.kind == "sink",
         kind: node.kind.clone(),
         subtasks: node.subtasks.filter(|n| 1 < *n).map(|n| format!("×{n}")).unwrap_or_default(),
         // What stands beside it takes 12 pixels on each side.
@@ -241,24 +268,18 @@ fn node_view(node: &GraphNode, (x, y): (f64, f64), width: f64, is_culprit: bool)
     }
 }
 
-fn edge_view(
-    key: String,
-    shape: &Shape,
-    from: (f64, f64),
-    to: (f64, f64),
-    per_second: Option<f64>,
-) -> EdgeView {
-    let (x2, y2) = (to.0 - 3.0, to.1 + NODE_HEIGHT / 2.0);
+fn edge_view(key: String, shape: &Shape, from: Place, to: Place, per_second: Option<f64>) -> EdgeView {
+    let (x2, y2) = (to.x - 3.0, to.middle());
     let (path, (label_x, label_y)) = if shape.is_tall {
         // Above its target, right of all lines that go on below.
-        (down_path(shape, from, (x2, y2)), (to.0 + 28.0, to.1 - 6.0))
+        (down_path(shape, from, (x2, y2)), (to.x + 28.0, to.y - 6.0))
     } else {
-        (across_path(shape, from, to, (x2, y2)), (to.0 - GAP_X / 2.0, y2 - 8.0))
+        (across_path(shape, from, to, (x2, y2)), (to.x - GAP_X / 2.0, y2 - 8.0))
     };
     EdgeView {
         key,
         path,
-        tip: format!("M{} {y2}l-7 -4v8z", to.0 - 2.0),
+        tip: format!("M{} {y2}l-7 -4v8z", to.x - 2.0),
         label_x,
         label_y,
         rate: per_second.map(|per_second| format!("{}/s", rate(per_second))).unwrap_or_default(),
@@ -266,9 +287,9 @@ fn edge_view(
 }
 
 /// Straight on along the data path; what branches off turns in the gap before its target.
-fn across_path(shape: &Shape, from: (f64, f64), to: (f64, f64), (x2, y2): (f64, f64)) -> String {
-    let (x1, y1) = (from.0 + shape.node_width, from.1 + NODE_HEIGHT / 2.0);
-    let turn = to.0 - GAP_X / 2.0;
+fn across_path(shape: &Shape, from: Place, to: Place, (x2, y2): (f64, f64)) -> String {
+    let (x1, y1) = (from.x + shape.node_width, from.middle());
+    let turn = to.x - GAP_X / 2.0;
     if y1 == y2 {
         return format!("M{x1} {y1}H{x2}");
     }
@@ -278,13 +299,13 @@ fn across_path(shape: &Shape, from: (f64, f64), to: (f64, f64), (x2, y2): (f64, 
 }
 
 /// Down from below the box, or left of it where another one stands in the way, then in.
-fn down_path(shape: &Shape, from: (f64, f64), (x2, y2): (f64, f64)) -> String {
-    let is_in_the_way = shape.places.iter().any(|place| place.0 == from.0 && from.1 < place.1);
+fn down_path(shape: &Shape, from: Place, (x2, y2): (f64, f64)) -> String {
+    let is_in_the_way = shape.places.iter().any(|place| place.0 == from.x && from.y < place.1);
     if is_in_the_way {
-        let (turn, y1) = (from.0 - 7.0, from.1 + NODE_HEIGHT / 2.0);
-        return format!("M{} {y1}H{turn}V{y2}H{x2}", from.0);
+        let (turn, y1) = (from.x - 7.0, from.middle());
+        return format!("M{} {y1}H{turn}V{y2}H{x2}", from.x);
     }
-    format!("M{} {}V{y2}H{x2}", from.0 + INDENT / 2.0, from.1 + NODE_HEIGHT)
+    format!("M{} {}V{y2}H{x2}", from.x + INDENT / 2.0, from.y + from.height)
 }
 
 struct Culprit {
@@ -475,8 +496,9 @@ mod tests {
         assert_eq!(places[..4], expected);
         assert_eq!(places[4], (78.0, 2.0 + 4.0 * row), "what branches off stands as far in");
         assert!(view.width <= 308.0, "{}", view.width);
+        assert_eq!((view.nodes[4].height, view.height), (SINK_HEIGHT, 2.0 + 4.0 * row + SINK_HEIGHT + 2.0));
         assert_eq!(view.edges[0].path, "M23 108V181H31");
-        assert_eq!(view.edges[3].path, "M67 360V559H75", "past the result, left of it");
+        assert_eq!(view.edges[3].path, "M67 360V539H75", "past the result, left of it");
         // Two sources: the line of the first one runs left of the second.
         let two = Graph {
             nodes: ["a", "b", "join"].map(|id| node(id, "source", None, None)).to_vec(),
@@ -539,17 +561,21 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever edges there are, also in cycles, and however much room: no two nodes share a place, and all are inside.
+        /// Whatever edges there are, also in cycles, and however much room: no two nodes overlap, and all are inside.
         #[test]
         fn nodes_never_overlap(edges in prop::collection::vec((0..8_usize, 0..8_usize), 0..20), room in 0.0..2_000.0_f64) {
-            let nodes: Vec<GraphNode> = (0..8).map(|n| node(&n.to_string(), "window", None, None)).collect();
+            let kind = |n: usize| if n.is_multiple_of(3) { "sink" } else { "window" };
+            let nodes: Vec<GraphNode> = (0..8).map(|n| node(&n.to_string(), kind(n), None, None)).collect();
             let edges = edges.into_iter().map(|(from, to)| edge(&from.to_string(), &to.to_string(), None)).collect();
             let view = flow(&Graph { nodes, edges }, &Counts::default(), &[], room);
-            let mut places: Vec<(u64, u64)> = view.nodes.iter().map(|node| (node.x as u64, node.y as u64)).collect();
-            places.sort_unstable();
-            places.dedup();
-            prop_assert_eq!(places.len(), 8);
-            let is_inside = |node: &NodeView| node.x + node.width <= view.width && node.y + NODE_HEIGHT <= view.height;
+            for (at, one) in view.nodes.iter().enumerate() {
+                let overlaps = |other: &NodeView| {
+                    let across = one.x < other.x + other.width && other.x < one.x + one.width;
+                    across && one.y < other.y + other.height && other.y < one.y + one.height
+                };
+                prop_assert!(!view.nodes[at + 1..].iter().any(overlaps));
+            }
+            let is_inside = |node: &NodeView| node.x + node.width <= view.width && node.y + node.height <= view.height;
             prop_assert!(view.nodes.iter().all(is_inside));
         }
     }

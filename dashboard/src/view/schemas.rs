@@ -88,7 +88,7 @@ pub struct WriterView {
     pub version: String,
     /// Why its records can't be read; empty: they can.
     pub refused: String,
-    /// `partition 0 from offset 1,024`, one each, and how many more there are.
+    /// `0 from 1,024`, partition and offset, one each, and how many more there are.
     pub from: Vec<String>,
 }
 
@@ -115,13 +115,13 @@ pub fn writers(answer: &SqlResponse) -> Vec<WriterView> {
             *n_partitions += 1;
             if writer.from.len() < PARTITIONS_SHOWN {
                 let offset = grouped(&exact_cell(offset));
-                writer.from.push(format!("partition {} from offset {offset}", exact_cell(partition)));
+                writer.from.push(format!("{} from {offset}", exact_cell(partition)));
             }
         }
     }
     let told = writers.into_iter().map(|(mut writer, n_partitions)| {
         if let n @ 1.. = n_partitions - writer.from.len() {
-            writer.from.push(format!("and {n} more partitions"));
+            writer.from.push(format!("and {n} more"));
         }
         writer
     });
@@ -171,12 +171,9 @@ mod tests {
         let told = |writer: &WriterView| {
             format!("{} | {} | {} | {}", writer.id, writer.version, writer.refused, writer.from.join(", "))
         };
-        assert_eq!(
-            told(&writers[0]),
-            "7 | orders-value 1 |  | partition 0 from offset 0, partition 1 from offset 1,024"
-        );
-        assert_eq!(told(&writers[1]), "9 |  | field \"id\" has no default | partition 1 from offset 2,048");
-        assert_eq!((writers[2].from.len(), &*writers[2].from[6]), (7, "and 2 more partitions"));
+        assert_eq!(told(&writers[0]), "7 | orders-value 1 |  | 0 from 0, 1 from 1,024");
+        assert_eq!(told(&writers[1]), "9 |  | field \"id\" has no default | 1 from 2,048");
+        assert_eq!((writers[2].from.len(), &*writers[2].from[6]), (7, "and 2 more"));
         assert_eq!(writers.len(), 3);
     }
 }

@@ -1,15 +1,21 @@
-//! What the pipeline is: its SQL, the columns of its result table, and the schemas its records were written with.
+//! What the pipeline is: its SQL, the columns of its result table and of its sources, and the schemas its records were written
+//! with.
 
 use leptos::prelude::*;
-use serde_json::Value;
 use weir_api::PipelineDetail;
 
 use crate::page::cell::breaking;
-use crate::page::shell::{Again, Live, sql_again};
-use crate::view::number::exact_cell;
+use crate::page::shell::{Again, Live, Route, sql_again};
+use crate::view::address::Page;
+use crate::view::schemas::{self, SourceView, WriterView};
 
 #[component]
-pub(super) fn Definition(live: Live, name: Memo<String>, detail: Again<PipelineDetail>) -> impl IntoView {
+pub(super) fn Definition(
+    live: Live,
+    route: Route,
+    name: Memo<String>,
+    detail: Again<PipelineDetail>,
+) -> impl IntoView {
     let sql = Memo::new(move |_| detail.with(|detail| detail.map(|detail| detail.sql.clone())));
     let columns = Memo::new(move |_| {
         let columns = |name: &String| {
@@ -45,54 +51,83 @@ pub(super) fn Definition(live: Live, name: Memo<String>, detail: Again<PipelineD
                     <tbody>{move || columns.get().into_iter().map(column).collect_view()}</tbody>
                 </table>
             </div>
-            <Schemas live name />
+            <Schemas live route name detail />
         </section>
     }
 }
 
-/// The schemas of the writers that were met so far.
+/// What the sources are read as, and the schemas of the writers that were met so far.
 #[component]
-fn Schemas(live: Live, name: Memo<String>) -> impl IntoView {
-    let query = Memo::new(move |_| {
-        let name = name.with(|name| name.replace('\'', "''"));
-        format!(
-            "SELECT DISTINCT schema_id, subject, version, compatible, detail FROM weir.schemas \
-             WHERE pipeline = '{name}' ORDER BY schema_id LIMIT 50"
-        )
+fn Schemas(live: Live, route: Route, name: Memo<String>, detail: Again<PipelineDetail>) -> impl IntoView {
+    let sources = Memo::new(move |_| {
+        detail.with(|detail| detail.map(|detail| detail.sources.clone()).unwrap_or_default())
     });
-    let schemas = sql_again(live, 10.0, query);
-    let schema = |row: weir_api::Row| {
-        let text = |value: &Value| match value {
-            Value::Bool(true) => "yes".to_owned(),
-            Value::Bool(false) => "no".to_owned(),
-            value => exact_cell(value),
-        };
-        let cells = row.iter().map(|value| view! { <td>{text(value)}</td> });
-        view! { <tr>{cells.collect_view()}</tr> }
+    let of_sources =
+        sql_again(live, 10.0, Memo::new(move |_| sources.with(|sources| schemas::columns_query(sources))));
+    let of_writers =
+        sql_again(live, 10.0, Memo::new(move |_| name.with(|name| schemas::writers_query(name))));
+    let sources =
+        Memo::new(move |_| of_sources.with(|answer| answer.map(schemas::columns).unwrap_or_default()));
+    let writers =
+        Memo::new(move |_| of_writers.with(|answer| answer.map(schemas::writers).unwrap_or_default()));
+    let href = move || {
+        route.link(|address| {
+            *address = address.at(Page::Sql);
+            address.query = Some(name.with(|name| schemas::sql(name)));
+        })
     };
-    let schemas = Memo::new(move |_| {
-        schemas.with(|answer| answer.map(|answer| answer.rows.clone()).unwrap_or_default())
-    });
-    // Only what is not compatible has one.
-    let has_detail = Signal::derive(move || {
-        schemas
-            .with(|rows| rows.iter().filter_map(|row| row.last()?.as_str()).any(|detail| !detail.is_empty()))
-    });
+    let is_refused =
+        Memo::new(move |_| writers.with(|writers| writers.iter().any(|writer| !writer.refused.is_empty())));
     view! {
-        <div class="scroll" tabindex="0" role="region" aria-label="Schemas" hidden=Signal::derive(move || schemas.with(Vec::is_empty))>
-            <table class="schemas" class:no-detail=Signal::derive(move || !has_detail.get())>
-                <caption>"Schemas its records were written with"</caption>
-                <thead>
-                    <tr>
-                        <th scope="col">"Id"</th>
-                        <th scope="col">"Subject"</th>
-                        <th scope="col">"Version"</th>
-                        <th scope="col">"Compatible"</th>
-                        <th scope="col">"Detail"</th>
-                    </tr>
-                </thead>
-                <tbody>{move || schemas.get().into_iter().map(schema).collect_view()}</tbody>
-            </table>
+        <div class="definition-panes">
+            <div class="scroll" tabindex="0" role="region" aria-label="Writer schemas" hidden=Signal::derive(move || writers.with(Vec::is_empty))>
+                <table class="schemas" class:no-detail=Signal::derive(move || !is_refused.get()) data-testid="schemas">
+                    <caption>
+                        "Schemas that records were written with, and since when. "
+                        <a href=Signal::derive(href)>"Each partition in SQL"</a>
+                    </caption>
+                    <thead>
+                        <tr>
+                            <th scope="col">"Id"</th>
+                            <th scope="col">"Subject and version"</th>
+                            <th scope="col">"Partition, from offset"</th>
+                            <th scope="col">"Can't be read"</th>
+                        </tr>
+                    </thead>
+                    <tbody>{move || writers.get().into_iter().map(writer).collect_view()}</tbody>
+                </table>
+            </div>
+            <div data-testid="source-columns">{move || sources.get().into_iter().map(source).collect_view()}</div>
         </div>
+    }
+}
+
+fn writer(writer: WriterView) -> impl IntoView {
+    let from = writer.from.into_iter().map(|from| view! { <li>{from}</li> });
+    view! {
+        <tr>
+            <td class="figure">{writer.id}</td>
+            <td>{breaking(&writer.version)}</td>
+            <td class="figure"><ul class="offsets">{from.collect_view()}</ul></td>
+            <td class="error">{writer.refused}</td>
+        </tr>
+    }
+}
+
+fn source(source: SourceView) -> impl IntoView {
+    let column = |[name, sql_type, nullable]: [String; 3]| {
+        view! {
+            <tr>
+                <th scope="row">{breaking(&name)}</th>
+                <td class="quiet">{sql_type}</td>
+                <td class="quiet">{nullable}</td>
+            </tr>
+        }
+    };
+    view! {
+        <table class="columns">
+            <caption>{source.caption}</caption>
+            <tbody>{source.columns.into_iter().map(column).collect_view()}</tbody>
+        </table>
     }
 }

@@ -6,7 +6,7 @@ use weir_api::PipelineDetail;
 
 use crate::page::shell::Again;
 use crate::page::size::follow_size;
-use crate::view::dataflow::{self, Counts, EdgeView, FlowView, NODE_HEIGHT, NodeView};
+use crate::view::dataflow::{self, Counts, EdgeView, FlowView, NodeView};
 
 #[component]
 pub(super) fn Flow(detail: Again<PipelineDetail>) -> impl IntoView {
@@ -78,6 +78,10 @@ fn Node(flow: Memo<FlowView>, id: String) -> impl IntoView {
     let text = move |part: fn(&NodeView) -> String| {
         Signal::derive(move || node.with(|node| node.as_ref().map(part).unwrap_or_default()))
     };
+    // A flat box has it beside its kind, where others have their subtasks.
+    let load_x = text(|node| if node.is_flat { node.width - 12.0 } else { 12.0 }.to_string());
+    let load_y = text(|node| if node.is_flat { "22" } else { "78" }.to_owned());
+    let load_anchor = text(|node| if node.is_flat { "end" } else { "start" }.to_owned());
     let kind = text(|node| if node.is_culprit { "node culprit".to_owned() } else { "node".to_owned() });
     let bar = text(|node| if node.busy.is_some() { String::new() } else { "none".to_owned() });
     let busy = text(|node| format!("{:.1}", bar_widths(node).0));
@@ -85,7 +89,7 @@ fn Node(flow: Memo<FlowView>, id: String) -> impl IntoView {
     let blocked_from = text(|node| format!("{:.1}", 12.0 + bar_widths(node).0));
     view! {
         <g class=kind transform=text(|node| format!("translate({} {})", node.x, node.y))>
-            <rect class="box" width=text(|node| node.width.to_string()) height=NODE_HEIGHT rx="6" />
+            <rect class="box" width=text(|node| node.width.to_string()) height=text(|node| node.height.to_string()) rx="6" />
             <text class="kind" x="12" y="22">{text(|node| node.kind.clone())}</text>
             <text class="small" x=text(|node| (node.width - 12.0).to_string()) y="22" text-anchor="end">{text(|node| node.subtasks.clone())}</text>
             <text class="small" x="12" y="41">{text(|node| node.short_label.clone())}</text>
@@ -94,7 +98,7 @@ fn Node(flow: Memo<FlowView>, id: String) -> impl IntoView {
                 <rect class="busy" x="12" y="53" width=busy height="6" rx="3" />
                 <rect class="blocked" x=blocked_from y="53" width=blocked height="6" rx="3" />
             </g>
-            <text class="small figure" x="12" y="78">{text(|node| node.load.clone())}</text>
+            <text class="small figure" x=load_x y=load_y text-anchor=load_anchor>{text(|node| node.load.clone())}</text>
             <text class="small figure" x="12" y="95">{text(|node| node.state.clone())}</text>
         </g>
     }

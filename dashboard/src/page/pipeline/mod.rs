@@ -90,7 +90,7 @@ pub(super) fn PipelinePage(
                 <LossesOf live route zone name />
                 <Sinks detail />
             </div>
-            <Definition live name detail />
+            <Definition live route name detail />
         </div>
     }
 }

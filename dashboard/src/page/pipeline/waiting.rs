@@ -118,7 +118,7 @@ fn Line(axis: Memo<Axis>, at: usize) -> impl IntoView {
     view! {
         <tr class:holds-back=is(|row| row.holds_back) class:idle=is(|row| row.idle) data-testid="partition-row">
             <td>
-                {text(|row| &row.name)}
+                {text(|row| &row.name)} " "
                 <span class="blame">{Signal::derive(move || if is(|row| row.holds_back).get() { "holds the others back" } else { "" })}</span>
             </td>
             <td class="axis" aria-hidden="true">
