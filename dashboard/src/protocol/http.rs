@@ -113,12 +113,16 @@ pub(super) async fn send(path: &str, init: &RequestInit) -> Result<Response, Fai
     }
     let status = response.status();
     let body = text(&response).await?;
+    // Who stands between, such as a gate that wants a new sign-in, does not answer in our words.
+    let hint = matches!(status, 401 | 403).then(|| {
+        "this browser is not permitted: reload the page to sign in again, or ask who runs the server".into()
+    });
     Err(Failure::Refused(wire::read(&body).unwrap_or_else(|_| Problem {
         problem_type: "about:blank".into(),
         title: response.status_text(),
         status,
         detail: format!("the server answered {status} {}", response.status_text()),
-        hint: None,
+        hint,
         line: None,
         column: None,
     })))

@@ -63,6 +63,7 @@ pub(super) fn Record(live: Live, route: Route, zone: Memo<Zone>, choice: Memo<Ch
                 <Reason letter=letter.clone() />
                 <Origin letter=letter.clone() zone />
                 <ContentOf letter=letter.clone() schema />
+                <WriterSchemaOf schema />
                 <Retrieval letter source />
             })}
         </section>
@@ -104,6 +105,23 @@ fn Origin(letter: Letter, zone: Memo<Zone>) -> impl IntoView {
         zone.with(|zone| letter.origin(zone)).into_iter().map(entry).collect_view()
     };
     view! { <dl class="letter-origin" data-testid="letter-origin">{entries}</dl> }
+}
+
+/// The schema that it was written with, folded: it is long.
+#[component]
+fn WriterSchemaOf(schema: Again<WriterSchema>) -> impl IntoView {
+    let title =
+        move || schema.with(|schema| schema.map(|schema| format!("Writer schema {}", schema.schema_id)));
+    let text = move || {
+        schema.with(|schema| schema.map(|schema| record::schema_text(&schema.schema))).unwrap_or_default()
+    };
+    view! {
+        <details class="letter-command" data-testid="letter-schema" hidden=Signal::derive(move || title().is_none())>
+            <summary>{title}</summary>
+            <pre tabindex="0" role="region" aria-label="Writer schema">{text}</pre>
+            <CopyButton label="Copy the schema" text=move |()| untrack(text) testid="letter-copy-schema" />
+        </details>
+    }
 }
 
 /// How to get it again, outside of Weir.

@@ -202,6 +202,12 @@ pub fn content(letter: &Letter, schema: Option<Result<&WriterSchema, &str>>) -> 
     }
 }
 
+/// A writer schema for reading: a line for each member.
+pub fn schema_text(schema: &str) -> String {
+    let pretty = serde_json::from_str::<Value>(schema).and_then(|read| serde_json::to_string_pretty(&read));
+    pretty.unwrap_or_else(|_| schema.to_owned())
+}
+
 /// The bytes that stand out while nothing is chosen: those that are to blame.
 pub fn blamed(content: &Content, n_bytes: usize) -> std::ops::Range<usize> {
     match content {
@@ -255,6 +261,12 @@ mod tests {
             ]
         );
         assert_eq!(letter.schema_path().as_deref(), Some("/api/v1/sources/orders/schemas/7"));
+    }
+
+    #[test]
+    fn schemas_are_spread_over_lines() {
+        assert_eq!(schema_text(r#"{"type":"long"}"#), "{\n  \"type\": \"long\"\n}");
+        assert_eq!(schema_text("{"), "{", "what is no JSON stays as it is");
     }
 
     #[test]
