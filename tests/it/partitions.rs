@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::looker::Looker;
 use crate::producer::{Producer, To, Topics, Writer};
 use crate::services::services;
 use crate::weir::Project;
@@ -58,6 +59,64 @@ fn a_silent_partition_holds_windows_open_until_it_is_idle() {
         &[vec![json!(1), json!(0), json!("late_row")]],
     );
     weir.await_rows("SELECT partition, next_offset FROM weir.floors", &[vec![json!(1), json!(0)]]);
+}
+
+/// Somebody who wonders why nothing becomes final reads which partition is to blame, where it stands and what it takes.
+#[test]
+fn the_page_names_the_partition_that_holds_a_window_open() {
+    let services = services();
+    let bootstrap = &services.kafka.bootstrap;
+    Topics::new(bootstrap).create("held", 3);
+    let writer = Writer::register(&services.registry.url, "held-value", SCHEMA);
+    let producer = Producer::new(bootstrap);
+    let tick = |partition, second: i64, n| {
+        let value = writer.encode(&[("n", Avro::Long(n))]);
+        // 22:13:20 of a day.
+        let timestamp_ms = 1_700_000_000_000 + second * 1_000;
+        producer.send(To { topic: "held", partition, timestamp_ms }, None, Some(&value));
+        producer.flush();
+    };
+    (0..3).for_each(|partition| tick(partition, 4, 1));
+    let project = Project::new(&services)
+        .source("held", "watermark: { delay: 2s, idle_timeout: 1h }\n")
+        .pipeline("totals", &SQL.replace("NAME", "held"), "");
+    let weir = project.run();
+    let n_final = "SELECT count(*) FROM totals WHERE _final";
+    weir.await_rows("SELECT total FROM totals", &[vec![json!(3)]]);
+    (0..2).for_each(|partition| tick(partition, 45, 2));
+
+    let mut looker = Looker::start("walk.mjs", &[weir.url()]);
+    looker.ask("visit", "/pipelines/totals");
+    let text = |looker: &mut Looker, name: &str| {
+        let text = looker.ask("text", format!("[data-testid=\"{name}\"]"));
+        text.as_str().unwrap_or_default().to_owned()
+    };
+    let expected = "The window 22:13:20 – 22:13:30 is open because of held 2. Its watermark is 22:13:22, 41 s behind the next \
+                    one. It is read to its end: the window closes with a row of 22:13:32 or later in it, or without it once it \
+                    has been silent for 1 h 00 min.";
+    let await_sentence = |looker: &mut Looker, expected: &str| {
+        let limit = Instant::now() + Duration::from_secs(60);
+        weir.eventually("the page says who holds the window open", || {
+            let said = text(looker, "why-open");
+            assert!(Instant::now() < limit, "the page says \"{said}\", not \"{expected}\"");
+            said.contains(expected).then_some(())
+        });
+    };
+    await_sentence(&mut looker, expected);
+    assert_eq!(text(&mut looker, "waits-for"), "22:13:20 – 22:13:30 waits for held 2");
+    let blamed = looker.ask("texts", ".partitions .holds-back td:first-child");
+    assert_eq!(blamed, json!(["held 2 holds the others back"]));
+    let picture = format!("{}/held.png", env!("CARGO_TARGET_TMPDIR"));
+    looker.ask("picture", picture.as_str());
+    eprintln!("a picture of the page: {picture}");
+    assert_eq!(weir.sql(n_final), [vec![json!(0)]], "it is open");
+
+    // What the sentence asks for closes it, and the next one waits for all.
+    tick(2, 12, 4);
+    weir.await_rows(n_final, &[vec![json!(1)]]);
+    await_sentence(&mut looker, "The window 22:13:30 – 22:13:40 is open because of held 2.");
+    tick(2, 45, 4);
+    await_sentence(&mut looker, "the partitions are in step, each takes a row of 22:14:12 or later");
 }
 
 #[test]
