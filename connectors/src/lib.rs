@@ -5,6 +5,7 @@
 //!              └► kafka::native ──► kafka::reader ───┘      │
 //!                 (librdkafka)      (events, errors)        │
 //!                 weir-schemas ◄─────────────────── kafka::decoder ──► Decoded
+//! Avro files ──► files::cursor ──► RecordBlock ──► the same decoder
 //! ```
 //!
 //! This crate has never heard of YAML, HTTP or windows: the server hands it checked settings, the
@@ -12,10 +13,13 @@
 
 pub mod blackhole;
 pub mod file;
+pub mod files;
 pub mod kafka;
 pub mod mock;
 
 mod error;
 mod suggest;
+mod table_source;
 
 pub use error::{ConfigError, LookupError, PropertyError, chain};
+pub use table_source::TableSource;

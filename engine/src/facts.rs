@@ -50,6 +50,17 @@ pub struct PartitionFact {
     pub floor_ms: Option<i64>,
     /// Where a bounded run ends; kept, so that a killed run goes on to the same end.
     pub bounded_end: Option<i64>,
+    /// See [`Source::partition_name`](crate::connector::Source::partition_name).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+impl PartitionFact {
+    /// Where its records are, for a person; `None`: in the source's topic.
+    #[must_use]
+    pub fn place(&self) -> Option<&str> {
+        self.name.as_deref().map(|name| name.rsplit_once('#').map_or(name, |(place, _)| place))
+    }
 }
 
 /// One committed epoch. The engine keeps the newest [`Facts::EPOCHS_KEPT`].

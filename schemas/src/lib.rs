@@ -31,7 +31,7 @@ pub mod wire;
 mod avro;
 mod error;
 
-pub use decode::{DecodedBatch, Decoder, RejectReason, Rejected, SeenSchema};
+pub use decode::{DecodedBatch, Decoder, RejectReason, Rejected, SeenSchema, Splitter};
 pub use encode::{Encoded, Encoder, WriterSchema};
 pub use error::{EncodeError, FatalError, SchemaError};
 pub use format::{AnyDecoder, Format};

@@ -272,7 +272,7 @@ impl PipelineView {
             weir_api::Partition {
                 pipeline: self.name.clone(),
                 source: self.source.clone(),
-                topic: self.topic.clone(),
+                topic: fact.place().unwrap_or(&self.topic).to_owned(),
                 partition: fact.partition,
                 next_offset: fact.next_offset,
                 end_offset,

@@ -111,6 +111,7 @@ pub(crate) fn revenue(
         idle: false,
         floor_ms: None,
         bounded_end: None,
+        name: None,
     };
     let fact = |epoch| EpochFact {
         epoch: Epoch(epoch),

@@ -15,6 +15,7 @@
 //! Nothing here sleeps to wait for something: it asks until a deadline that no healthy machine
 //! comes near.
 
+mod avro_files;
 mod batch_oracle;
 mod boards;
 mod browser;

@@ -25,15 +25,15 @@ use crate::error::chain;
 type Origin = Result<usize, Metadata>;
 
 /// How values are written, what they are read with, and who knows what they were written with.
-pub(super) struct Schemas {
-    pub(super) format: Format,
-    pub(super) reader: Arc<ReaderSchema>,
-    pub(super) registry: Arc<dyn SchemaRegistry>,
+pub(crate) struct Schemas {
+    pub(crate) format: Format,
+    pub(crate) reader: Arc<ReaderSchema>,
+    pub(crate) registry: Arc<dyn SchemaRegistry>,
     /// Where records name fingerprints instead of ids.
-    pub(super) fingerprints: Option<Arc<Fingerprints>>,
+    pub(crate) fingerprints: Option<Arc<Fingerprints>>,
 }
 
-pub(super) struct KafkaDecoder {
+pub(crate) struct RecordDecoder {
     values: AnyDecoder,
     schema: SchemaRef,
     origins: Vec<Origin>,
@@ -46,9 +46,9 @@ pub(super) struct KafkaDecoder {
 /// Beyond so many seen schemas they are told of anew: whoever keeps them tells the same ones apart.
 const SEEN_MAX: usize = 100_000;
 
-impl KafkaDecoder {
+impl RecordDecoder {
     /// A decoder to the columns of `table` at `columns`, in that order.
-    pub(super) fn new(
+    pub(crate) fn new(
         table: &Table,
         schemas: Schemas,
         columns: &[usize],
@@ -100,7 +100,7 @@ impl KafkaDecoder {
     }
 }
 
-impl Decoder for KafkaDecoder {
+impl Decoder for RecordDecoder {
     fn decode(&mut self, block: &RecordBlock, from: usize) -> Result<Decoded, SourceError> {
         let values = (0..block.len()).map(|i| block.value(i));
         let decoded = self.values.decode(values, from).map_err(|error| SourceError::Fatal(chain(&error)))?;

@@ -20,7 +20,7 @@ use super::table::Table;
 use crate::error::chain;
 
 /// A source that follows its subject, as a decoder knows it.
-pub(super) struct Follow {
+pub(crate) struct Follow {
     pub(super) reader: Arc<ReaderSchema>,
     pub(super) event_time: Option<String>,
     pub(super) metadata: Vec<Metadata>,

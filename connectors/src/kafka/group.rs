@@ -25,7 +25,7 @@ impl KafkaSource {
     ///
     /// # Errors
     /// [`SourceError::Fatal`] where there can be no client.
-    pub fn consumer_group(&self) -> Result<ConsumerGroup, SourceError> {
+    pub(super) fn group(&self) -> Result<ConsumerGroup, SourceError> {
         let name = &self.config.client_id;
         let conf = properties::group_conf(&self.connection, name)
             .map_err(|error| SourceError::Fatal(chain(&error)))?;

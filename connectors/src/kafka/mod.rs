@@ -46,13 +46,15 @@ pub use lookup::{ReaderSchemaText, SchemaChoice, lookup_reader_schema};
 pub use properties::check_property;
 pub use sink::{DEAD_LETTERS, KafkaSink, KafkaSinkConfig, PROGRESS_TOPIC};
 
-use self::decoder::{KafkaDecoder, Schemas};
+pub(crate) use self::decoder::{RecordDecoder, Schemas};
+pub(crate) use self::table::Table;
+
 use self::fetch::FetchReader;
 use self::follow::Follow;
 use self::native::{Client, Failure, LogOffset, Topic};
 use self::reader::KafkaReader;
-use self::table::Table;
 use crate::error::{ConfigError, chain};
+use crate::table_source::TableSource;
 
 /// What the clients of one pipeline's source may hold in their queues: 64 MiB.
 ///
@@ -117,10 +119,11 @@ fn c_string(value: &str) -> Result<CString, ConfigError> {
     CString::new(value).map_err(|_| ConfigError::ZeroByte { value: value.replace('\0', "\\0") })
 }
 
-/// The topic that a source's [`Source::identity`] names; `None` where it is not of a Kafka source.
+/// The topic, or the files, that a source's [`Source::identity`] names.
 #[must_use]
 pub fn topic_of(identity: &str) -> Option<&str> {
-    identity.lines().next()?.strip_prefix("topic ")
+    let first = identity.lines().next()?;
+    first.strip_prefix("topic ").or_else(|| first.strip_prefix("files "))
 }
 
 /// A topic as a table.
@@ -179,18 +182,6 @@ impl KafkaSource {
         })
     }
 
-    /// The schema that the table is read with, for whoever keeps it with a pipeline's state.
-    #[must_use]
-    pub fn reader_schema(&self) -> &ReaderSchemaText {
-        &self.config.reader_schema
-    }
-
-    /// The fields of the reader schema that are no columns.
-    #[must_use]
-    pub fn left_out(&self) -> &[LeftOut] {
-        self.reader_schema.left_out()
-    }
-
     fn new_client(&self) -> Result<Arc<Client>, SourceError> {
         let n_partitions = self.n_partitions.load(Ordering::Relaxed);
         let conf = properties::client_conf(&self.connection, &self.config.client_id, n_partitions)
@@ -221,6 +212,20 @@ impl KafkaSource {
             "could not ask the broker at \"{}\" about topic \"{topic}\": {detail}",
             self.connection.bootstrap_servers
         ))
+    }
+}
+
+impl TableSource for KafkaSource {
+    fn reader_schema(&self) -> &ReaderSchemaText {
+        &self.config.reader_schema
+    }
+
+    fn left_out(&self) -> &[LeftOut] {
+        self.reader_schema.left_out()
+    }
+
+    fn consumer_group(&self) -> Result<Option<ConsumerGroup>, SourceError> {
+        self.group().map(Some)
     }
 }
 
@@ -319,7 +324,7 @@ impl Source for KafkaSource {
             metadata: self.config.metadata.clone(),
             columns: table_columns(&self.table.schema()),
         });
-        let decoder = KafkaDecoder::new(&self.table, schemas, columns, follow)
+        let decoder = RecordDecoder::new(&self.table, schemas, columns, follow)
             .map_err(|error| SourceError::Fatal(chain(&error)))?;
         Ok(Box::new(decoder))
     }

@@ -36,7 +36,7 @@ impl Metadata {
 /// Columns `0..n_values` are those of the reader schema, in its order; behind them come
 /// `metadata`, in that order.
 #[derive(Debug, Clone)]
-pub(super) struct Table {
+pub(crate) struct Table {
     schema: SchemaRef,
     n_values: usize,
     metadata: Vec<Metadata>,
@@ -46,7 +46,7 @@ pub(super) struct Table {
 impl Table {
     /// `event_time: None` means `kafka_timestamp`, which is then a column even if `metadata` does
     /// not have it. A metadata column asked for twice is one column.
-    pub(super) fn new(
+    pub(crate) fn new(
         values: &Schema,
         left_out: &[LeftOut],
         event_time: Option<&str>,
@@ -70,18 +70,18 @@ impl Table {
         Ok(Self { schema, n_values: values.fields().len(), metadata: columns, event_time })
     }
 
-    pub(super) fn schema(&self) -> SchemaRef {
+    pub(crate) fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }
 
     /// Position of the event time: a timestamp column.
-    pub(super) fn event_time(&self) -> usize {
+    pub(crate) fn event_time(&self) -> usize {
         self.event_time
     }
 
     /// What fills the column at `position`: `Err` is a metadata column, `Ok` the position in the
     /// reader schema.
-    pub(super) fn origin(&self, position: usize) -> Result<usize, Metadata> {
+    pub(crate) fn origin(&self, position: usize) -> Result<usize, Metadata> {
         if position < self.n_values { Ok(position) } else { Err(self.metadata[position - self.n_values]) }
     }
 }

@@ -348,7 +348,7 @@ fn the_group_has_what_it_was_told_last_whatever_the_broker_did_meanwhile() {
     const PATIENCE: Duration = Duration::from_secs(30);
     let fixture = Fixture::new(Who::Fetch, 2);
     let source = fixture.source("orders", &[]);
-    let mut group = source.consumer_group().unwrap();
+    let mut group = source.group().unwrap();
     group.tell(&[(0, 7), (1, 0)], PATIENCE).unwrap();
     assert_eq!(group_offsets(&fixture), [7, 0]);
     for round in 0..3 {

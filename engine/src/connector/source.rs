@@ -337,7 +337,7 @@ pub struct WatermarkOptions {
     pub max_drift_ms: i64,
 }
 
-/// One source file: a topic as a table. Shared by the subtasks of a pipeline.
+/// One source file: a topic, or what else has partitions with offsets, as a table. Shared by the subtasks of a pipeline.
 pub trait Source: Send + Sync {
     /// The source file's name: the table's name in SQL.
     fn name(&self) -> &str;
@@ -351,6 +351,20 @@ pub trait Source: Send + Sync {
     fn start(&self) -> Start;
     /// Text that, with the SQL, decides what state means: topic, event time and reader schema.
     fn identity(&self) -> String;
+
+    /// Told once, before anything is read: the names of the partitions that were committed, by [`Self::partition_name`].
+    fn recall(&self, _names: &[(i32, &str)]) {}
+
+    /// What a partition is known by at the next start, where numbers are given by the source itself; what stands before
+    /// its last `#` is for people. `None`: the number says it all.
+    fn partition_name(&self, _partition: i32) -> Option<String> {
+        None
+    }
+
+    /// Where the records of a partition are, for a person: the `topic` of its dead letters.
+    fn place(&self, _partition: i32) -> String {
+        self.topic().to_owned()
+    }
 
     /// Asks the broker for the partitions of the topic. Blocks for some seconds at most.
     ///

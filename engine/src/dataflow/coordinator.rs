@@ -373,13 +373,27 @@ impl Coordinator {
                 _ => {}
             }
         }
-        let names: Vec<i32> = topology.partitions.iter().map(|info| info.partition).collect();
-        if let Some(lost) = self.state.partitions.keys().find(|partition| first && !names.contains(partition))
+        if first { self.check_gone(&topology) } else { Ok(()) }
+    }
+
+    /// A topic keeps its partitions. One that has a name, such as a file, may be taken away: nobody waits for it.
+    fn check_gone(&mut self, topology: &Topology) -> Result<(), Failure> {
+        let is_there = |partition: &i32| {
+            topology.partitions.binary_search_by_key(partition, |info| info.partition).is_ok()
+        };
+        for (partition, fact) in
+            self.state.partitions.iter_mut().filter(|(partition, _)| !is_there(partition))
         {
-            return Err(Failure(format!(
-                "topic \"{}\" no longer has partition {lost}, which was read before",
-                self.source.topic()
-            )));
+            let Some(place) = fact.place() else {
+                return Err(Failure(format!(
+                    "topic \"{}\" no longer has partition {partition}, which was read before",
+                    self.source.topic()
+                )));
+            };
+            let n_read = fact.next_offset;
+            tracing::warn!(source = self.source.name(), place, n_read, "it is gone: no more is read of it");
+            fact.next_offset = n_read.max(0);
+            (fact.idle, fact.bounded_end) = (true, Some(fact.next_offset));
         }
         Ok(())
     }
@@ -446,6 +460,7 @@ impl Coordinator {
             idle: false,
             floor_ms: None,
             bounded_end: self.bounded.then_some(info.end_offset),
+            name: self.source.partition_name(info.partition),
         };
         self.assign(fact, start, info);
     }

@@ -20,6 +20,7 @@ pub struct PartitionState {
     /// First offset that a bounded run does not read.
     pub bounded_end: Option<i64>,
     pub paused: bool,
+    name: Option<String>,
     at_end: bool,
     quiet_since_ns: u64,
 }
@@ -82,6 +83,7 @@ impl Partitions {
             idle: fact.idle,
             bounded_end: fact.bounded_end,
             paused: false,
+            name: fact.name.clone(),
             at_end: false,
             quiet_since_ns: now_ns,
         };
@@ -146,6 +148,7 @@ impl Partitions {
             idle: state.idle,
             floor_ms: state.time.floor_ms,
             bounded_end: state.bounded_end,
+            name: state.name.clone(),
         };
         self.states.iter().map(fact).collect()
     }
@@ -178,6 +181,7 @@ mod tests {
             idle: false,
             floor_ms: None,
             bounded_end: None,
+            name: None,
         }
     }
 

@@ -60,6 +60,8 @@ pub(super) fn assemble(pipeline: &Pipeline, environment: &Environment) -> Result
         restore(&store, &pipeline.plan, &pipeline.options, recovered)?;
     failpoint::pass(Point::RecoverRestore);
     let incarnation = store.incarnation()?;
+    let named = facts.partitions.iter().filter_map(|fact| Some((fact.partition, fact.name.as_deref()?)));
+    pipeline.source.recall(&named.collect::<Vec<_>>());
     let known_sinks = KnownSinks::open(&store, pipeline, &facts)?;
     let wiring = Wiring::new(pipeline, known_sinks.sinks());
     wiring.activity.store(settings_changed, Ordering::Relaxed);

@@ -25,11 +25,14 @@ mod cursor;
 mod layout;
 mod program;
 mod run;
+mod split;
 mod stretch;
 mod take;
 mod texts;
 mod walk;
 mod writers;
+
+pub use split::Splitter;
 
 use std::collections::HashSet;
 use std::sync::Arc;

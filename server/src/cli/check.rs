@@ -117,7 +117,7 @@ pub(super) fn explain(dir: &Path, name: &str) -> Result<(), Failure> {
     let preparer = Preparer::new(Arc::clone(&project), Connections::new(&project)?);
     let (plan, sinks) = match preparer.prepare(name, None) {
         Outcome::Ready(prepared) => {
-            let notes: String = told(&prepared.plan.source, &left_out(&prepared.source)).collect();
+            let notes: String = told(&prepared.plan.source, &left_out(&*prepared.source)).collect();
             talk(&project.redactor.apply(&notes));
             (prepared.plan, prepared.sinks)
         }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinHandle};
+use weir_connectors::files::file_schemas;
 use weir_engine::pipeline::{Environment, PipelineOptions, State};
 use weir_engine::state::Memory;
 use weir_schemas::SchemaRegistry;
@@ -29,7 +30,7 @@ use crate::pipeline::{
     Connections, DataDir, Entry, Kept, Outcome, Pipelines, Prepared, Preparer, Shared, SourceSpec, Spec,
     Supervisor, SystemClock, Task, resources,
 };
-use crate::project::{Problems, Project, Source, check_columns, did_you_mean};
+use crate::project::{Place, Problems, Project, Source, check_columns, did_you_mean};
 use crate::sql::{Limits, Queries};
 use crate::stream::Hub;
 
@@ -163,7 +164,11 @@ fn entry(name: &str, preparer: &Preparer, bounded: bool, skip_lost: &[String]) -
     let pipeline = &project.pipelines[name];
     let sources = preparer.candidates(pipeline.sql()).into_iter().filter_map(|name| {
         let source = project.sources.get(name)?;
-        Some(SourceSpec { name: name.to_owned(), topic: source.topic.clone(), watermark: source.watermark })
+        Some(SourceSpec {
+            name: name.to_owned(),
+            topic: source.topic().to_owned(),
+            watermark: source.watermark,
+        })
     });
     let entry = Entry::new(Spec {
         name: name.to_owned(),
@@ -272,10 +277,15 @@ async fn look_and_listen<T: Send + 'static>(
 /// Where records of each source come from, and who knows their schemas.
 fn origins(project: &Project, connections: &Connections) -> Origins {
     let origin = |(name, source): (&String, &Source)| {
-        let connection = connections.get(&source.connection)?;
+        let topic = source.topic().to_owned();
+        if let Place::Files { pattern, shown } = &source.place {
+            let registry = file_schemas(pattern, shown);
+            return Some((name.clone(), Origin { topic, bootstrap_servers: String::new(), registry }));
+        }
+        let connection = connections.get(source.connection()?)?;
         let bootstrap_servers = project.redactor.apply(&connection.bootstrap_servers);
         let registry = Arc::clone(&connection.registry);
-        Some((name.clone(), Origin { topic: source.topic.clone(), bootstrap_servers, registry }))
+        Some((name.clone(), Origin { topic, bootstrap_servers, registry }))
     };
     Origins::new(project.sources.iter().filter_map(origin).collect())
 }

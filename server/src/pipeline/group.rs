@@ -4,8 +4,9 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use weir_connectors::TableSource;
 use weir_connectors::chain;
-use weir_connectors::kafka::{ConsumerGroup, KafkaSource};
+use weir_connectors::kafka::ConsumerGroup;
 use weir_engine::pipeline::State;
 
 use super::Entry;
@@ -27,9 +28,10 @@ const AGAIN: Duration = Duration::from_millis(100);
 
 /// Tells what is committed until the pipeline ends, and once more then. `wait` waits that long, or until the
 /// process is told to stop, and says whether it is.
-pub(super) fn tell(entry: &Entry, source: &KafkaSource, wait: impl Fn(Duration) -> bool) {
+pub(super) fn tell(entry: &Entry, source: &dyn TableSource, wait: impl Fn(Duration) -> bool) {
     let group = match source.consumer_group() {
-        Ok(group) => group,
+        Ok(Some(group)) => group,
+        Ok(None) => return,
         Err(error) => return log(entry, &chain(&error)),
     };
     let mut teller = Teller { entry, group, told: None, failure: None };

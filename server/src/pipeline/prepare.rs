@@ -1,7 +1,7 @@
 //! From a project's pipeline to a plan over its source: reader schemas looked up, SQL planned.
 //!
 //! ```text
-//! source file ─► reader schema (kept with the state, else looked up) ─► KafkaSource ─► table ┐
+//! source file ─► reader schema (kept with the state, else looked up) ─► TableSource ─► table ┐
 //! pipeline file ─► SQL ─────────────────────────────────────────────────────────────────────┴► plan
 //! ```
 //!
@@ -12,16 +12,18 @@
 //! 3. A plan that does not fit the kept state is refused here, before anything is touched.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use weir_connectors::blackhole::BlackholeSink;
 use weir_connectors::file::FileSink;
+use weir_connectors::files::{FilesSource, FilesSourceConfig, file_schemas};
 use weir_connectors::kafka::{
     DEAD_LETTERS, KafkaConnection, KafkaSink, KafkaSinkConfig, KafkaSource, KafkaSourceConfig,
     ReaderSchemaText, SchemaChoice, lookup_reader_schema,
 };
-use weir_connectors::{ConfigError, LookupError, chain};
-use weir_engine::connector::{Emit, Sink, Source as _};
+use weir_connectors::{ConfigError, LookupError, TableSource, chain};
+use weir_engine::connector::{Emit, Sink};
 use weir_engine::dataflow::plan::Plan;
 use weir_engine::operator::stateless::result_schema;
 use weir_engine::pipeline::PipelineSink;
@@ -30,7 +32,7 @@ use weir_engine::sql::{LeftOut, Refusal, TableDef};
 use super::connections::Connections;
 use super::data_dir::Kept;
 use crate::project::{
-    Code, LettersTopic, OUTBOX_BYTES, Pipeline, Pos, Problem, Problems, Project, SinkKind, Source,
+    Code, LettersTopic, OUTBOX_BYTES, Pipeline, Place, Pos, Problem, Problems, Project, SinkKind, Source,
 };
 
 /// Of SQL that names a table which is not there.
@@ -39,7 +41,7 @@ pub(crate) const UNKNOWN_TABLE: &str = "E0203";
 /// A pipeline that can be started.
 pub struct Prepared {
     pub plan: Arc<Plan>,
-    pub source: Arc<KafkaSource>,
+    pub source: Arc<dyn TableSource>,
     pub sinks: Vec<PipelineSink>,
     /// The text that is kept with the state.
     pub reader_schema: String,
@@ -79,16 +81,16 @@ impl Preparer {
         let Some(pipeline) = self.project.pipelines.get(name) else {
             return Outcome::Waiting(format!("there is no pipeline \"{name}\""));
         };
-        let mut sources: BTreeMap<&str, Arc<KafkaSource>> = BTreeMap::new();
+        let mut sources: BTreeMap<&str, Arc<dyn TableSource>> = BTreeMap::new();
         let (mut waiting, mut problems) = (Vec::new(), Problems::default());
         for source in self.candidates(pipeline.sql()) {
             match self.source(source, name, kept) {
-                Outcome::Ready(ready) => drop(sources.insert(source, Arc::new(ready))),
+                Outcome::Ready(ready) => drop(sources.insert(source, ready)),
                 Outcome::Waiting(why) => waiting.push(why),
                 Outcome::Wrong(wrong) => problems.extend(wrong),
             }
         }
-        let tables: Vec<TableDef> = sources.values().map(|source| table(source)).collect();
+        let tables: Vec<TableDef> = sources.values().map(|source| table(&**source)).collect();
         let planned = weir_engine::sql::plan(pipeline.sql(), &tables)
             .map(|plan| Plan { shown_sql: pipeline.shown_sql().to_owned(), ..plan });
         match planned {
@@ -115,7 +117,7 @@ impl Preparer {
     /// Checks a source by itself: its schema, its event time. What no query can read of it, with the reason.
     pub fn check_source(&self, name: &str) -> Outcome<Vec<LeftOut>> {
         match self.source(name, "check", None) {
-            Outcome::Ready(source) => Outcome::Ready(left_out(&source)),
+            Outcome::Ready(source) => Outcome::Ready(left_out(&*source)),
             Outcome::Waiting(why) => Outcome::Waiting(why),
             Outcome::Wrong(problems) => Outcome::Wrong(problems),
         }
@@ -149,7 +151,7 @@ impl Preparer {
         if named.is_empty() { all().collect() } else { named }
     }
 
-    fn source(&self, name: &str, pipeline: &str, kept: Option<&Kept>) -> Outcome<KafkaSource> {
+    fn source(&self, name: &str, pipeline: &str, kept: Option<&Kept>) -> Outcome<Arc<dyn TableSource>> {
         let Some(source) = self.project.sources.get(name) else {
             return Outcome::Waiting(format!("there is no source \"{name}\""));
         };
@@ -164,23 +166,17 @@ impl Preparer {
                 return wrong(name, source.spots.schema, Code::Source, redactor.apply(&chain(&error)));
             }
         };
-        let Some(connection) = self.connections.get(&source.connection) else {
-            return Outcome::Waiting(format!("connection of source \"{name}\" is not ready"));
+        let made = match &source.place {
+            Place::Files { pattern, shown } => files(name, source, pattern, shown, reader_schema),
+            Place::Kafka { connection, topic } => {
+                let Some(connection) = self.connections.get(connection) else {
+                    return Outcome::Waiting(format!("connection of source \"{name}\" is not ready"));
+                };
+                let client_id = format!("weir.{}.{pipeline}", self.project.name);
+                kafka(name, source, connection, topic, client_id, reader_schema)
+            }
         };
-        let config = KafkaSourceConfig {
-            name: name.to_owned(),
-            topic: source.topic.clone(),
-            format: source.format,
-            reader_schema,
-            framing: source.framing,
-            follow: matches!(source.schema, SchemaChoice::Follow { .. }),
-            event_time: source.event_time.clone(),
-            watermark: source.watermark,
-            start: source.start,
-            metadata: source.metadata.clone(),
-            client_id: format!("weir.{}.{pipeline}", self.project.name),
-        };
-        match KafkaSource::new(connection.clone(), config) {
+        match made {
             Ok(source) => Outcome::Ready(source),
             Err(error) => {
                 let (at, code) = match error {
@@ -199,7 +195,7 @@ impl Preparer {
         name: &str,
         pipeline: &Pipeline,
         plan: Plan,
-        source: Arc<KafkaSource>,
+        source: Arc<dyn TableSource>,
         kept: Option<&Kept>,
     ) -> Outcome<Prepared> {
         if let Some(kept) = kept.filter(|kept| kept.identity.fingerprint != plan.fingerprint) {
@@ -274,8 +270,9 @@ impl Preparer {
 
     /// The sink of dead letters, or what is wrong with it.
     fn letters_sink(&self, letters: &LettersTopic, plan: &Plan) -> Result<PipelineSink, String> {
-        let of_source = self.project.sources.get(&plan.source).map(|source| source.connection.as_str());
-        let connection = letters.connection.as_deref().or(of_source).unwrap_or_default();
+        let of_source = self.project.sources.get(&plan.source).and_then(Source::connection);
+        let connection = letters.connection.as_deref().or(of_source);
+        let connection = connection.ok_or("its pipeline reads files: say \"connection\", too")?;
         let sink = self.kafka_sink(DEAD_LETTERS, Emit::DeadLetters, connection, &letters.topic, plan)?;
         Ok(PipelineSink { sink: Arc::new(sink), outbox_bytes_max: OUTBOX_BYTES.1 })
     }
@@ -290,7 +287,7 @@ impl Preparer {
         plan: &Plan,
     ) -> Result<KafkaSink, String> {
         let source = self.project.sources.get(&plan.source);
-        if source.is_some_and(|source| source.topic == topic && source.connection == connection) {
+        if source.is_some_and(|source| source.topic() == topic && source.connection() == Some(connection)) {
             return Err(format!(
                 "its pipeline reads topic \"{topic}\": what it writes there it would read again"
             ));
@@ -338,11 +335,17 @@ impl Preparer {
         if let Some(schema) = known {
             return Ok(schema);
         }
-        let Some(connection) = self.connections.get(&source.connection) else {
+        let registry = match &source.place {
+            Place::Files { pattern, shown } => Some(file_schemas(pattern, shown)),
+            Place::Kafka { connection, .. } => {
+                self.connections.get(connection).map(|connection| Arc::clone(&connection.registry))
+            }
+        };
+        let Some(registry) = registry else {
             let detail = "its connection is not ready".to_owned();
             return Err(LookupError::Retry(weir_schemas::RegistryError::Unavailable { detail }));
         };
-        let schema = lookup_reader_schema(connection.registry.as_ref(), &source.schema, source.format)?;
+        let schema = lookup_reader_schema(&*registry, &source.schema, source.format)?;
         let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
         schemas.insert(name.to_owned(), schema.clone());
         Ok(schema)
@@ -364,7 +367,50 @@ fn kept_schema(kept: &Kept, choice: &SchemaChoice) -> Option<ReaderSchemaText> {
     asked_for.then_some(schema)
 }
 
-fn table(source: &KafkaSource) -> TableDef {
+fn kafka(
+    name: &str,
+    source: &Source,
+    connection: &KafkaConnection,
+    topic: &str,
+    client_id: String,
+    reader_schema: ReaderSchemaText,
+) -> Result<Arc<dyn TableSource>, ConfigError> {
+    let config = KafkaSourceConfig {
+        name: name.to_owned(),
+        topic: topic.to_owned(),
+        format: source.format,
+        reader_schema,
+        framing: source.framing,
+        follow: matches!(source.schema, SchemaChoice::Follow { .. }),
+        event_time: source.event_time.clone(),
+        watermark: source.watermark,
+        start: source.start,
+        metadata: source.metadata.clone(),
+        client_id,
+    };
+    Ok(Arc::new(KafkaSource::new(connection.clone(), config)?))
+}
+
+fn files(
+    name: &str,
+    source: &Source,
+    pattern: &Path,
+    shown: &str,
+    reader_schema: ReaderSchemaText,
+) -> Result<Arc<dyn TableSource>, ConfigError> {
+    let config = FilesSourceConfig {
+        name: name.to_owned(),
+        pattern: pattern.to_owned(),
+        shown: shown.to_owned(),
+        reader_schema,
+        event_time: source.event_time.clone().unwrap_or_default(),
+        watermark: source.watermark,
+        start: source.start,
+    };
+    Ok(Arc::new(FilesSource::new(config)?))
+}
+
+fn table(source: &dyn TableSource) -> TableDef {
     TableDef {
         name: source.name().to_owned(),
         schema: source.schema(),
@@ -376,7 +422,7 @@ fn table(source: &KafkaSource) -> TableDef {
 
 /// What no query can read of a source, with the reason.
 #[must_use]
-pub fn left_out(source: &KafkaSource) -> Vec<LeftOut> {
+pub fn left_out(source: &dyn TableSource) -> Vec<LeftOut> {
     let column = |left_out: &weir_schemas::LeftOut| LeftOut {
         column: left_out.field.clone(),
         reason: left_out.reason.clone(),

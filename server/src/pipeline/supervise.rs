@@ -11,9 +11,9 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use weir_connectors::chain;
-use weir_connectors::kafka::{KafkaSource, table_columns};
-use weir_engine::connector::{Source as _, SourceError, Topology};
+use weir_connectors::kafka::table_columns;
+use weir_connectors::{TableSource, chain};
+use weir_engine::connector::{SourceError, Topology};
 use weir_engine::pipeline::{Environment, Observer, Pipeline, StartError, State, start};
 use weir_engine::sql::LeftOut;
 
@@ -70,7 +70,7 @@ impl Supervisor {
                 let telling = UnderWay::new(&under_way.stop, |state| &mut state.n_telling);
                 drop(under_way);
                 if let Some(source) = started {
-                    group::tell(&entry, &source, |wait| telling.stop.wait(wait));
+                    group::tell(&entry, &*source, |wait| telling.stop.wait(wait));
                 }
             })?;
         }
@@ -123,7 +123,7 @@ impl Stopper {
 
 /// From nothing to a running pipeline, however long its broker and registry take. What it reads; `None` where it
 /// was not started.
-fn bring_up(task: Task, shared: &Shared, stop: &Arc<Stop>) -> Option<Arc<KafkaSource>> {
+fn bring_up(task: Task, shared: &Shared, stop: &Arc<Stop>) -> Option<Arc<dyn TableSource>> {
     let Task { entry, observer, kept, mut prepared } = task;
     let mut retry = Retry::new();
     let mut logged: Option<String> = None;
@@ -205,7 +205,7 @@ fn parallelism(
 }
 
 /// Asks the broker for the partitions; `None` where it has not answered within `wait`.
-fn topology(source: &Arc<KafkaSource>, wait: Option<Duration>) -> Option<Result<Topology, SourceError>> {
+fn topology(source: &Arc<dyn TableSource>, wait: Option<Duration>) -> Option<Result<Topology, SourceError>> {
     let Some(wait) = wait else { return Some(source.discover()) };
     let (answer, answered) = sync_channel(1);
     let source = Arc::clone(source);
@@ -233,11 +233,10 @@ fn try_start(
     }
     let mut options = entry.spec().options.clone();
     options.parallelism = parallelism;
-    let source = Arc::clone(&prepared.source);
     let pipeline = Pipeline {
         project: shared.preparer.project().name.clone(),
         plan: Arc::clone(&prepared.plan),
-        source,
+        source: Arc::<dyn TableSource>::clone(&prepared.source),
         sinks: prepared.sinks.clone(),
         reader_schema: prepared.reader_schema.clone(),
         options,
@@ -251,7 +250,7 @@ fn try_start(
     });
     entry.started(Arc::new(handle));
     tracing::info!(pipeline = entry.name(), parallelism, "pipeline started");
-    for LeftOut { column, reason } in left_out(&prepared.source) {
+    for LeftOut { column, reason } in left_out(&*prepared.source) {
         let source = prepared.source.name();
         tracing::info!(pipeline = entry.name(), source, column, reason, "column left out");
     }

@@ -43,12 +43,13 @@ impl Preparer {
         else {
             return Ok(None);
         };
-        let Some(connection) = self.connection(&file.connection) else { return Ok(None) };
+        let connection = file.connection().and_then(|connection| self.connection(connection));
+        let Some(connection) = connection else { return Ok(None) };
         let (subject, is_sure) = match &file.schema {
             SchemaChoice::Latest { subject }
             | SchemaChoice::Follow { subject }
             | SchemaChoice::Version { subject, .. } => (subject.clone(), true),
-            SchemaChoice::File(_) => (format!("{}-value", file.topic), false),
+            SchemaChoice::File(_) => (format!("{}-value", file.topic()), false),
         };
         let numbers = match connection.registry.versions(&subject) {
             Ok(numbers) => numbers,

@@ -1,6 +1,6 @@
-//! sources/*.yaml: a Kafka topic as a table.
+//! sources/*.yaml: a Kafka topic as a table, or the Avro files of a folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use weir_connectors::kafka::{Metadata, SchemaChoice};
 use weir_engine::connector::{Start, WatermarkOptions};
@@ -10,6 +10,7 @@ use weir_schemas::wire::Framing;
 
 use super::codes::Code;
 use super::fields::{Fields, Sheet};
+use super::files;
 use super::read_file;
 use super::text::Text;
 use super::value;
@@ -31,8 +32,7 @@ pub(super) const METADATA: [(&str, Metadata); 4] = [
 /// A source file.
 #[derive(Debug, Clone)]
 pub struct Source {
-    pub connection: String,
-    pub topic: String,
+    pub place: Place,
     pub format: Format,
     pub framing: Framing,
     pub schema: SchemaChoice,
@@ -43,6 +43,51 @@ pub struct Source {
     /// In the order of the file.
     pub metadata: Vec<Metadata>,
     pub spots: Spots,
+}
+
+/// `type`, with the keys that belong to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    Kafka {
+        connection: String,
+        topic: String,
+    },
+    /// Avro's object container files.
+    Files {
+        /// A folder, and a pattern of names in it.
+        pattern: PathBuf,
+        /// The same as it stands in the file.
+        shown: String,
+    },
+}
+
+impl Source {
+    /// A connection of weir.yaml; `None`: it needs none.
+    #[must_use]
+    pub fn connection(&self) -> Option<&str> {
+        match &self.place {
+            Place::Kafka { connection, .. } => Some(connection),
+            Place::Files { .. } => None,
+        }
+    }
+
+    /// The topic, or the files.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        match &self.place {
+            Place::Kafka { topic, .. } => topic,
+            Place::Files { shown, .. } => shown,
+        }
+    }
+}
+
+/// The words of `type`.
+pub(super) const TYPES: [(&str, Type); 2] = [("kafka", Type::Kafka), ("files", Type::Files)];
+
+#[derive(Clone, Copy)]
+pub(super) enum Type {
+    Kafka,
+    Files,
 }
 
 /// Where things stand in the file, for mistakes that only the registry brings to light.
@@ -62,6 +107,21 @@ pub(crate) fn read(
 ) -> Option<Source> {
     let before = sheet.problems.len();
     let mut fields = Fields::new(sheet, "a source", node)?;
+    let kind = match fields.node("type") {
+        None => Type::Kafka,
+        // Which keys it may have is not known else.
+        Some(_) => fields.choice("type", &TYPES)?,
+    };
+    let source = match kind {
+        Type::Kafka => kafka(fields, dir, connections),
+        Type::Files => files::read(fields, dir),
+    };
+    // With a key that was mistyped its columns and its time would be others than meant, and queries wrong that are
+    // right.
+    source.filter(|_| before == sheet.problems.len())
+}
+
+fn kafka(mut fields: Fields<'_, '_>, dir: &Path, connections: Option<&[String]>) -> Option<Source> {
     let connection = connection(&mut fields, connections);
     let topic = topic(&mut fields);
     let format = format(&mut fields);
@@ -79,14 +139,11 @@ pub(crate) fn read(
         event_time: event_time.as_ref().map_or(fields.at, |text| text.at),
     };
     fields.finish();
-    // With a key that was mistyped its columns and its time would be others than meant, and queries wrong that are
-    // right.
-    if before < sheet.problems.len() {
-        return None;
-    }
     Some(Source {
-        connection: connection?.as_str().to_owned(),
-        topic: topic?.as_str().to_owned(),
+        place: Place::Kafka {
+            connection: connection?.as_str().to_owned(),
+            topic: topic?.as_str().to_owned(),
+        },
         format: format?,
         framing: framing?,
         schema: schema?,
@@ -198,7 +255,7 @@ fn raw_schema(fields: &mut Fields<'_, '_>) -> Option<SchemaChoice> {
 const SCHEMA_FORMS: &str = "it is latest, follow, { subject: s, version: 3 } or { file: orders.avsc }";
 
 /// `latest`, `follow`, `{ subject, version }` or `{ file }`. `None` is a mistake, or the topic is missing.
-fn schema(
+pub(super) fn schema(
     fields: &mut Fields<'_, '_>,
     format: Option<Format>,
     topic: Option<&str>,
@@ -263,7 +320,7 @@ fn schema_map(sheet: &mut Sheet<'_>, node: &Node, dir: &Path) -> Option<SchemaCh
     schema
 }
 
-fn start(fields: &mut Fields<'_, '_>) -> Option<Start> {
+pub(super) fn start(fields: &mut Fields<'_, '_>) -> Option<Start> {
     if fields.node("start").is_none() {
         return Some(Start::Earliest);
     }
@@ -282,7 +339,7 @@ fn start(fields: &mut Fields<'_, '_>) -> Option<Start> {
     }
 }
 
-fn watermark(fields: &mut Fields<'_, '_>) -> Option<WatermarkOptions> {
+pub(super) fn watermark(fields: &mut Fields<'_, '_>) -> Option<WatermarkOptions> {
     let defaults = WatermarkOptions {
         delay_ms: 5 * SECOND_MS,
         idle_timeout_ms: 30 * SECOND_MS,

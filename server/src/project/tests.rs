@@ -113,6 +113,55 @@ fn every_setting_is_read() {
 }
 
 #[test]
+fn files_of_a_folder_are_a_source() {
+    let of = |more: &str| format!("type: files\npath: ../data/*.avro\n{more}");
+    let latest = of("event_time: at\n");
+    let filed = of("event_time: at\nschema: { file: orders.avsc }\nstart: latest\n");
+    let files = [
+        ROOT,
+        ("sources/orders.yaml", latest.as_str()),
+        ("sources/filed.yaml", filed.as_str()),
+        ("sources/orders.avsc", "{}"),
+        REVENUE,
+    ];
+    let project = load(&files).unwrap();
+    let orders = &project.sources["orders"];
+    let Place::Files { pattern, shown } = &orders.place else { panic!("{:?}", orders.place) };
+    assert!(pattern.ends_with("sources/../data/*.avro"), "relative to the file: {}", pattern.display());
+    assert_eq!(
+        (shown.as_str(), orders.topic(), orders.connection()),
+        ("../data/*.avro", "../data/*.avro", None)
+    );
+    assert_eq!(orders.schema, SchemaChoice::Latest { subject: "../data/*.avro".to_owned() });
+    let filed = &project.sources["filed"];
+    assert_eq!((&filed.schema, filed.start), (&SchemaChoice::File("{}".to_owned()), Start::Latest));
+    check(
+        &[
+            ("sources/a.yaml", "type: file\npath: x\n"),
+            ("sources/b.yaml", "type: files\ntopic: t\nformat: avro\n"),
+            (
+                "sources/c.yaml",
+                "type: files\npath: ../*/x.avro\nevent_time: at\nstart: 2026-11-22T00:00:00Z\n",
+            ),
+            ("sources/d.yaml", &of("event_time: at\nschema: { subject: s }\nmetadata: [key]\n")),
+            ("sources/e.yaml", &of("event_time: at\nschema: follow\n").replace("*.avro", "")),
+        ],
+        expect![[r#"
+            sources/a.yaml:1:7: error: "type" can't be "file": one of "kafka", "files" [E0105]
+            sources/b.yaml:1:1: error: a source needs the key "event_time" [E0103]
+            sources/b.yaml:1:1: error: a source needs the key "path" [E0103]
+            sources/b.yaml:2:1: error: unknown key "topic" [E0102]
+            sources/b.yaml:3:1: error: unknown key "format" [E0102]
+            sources/c.yaml:2:7: error: "path" can't be "../*/x.avro": it is a folder and a name in which "*" and "?" may stand, such as ../data/*.avro [E0105]
+            sources/c.yaml:4:1: error: records of files have no time of their own to start at: it is earliest or latest [E0105]
+            sources/d.yaml:4:1: error: of files "schema" is latest, that of the last one by name, or { file: orders.avsc } [E0105]
+            sources/d.yaml:5:1: error: unknown key "metadata" [E0102]
+            sources/e.yaml:2:7: error: "path" can't be "../data/": it is a folder and a name in which "*" and "?" may stand, such as ../data/*.avro [E0105]
+        "#]],
+    );
+}
+
+#[test]
 fn dead_letters_go_to_the_topic_of_the_pipeline_or_of_all() {
     let root = format!(
         "{}pipelines: {{ dead_letters: {{ size: 2GiB, topic: all.dead, connection: shop }} }}\n",

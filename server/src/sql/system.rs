@@ -148,7 +148,7 @@ fn partitions(views: &[PipelineView]) -> Result<RecordBatch, ArrowError> {
     Table::default()
         .text("pipeline", rows().map(|(view, _)| view.name.as_str()))
         .text("source", rows().map(|(view, _)| view.source.as_str()))
-        .text("topic", rows().map(|(view, _)| view.topic.as_str()))
+        .text("topic", rows().map(|(view, fact)| fact.place().unwrap_or(&view.topic)))
         .int("partition", rows().map(|(_, fact)| fact.partition))
         .bigint("next_offset", rows().map(|(_, fact)| fact.next_offset))
         .bigint_or_null("end_offset", rows().map(|(view, fact)| end(view, fact.partition)))

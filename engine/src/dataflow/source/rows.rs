@@ -205,7 +205,7 @@ impl SourceTask {
         let value = block.value(i);
         DeadLetter {
             source: self.source.name().to_owned(),
-            topic: self.source.topic().to_owned(),
+            topic: self.source.place(block.partition),
             partition: Some(block.partition),
             offset: Some(block.offsets[i]),
             record_time_ms: Some(block.timestamps_ms[i]).filter(|ms| 0 <= *ms),

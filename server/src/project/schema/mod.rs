@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::dashboard::{AGGREGATES, CHARTS, MAX_HEIGHT, MAX_WIDTH};
 use super::pipeline::MAX_PARALLELISM;
-use super::source::{FORMATS, FRAMING, METADATA};
+use super::source::{FORMATS, FRAMING, METADATA, TYPES};
 
 /// The kinds of project files, as `weir schema KIND` names them, and where they lie.
 pub const KINDS: [(&str, &str); 5] = [
@@ -158,12 +158,14 @@ fn source() -> Value {
             "max_drift": duration("1h", "A partition further ahead of the slowest one waits for it."),
         }),
     );
-    object(
-        "A Kafka topic as a table.",
-        &["connection", "topic"],
+    let mut source = object(
+        "A Kafka topic, or the Avro files of a folder, as a table.",
+        &[],
         json!({
-            "connection": value("text", "A connection of weir.yaml."),
-            "topic": value("text", "The topic's name."),
+            "type": words(&names(&TYPES), "kafka, the default, or files: Avro's object container files."),
+            "connection": value("text", "type: kafka: a connection of weir.yaml."),
+            "topic": value("text", "type: kafka: the topic's name."),
+            "path": value("text", "type: files: a folder, relative to this file, and a name in which * and ? may stand."),
             "format": words(&names(&FORMATS), "How values are written; default avro."),
             "framing": words(&names(&FRAMING), "How a record of format: avro names its schema: Confluent's magic byte and id, the default, or Avro's single-object encoding."),
             "delimiter": { "description": "Between the fields of format: csv; default a comma.", "type": "string" },
@@ -186,7 +188,12 @@ fn source() -> Value {
                 "items": words(&names(&METADATA), "Which to add."),
             },
         }),
-    )
+    );
+    let is_files = json!({ "properties": { "type": { "const": "files" } }, "required": ["type"] });
+    source["if"] = is_files;
+    source["then"] = json!({ "required": ["path", "event_time"] });
+    source["else"] = json!({ "required": ["connection", "topic"] });
+    source
 }
 
 /// The keys of a pipeline but `sql`.

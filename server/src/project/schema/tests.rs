@@ -9,7 +9,7 @@ use super::super::{Project, read_file};
 use super::*;
 
 /// Files that use every key there is.
-const EVERY_KEY: [(&str, &str); 9] = [
+const EVERY_KEY: [(&str, &str); 10] = [
     (
         "weir.yaml",
         "project: shop
@@ -25,7 +25,8 @@ registry: { listen: 127.0.0.1:8081 }
     ),
     (
         "sources/orders.yaml",
-        "connection: shop
+        "type: kafka
+connection: shop
 topic: shop.orders
 format: avro
 framing: single_object
@@ -36,6 +37,7 @@ watermark: { delay: 5s, idle_timeout: 30s, max_ahead: 24h, max_drift: 1h }
 metadata: [timestamp, partition, offset, key]
 ",
     ),
+    ("sources/files.yaml", "type: files\npath: ../data/*.avro\nevent_time: at\nschema: latest\nstart: latest\n"),
     ("sources/filed.yaml", "connection: shop\ntopic: shop.filed\nschema: { file: orders.avsc }\n"),
     (
         "pipelines/revenue.yaml",
@@ -207,7 +209,7 @@ fn is_valid(root: &Value, schema: &Value, document: &Value) -> bool {
     let object = document.as_object();
     let keywords = schema.as_object().unwrap();
     keywords.iter().all(|(keyword, rule)| match keyword.as_str() {
-        "$schema" | "$defs" | "title" | "description" | "default" | "then" => true,
+        "$schema" | "$defs" | "title" | "description" | "default" | "then" | "else" => true,
         "$ref" => valid(root.pointer(rule.as_str().unwrap().strip_prefix('#').unwrap()).unwrap(), document),
         "type" => {
             let is_a = |kind: &Value| match kind.as_str().unwrap() {
@@ -224,7 +226,8 @@ fn is_valid(root: &Value, schema: &Value, document: &Value) -> bool {
         "const" => rule == document,
         "allOf" => rule.as_array().unwrap().iter().all(|schema| valid(schema, document)),
         "anyOf" => rule.as_array().unwrap().iter().any(|schema| valid(schema, document)),
-        "if" => !valid(rule, document) || valid(&keywords["then"], document),
+        "if" if valid(rule, document) => valid(&keywords["then"], document),
+        "if" => keywords.get("else").is_none_or(|schema| valid(schema, document)),
         "pattern" => document.as_str().is_none_or(|text| matches(rule.as_str().unwrap(), text)),
         "maxLength" => document.as_str().is_none_or(|text| text.len() as u64 <= rule.as_u64().unwrap()),
         "minimum" => document.as_u64().is_none_or(|number| rule.as_u64().unwrap() <= number),

@@ -1,0 +1,81 @@
+//! How the blocks of an Avro file are compressed.
+//!
+//! Invariant: no block grows past [`BLOCK_BYTES_MAX`], whatever it says about itself.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+/// Of a block's records.
+pub(super) const BLOCK_BYTES_MAX: usize = 64 << 20;
+
+/// `avro.codec` of a file's metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Codec {
+    Null,
+    Deflate,
+    Snappy,
+    Zstandard,
+}
+
+impl Codec {
+    /// # Errors
+    /// Where it is none that we know; for a person.
+    pub(super) fn of(name: &[u8]) -> Result<Self, String> {
+        Ok(match name {
+            b"null" => Self::Null,
+            b"deflate" => Self::Deflate,
+            b"snappy" => Self::Snappy,
+            b"zstandard" => Self::Zstandard,
+            other => {
+                return Err(format!(
+                    "its codec \"{}\" is not known: null, deflate, snappy and zstandard are",
+                    String::from_utf8_lossy(other)
+                ));
+            }
+        })
+    }
+
+    /// What the data of a block was.
+    ///
+    /// # Errors
+    /// Where it is damaged, or too large; for a person.
+    pub(super) fn decompress(self, data: &[u8]) -> Result<Cow<'_, [u8]>, String> {
+        match self {
+            Self::Null => Ok(Cow::Borrowed(data)),
+            Self::Deflate => read_all(flate2::bufread::DeflateDecoder::new(data)).map(Cow::Owned),
+            Self::Snappy => snappy(data).map(Cow::Owned),
+            Self::Zstandard => zstd::stream::read::Decoder::with_buffer(data)
+                .map_err(|error| error.to_string())
+                .and_then(read_all)
+                .map(Cow::Owned),
+        }
+    }
+}
+
+fn read_all(reader: impl Read) -> Result<Vec<u8>, String> {
+    let mut all = Vec::new();
+    let n_bytes = reader.take(BLOCK_BYTES_MAX as u64 + 1).read_to_end(&mut all).map_err(|e| e.to_string())?;
+    if BLOCK_BYTES_MAX < n_bytes { Err(too_large()) } else { Ok(all) }
+}
+
+fn too_large() -> String {
+    "it has more than 64 MiB".to_owned()
+}
+
+/// Followed by the checksum of what it was.
+fn snappy(data: &[u8]) -> Result<Vec<u8>, String> {
+    let (data, checksum) = data.split_last_chunk::<4>().ok_or("it has no checksum")?;
+    let n_bytes = snap::raw::decompress_len(data).map_err(|error| error.to_string())?;
+    // Three bytes of snappy make 64 at most.
+    if data.len().saturating_mul(32) < n_bytes {
+        return Err("its length is wrong".to_owned());
+    }
+    if BLOCK_BYTES_MAX < n_bytes {
+        return Err(too_large());
+    }
+    let all = snap::raw::Decoder::new().decompress_vec(data).map_err(|error| error.to_string())?;
+    if crc32fast::hash(&all) != u32::from_be_bytes(*checksum) {
+        return Err("its checksum is wrong".to_owned());
+    }
+    Ok(all)
+}
