@@ -15,7 +15,7 @@ jackson_version=2.19.4
 slf4j_version=2.0.17
 kafka_version=$(sed -n 's#.*<kafka.version>\(.*\)</kafka.version>.*#\1#p' "$(dirname "$0")/../tests/services/pom.xml")
 cache=${WEIR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/weir}
-python=$cache/confluent-python-$python_version
+python=$cache/confluent-python-$python_version-formats
 node=$cache/registry-node-$node_version-$kafkajs_version
 java=$cache/registry-java-$flink_version
 serializers=$cache/serializers-java-$pulsar_version-$kafka_version
@@ -27,10 +27,10 @@ exec 9>"$cache/clients.lock"
 flock 9
 
 if ! [ -d "$python" ]; then
-  say "fetching Confluent's client for Python, confluent-kafka $python_version (25 MB, some seconds)"
+  say "fetching Confluent's client for Python, confluent-kafka $python_version (40 MB, some seconds)"
   rm -rf "$python.new"
   python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore --target "$python.new" \
-    "confluent-kafka[avro,schemaregistry]==$python_version" >&2
+    "confluent-kafka[avro,json,protobuf,schemaregistry]==$python_version" >&2
   mv "$python.new" "$python"
 fi
 if ! [ -d "$node" ]; then

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use weir_schemas::registry::embedded::{Journal, Replay};
-use weir_schemas::registry::{Registered, SubjectVersion};
+use weir_schemas::registry::{Language, Registered, SubjectVersion};
 use weir_schemas::wire::{Fingerprint, Framing, WrittenBy};
 use weir_schemas::{
     AnyDecoder, DecodedBatch, Decoder, Format, ReaderSchema, RegistryError, SchemaId, SchemaRegistry,
@@ -80,7 +80,11 @@ pub fn values(data: &[u8]) {
     let Some(Ok(text)) = lines.next().map(std::str::from_utf8) else { return };
     let Ok(reader) = ReaderSchema::new(SchemaText::of_file(text)).map(Arc::new) else { return };
     let values: Vec<&[u8]> = lines.collect();
-    for format in [Format::Json, Format::Csv { delimiter: b',' }] {
+    let formats: &[Format] = match reader.source().language {
+        Language::Protobuf => &[Format::Protobuf],
+        _ => &[Format::Json, Format::Csv { delimiter: b',' }],
+    };
+    for &format in formats {
         let decode = |values: &[&[u8]]| {
             let columns = (0..reader.arrow_schema().fields().len()).collect();
             let registry = Arc::new(One(Arc::new(reader.source().clone())));

@@ -30,6 +30,7 @@ pub mod wire;
 
 mod avro;
 mod error;
+mod protobuf;
 
 pub use decode::{DecodedBatch, Decoder, RejectReason, Rejected, SeenSchema, Splitter};
 pub use encode::{Encoded, Encoder, WriterSchema};

@@ -10,7 +10,11 @@ from confluent_kafka import Producer
 from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.schema_registry.error import SchemaRegistryError
+from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
+from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer, ProtobufSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
+from google.protobuf import descriptor_pb2, message_factory
+from google.protobuf.descriptor_pool import DescriptorPool
 
 V1 = '{"type":"record","name":"Order","namespace":"py","fields":[{"name":"id","type":"long"}]}'
 V2 = """{"type": "record", "name": "Order", "namespace": "py",
@@ -52,8 +56,8 @@ def subjects_and_versions(client):
     refused(40403, client.get_schema, 1_000_000)
     refused(40403, client.lookup_schema, subject, Schema(BROKEN, "AVRO"))
     refused(42201, client.register_schema, subject, Schema('{"type":"recrd"}', "AVRO"))
-    refused(42201, client.register_schema, "py-json", Schema('{"type":"object"}', "JSON"))
-    assert client.get_schema_types() == ["AVRO"]
+    refused(42201, client.register_schema, "py-thrift", Schema("struct A {}", "THRIFT"))
+    assert client.get_schema_types() == ["AVRO", "JSON", "PROTOBUF"]
 
 
 def compatibility(client):
@@ -112,6 +116,79 @@ def deletion_and_modes(client):
     client.register_schema(subject, Schema(CUSTOMER, "AVRO"))
 
 
+def json_schemas(client):
+    def schema(more="", end=', "additionalProperties": false'):
+        return '{"type": "object", "title": "Order", "properties": {"id": {"type": "integer"}%s}%s}' % (more, end)
+
+    context = SerializationContext("py-json", MessageField.VALUE)
+    first = JSONSerializer(schema(), client)({"id": 1}, context)
+    noted = schema(', "note": {"type": "string"}')
+    second = JSONSerializer(noted, client)({"id": 2, "note": "x"}, context)
+    client.clear_caches()
+    assert client.get_versions("py-json-value") == [1, 2]
+    latest = client.get_latest_version("py-json-value")
+    assert (latest.schema.schema_type, latest.schema.schema_str) == ("JSON", noted)
+    read = JSONDeserializer(noted, schema_registry_client=client)
+    assert [read(first, context), read(second, context)] == [{"id": 1}, {"id": 2, "note": "x"}]
+    texts = schema().replace("integer", "string")
+    error = refused(409, JSONSerializer(texts, client), {"id": "1"}, context)
+    assert "type integer is no longer accepted" in error.error_message, error
+    refused(42201, client.register_schema, "py-json-value", Schema('{"type": "text"}', "JSON"))
+    # An Avro schema is not the next version of a JSON Schema.
+    refused(409, client.register_schema, "py-json-value", Schema(V1, "AVRO"))
+    client.register_schema("py-json-id", Schema('{"type": "integer", "minimum": 0}', "JSON"))
+    reference = SchemaReference("id.json", "py-json-id", 1)
+    referring = Schema('{"properties": {"id": {"$ref": "id.json"}}}', "JSON", [reference])
+    client.register_schema("py-json-referring", referring)
+    serializer = JSONSerializer(referring, client, conf={"auto.register.schemas": True})
+    assert read(serializer({"id": 7}, SerializationContext("py-json-referring", MessageField.VALUE)), context) == {"id": 7}
+
+
+def message_class(fields, kind=descriptor_pb2.FieldDescriptorProto.TYPE_INT64):
+    """A message of `fields`, names by number, and one of another file, as protoc would make its class."""
+    file = descriptor_pb2.FileDescriptorProto(name="order.proto", package="py", syntax="proto3", dependency=["money.proto"])
+    message = file.message_type.add(name="Order")
+    single = descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL
+    for number, name in fields.items():
+        message.field.add(name=name, number=number, label=single, type=kind)
+    message.field.add(
+        name="total", number=9, label=single, type=descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE, type_name=".py.Money"
+    )
+    money = descriptor_pb2.FileDescriptorProto(name="money.proto", package="py", syntax="proto3")
+    cents = money.message_type.add(name="Money").field.add(name="cents", number=1, label=single)
+    cents.type = descriptor_pb2.FieldDescriptorProto.TYPE_INT64
+    pool = DescriptorPool()
+    pool.Add(money)
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("py.Order"))
+
+
+def protobuf_schemas(client):
+    first, second = message_class({1: "id"}), message_class({1: "id", 2: "n"})
+    context = SerializationContext("py-protobuf", MessageField.VALUE)
+    written = []
+    for order in first(id=1), second(id=2, n=3, total={"cents": 4}):
+        written.append(ProtobufSerializer(type(order), client, {"use.deprecated.format": False})(order, context))
+        client.clear_caches()
+    assert client.get_versions("py-protobuf-value") == [1, 2]
+    latest = client.get_latest_version("py-protobuf-value")
+    assert latest.schema.schema_type == "PROTOBUF"
+    assert [(r.name, r.subject, r.version) for r in latest.schema.references] == [("money.proto", "money.proto", 1)]
+    read = ProtobufDeserializer(second, {"use.deprecated.format": False}, client)
+    orders = [read(value, context) for value in written]
+    assert [(order.id, order.n, order.total.cents) for order in orders] == [(1, 0, 0), (2, 3, 4)], orders
+    texts = message_class({1: "id"}, descriptor_pb2.FieldDescriptorProto.TYPE_STRING)
+    broken = ProtobufSerializer(texts, client, {"use.deprecated.format": False})
+    error = refused(409, broken, texts(id="1"), context)
+    assert "field 1 is int64 of the writer" in error.error_message, error
+    text = 'syntax = "proto3"; package py; import "money.proto"; message Order { int64 id = 1; int64 n = 2; Money total = 9; }'
+    reference = SchemaReference("money.proto", "money.proto", 1)
+    known = client.lookup_schema("py-protobuf-value", Schema(text, "PROTOBUF", [reference]))
+    assert known.version == 2, known
+    refused(42201, client.register_schema, "py-protobuf-value", Schema("message {", "PROTOBUF"))
+    refused(42206, client.delete_version, "money.proto", 1)
+
+
 def produce(client, servers, topic):
     serializer = AvroSerializer(client, V1)
     producer = Producer({"bootstrap.servers": servers})
@@ -129,4 +206,6 @@ else:
     compatibility(client)
     references(client)
     deletion_and_modes(client)
+    json_schemas(client)
+    protobuf_schemas(client)
 print("done")

@@ -1,4 +1,4 @@
-//! Values that are not Avro, end to end: JSON by the registry's JSON Schema, CSV by a file's, raw bytes.
+//! Values that are not Avro, end to end: JSON by the registry's JSON Schema, CSV by a file's, raw bytes, Protobuf.
 
 use serde_json::json;
 
@@ -75,5 +75,76 @@ FROM TUMBLE(TABLE {topic}, DESCRIPTOR(at), INTERVAL '10' SECOND) GROUP BY window
     weir.await_rows(
         "SELECT schema_id, subject, version, compatible FROM weir.schemas",
         &[vec![json!(id), json!("told-value"), json!(1), json!(true)]],
+    );
+}
+
+const MONEY: &str = r#"syntax = "proto3"; package shop; message Money { double amount = 1; }"#;
+
+/// The schema of a sale, with more fields.
+fn sale(country: &str, more: &str) -> String {
+    format!(
+        r#"syntax = "proto3"; package shop; import "google/protobuf/timestamp.proto"; import "shop/money.proto";
+message Sale {{ {country} country = 1; Money total = 2; google.protobuf.Timestamp at = 3; {more} }}"#
+    )
+}
+
+#[test]
+fn protobuf_of_several_schemas_is_a_table() {
+    let services = services();
+    let topics = Topics::new(&services.kafka.bootstrap);
+    let producer = Producer::new(&services.kafka.bootstrap);
+    let register = |subject: &str, schema: &str, references: serde_json::Value| {
+        let body = json!({"schema": schema, "schemaType": "PROTOBUF", "references": references});
+        register(&services.registry.url, subject, &body)
+    };
+    register("shop-money", MONEY, json!([]));
+    let money = json!([{"name": "shop/money.proto", "subject": "shop-money", "version": 1}]);
+    let v1 = register("sales-value", &sale("string", ""), money.clone());
+    let v2 = register("sales-value", &sale("string", "string note = 4;"), money.clone());
+    let other = register("others-value", &sale("int32", ""), money);
+    // The fields 1 to 3: "DE", an amount, a second.
+    let body = |amount: f64| {
+        let total = [&[0x12, 9, 9][..], &amount.to_le_bytes()].concat();
+        [&[0x0a, 2, b'D', b'E'][..], &total, &[0x1a, 2, 8, 1]].concat()
+    };
+    let framed = |id: u32, body: &[u8]| [&[0][..], &id.to_be_bytes(), &[0], body].concat();
+    topics.create("sales", 1);
+    let values = [
+        framed(v1, &body(1.5)),
+        framed(v2, &[&body(2.0)[..], &[0x22, 1, b'x']].concat()),
+        body(4.0),
+        framed(other, &[8, 7]),
+        framed(v1, &[0x0a, 9]),
+        framed(1_000_000, b""),
+    ];
+    for value in &values {
+        producer.send(To { topic: "sales", partition: 0, timestamp_ms: 1_000 }, None, Some(value));
+    }
+    producer.flush();
+    let by_country = "SELECT window_start, country, count(*) AS n, sum(total['amount']) AS total
+FROM TUMBLE(TABLE sales, DESCRIPTOR(at), INTERVAL '10' SECOND) GROUP BY window_start, country";
+    let weir = Project::new(&services)
+        .source(
+            "sales",
+            &format!("format: protobuf\nschema: {{ subject: sales-value, version: 1 }}\n{EVENT_TIME}"),
+        )
+        .pipeline("by_country", by_country, "")
+        .run();
+    weir.await_rows("SELECT country, n, total FROM by_country", &[vec![json!("DE"), json!(3), json!(7.5)]]);
+    weir.await_rows(
+        "SELECT \"offset\", reason, schema_id FROM weir.dead_letters ORDER BY \"offset\"",
+        &[
+            vec![json!(3), json!("incompatible_schema"), json!(other)],
+            vec![json!(4), json!("bad_payload"), json!(v1)],
+            vec![json!(5), json!("unknown_schema"), json!(1_000_000)],
+        ],
+    );
+    weir.await_rows(
+        "SELECT schema_id, subject, version, first_offset, compatible FROM weir.schemas ORDER BY first_offset",
+        &[
+            vec![json!(v1), json!("sales-value"), json!(1), json!(0), json!(true)],
+            vec![json!(v2), json!("sales-value"), json!(2), json!(1), json!(true)],
+            vec![json!(other), json!("others-value"), json!(1), json!(3), json!(false)],
+        ],
     );
 }

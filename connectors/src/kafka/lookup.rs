@@ -84,9 +84,17 @@ pub fn lookup_reader_schema(
 
 /// A schema that a table of the format can be read with.
 fn checked(text: ReaderSchemaText, format: Format) -> Result<ReaderSchemaText, LookupError> {
-    if format == Format::Avro && text.schema.language != Language::Avro {
-        let detail = "it is a JSON Schema: say \"format: json\"".to_owned();
-        return Err(LookupError::Registry(RegistryError::Invalid { detail }));
+    let says = match (text.schema.language, format) {
+        (Language::Avro, Format::Protobuf) => Some("it is of Avro: say \"format: avro\", or json"),
+        (Language::JsonSchema, Format::Avro | Format::Protobuf) => {
+            Some("it is a JSON Schema: say \"format: json\"")
+        }
+        (Language::Protobuf, Format::Protobuf) => None,
+        (Language::Protobuf, _) => Some("it is of Protobuf: say \"format: protobuf\""),
+        _ => None,
+    };
+    if let Some(detail) = says {
+        return Err(LookupError::Registry(RegistryError::Invalid { detail: detail.to_owned() }));
     }
     text.parse().map_err(LookupError::Schema)?;
     Ok(text)

@@ -192,6 +192,9 @@ impl Writers {
             Language::JsonSchema => {
                 Err("it is a JSON Schema: the source's format is json, not avro".to_owned())
             }
+            Language::Protobuf => {
+                Err("it is of Protobuf: the source's format is protobuf, not avro".to_owned())
+            }
         });
         let mut name = match &registered {
             Some(SubjectVersion { subject, version }) => {

@@ -1,7 +1,7 @@
 //! Formats besides Avro: a value is rewritten as the Avro record of the reader schema that it stands for, and read as one.
 //!
 //! ```text
-//! value ─► json, csv or raw ─► Avro bytes of the reader schema ─► Decoder ─► columns
+//! value ─► json, csv, protobuf or raw ─► Avro bytes of the reader schema ─► Decoder ─► columns
 //!            └ bad_payload: which field, what was expected
 //! ```
 //!
@@ -9,11 +9,13 @@
 //!
 //! Invariants:
 //! 1. As of a `Decoder`: a record is a row, a rejection or a tombstone, by itself alone.
-//! 2. No registry has to answer for records to be read.
+//! 2. No registry has to answer for records to be read, but for those of Protobuf that name their schema: of them as of
+//!    Avro's.
 
 mod csv;
 mod json;
 pub mod json_schema;
+mod protobuf;
 mod scalar;
 #[cfg(test)]
 mod tests;
@@ -23,6 +25,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use self::protobuf::{Found, Protobuf};
 use crate::avro::Schema;
 use crate::decode::{DecodedBatch, Decoder, RejectReason, Rejected, SeenSchema, registered};
 use crate::encode::write;
@@ -44,6 +47,8 @@ pub enum Format {
         /// What is between fields: a character of ASCII.
         delimiter: u8,
     },
+    /// A Protobuf message, alone or behind the header of Confluent's wire format and the place of its message.
+    Protobuf,
     /// Any bytes: the only column, `value`.
     Raw,
 }
@@ -74,11 +79,16 @@ impl AnyDecoder {
         }
         let own = Arc::new(OwnSchema(Arc::new(reader.source().in_avro().map_err(FatalError::Schema)?)));
         let inner = Decoder::new(Arc::clone(&reader), columns, own)?;
+        let protobuf = match format {
+            Format::Protobuf => Some(Protobuf::new(reader.source()).map_err(FatalError::Schema)?),
+            _ => None,
+        };
         Ok(Self::Other(Box::new(Rewriting {
             format,
             reader,
             registry,
             inner,
+            protobuf,
             bytes: Vec::new(),
             registered: HashMap::new(),
         })))
@@ -128,6 +138,7 @@ pub struct Rewriting {
     reader: Arc<ReaderSchema>,
     registry: Arc<dyn SchemaRegistry>,
     inner: Decoder,
+    protobuf: Option<Protobuf>,
 
     /// The rewritten values of a batch, one behind the other.
     bytes: Vec<u8>,
@@ -137,9 +148,9 @@ pub struct Rewriting {
 impl Rewriting {
     /// The schema id that a value names, and what is behind it.
     fn split<'a>(&self, value: &'a [u8]) -> (Option<SchemaId>, &'a [u8]) {
-        // No JSON text begins with a zero byte.
+        // No JSON text begins with a zero byte, and no message of Protobuf.
         match wire::parse(value) {
-            Ok((id, body)) if self.format == Format::Json => (Some(id), body),
+            Ok((id, body)) if matches!(self.format, Format::Json | Format::Protobuf) => (Some(id), body),
             _ => (None, value),
         }
     }
@@ -151,7 +162,7 @@ impl Rewriting {
     ) -> Result<DecodedBatch, FatalError> {
         let (mut kept, mut ends, mut rejected, mut schemas) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (mut tombstones, mut next) = (0, from);
+        let (mut tombstones, mut next, mut blocked) = (0, from, None);
         self.bytes.clear();
         for value in values.into_iter().skip(from) {
             let record = u32::try_from(next).expect("a batch has fewer than 2^32 records");
@@ -160,13 +171,29 @@ impl Rewriting {
                 tombstones += 1;
                 continue;
             };
-            let (id, body) = self.split(value);
-            if let Some(id) = id.filter(|id| schemas.iter().all(|seen: &SeenSchema| seen.schema_id != id.0)) {
-                schemas.push(self.seen(id, record));
-            }
+            let body = match self.body(value, record, &mut schemas) {
+                Found::Message(body, seen) => {
+                    keep(&mut schemas, seen);
+                    body
+                }
+                Found::Rejected(reason, detail, seen) => {
+                    keep(&mut schemas, seen);
+                    rejected.push(Rejected { record, reason, detail });
+                    continue;
+                }
+                Found::Away(detail) => {
+                    blocked = Some(detail);
+                    next -= 1;
+                    break;
+                }
+            };
             let start = self.bytes.len();
             self.bytes.extend_from_slice(&wire::header(OWN_ID));
-            match rewrite(self.format, self.reader.schema(), body, &mut self.bytes) {
+            let rewritten = match &self.protobuf {
+                Some(protobuf) => protobuf.record(body, &mut self.bytes),
+                None => rewrite(self.format, self.reader.schema(), body, &mut self.bytes),
+            };
+            match rewritten {
                 Ok(()) => {
                     kept.push(record);
                     ends.push(self.bytes.len());
@@ -191,9 +218,21 @@ impl Rewriting {
             rejected,
             tombstones,
             next,
-            blocked: None,
+            blocked,
             schemas,
         })
+    }
+
+    /// What of a value is to be read.
+    fn body<'a>(&mut self, value: &'a [u8], record: u32, schemas: &mut Vec<SeenSchema>) -> Found<'a> {
+        if let Some(protobuf) = &mut self.protobuf {
+            return protobuf.find(value, record, &*self.registry, &self.reader);
+        }
+        let (id, body) = self.split(value);
+        if let Some(id) = id.filter(|id| schemas.iter().all(|seen| seen.schema_id != id.0)) {
+            schemas.push(self.seen(id, record));
+        }
+        Found::Message(body, None)
     }
 
     /// A schema that values name. They are read without it: that a registry is away only costs its subject.
@@ -219,11 +258,18 @@ impl Rewriting {
     }
 }
 
+/// Adds a schema that is not there yet.
+fn keep(schemas: &mut Vec<SeenSchema>, seen: Option<Box<SeenSchema>>) {
+    schemas.extend(
+        seen.filter(|seen| schemas.iter().all(|known| known.schema_id != seen.schema_id)).map(|seen| *seen),
+    );
+}
+
 fn rewrite(format: Format, schema: &Schema, value: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
     match format {
         Format::Json => json::record(schema, value, out),
         Format::Csv { delimiter } => csv::record(schema, delimiter, value, out),
-        Format::Raw | Format::Avro => {
+        Format::Raw | Format::Avro | Format::Protobuf => {
             write::bytes(value, out);
             Ok(())
         }

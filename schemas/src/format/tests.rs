@@ -22,7 +22,7 @@ fn decode(format: Format, schema: &str, values: &[&[u8]]) -> DecodedBatch {
     decoder.decode(values.iter().map(|value| Some(*value)), 0).expect("a small batch")
 }
 
-fn rows(batch: &RecordBatch) -> Vec<String> {
+pub(super) fn rows(batch: &RecordBatch) -> Vec<String> {
     let options = FormatOptions::default().with_null("null");
     let columns: Vec<_> = batch
         .columns()

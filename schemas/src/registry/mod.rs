@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::avro::Schema;
 use crate::error::SchemaError;
 use crate::format::json_schema::{is_json_schema, to_avro};
+use crate::protobuf;
 use crate::wire::SchemaId;
 
 pub use embedded::EmbeddedRegistry;
@@ -25,25 +26,45 @@ pub use prompt::PromptRegistry;
 /// A schema with everything needed to parse it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SchemaText {
-    /// JSON, of Avro or of JSON Schema.
+    /// JSON, of Avro or of JSON Schema; the text of a `.proto` file, or its descriptor in base64.
     pub text: String,
     /// The schemas that it refers to by name, each after those that it refers to itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub references: Vec<String>,
+    /// What each of the references is called where it is referred to: files that are imported, `$ref`s. None of Avro,
+    /// whose types have their names in them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
     #[serde(default, skip_serializing_if = "Language::is_avro")]
     pub language: Language,
 }
 
 /// What a schema is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Language {
     #[default]
     Avro,
     JsonSchema,
+    Protobuf,
 }
 
 impl Language {
+    const ALL: [Self; 3] = [Self::Avro, Self::JsonSchema, Self::Protobuf];
+
+    /// As registries call it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Avro => "AVRO",
+            Self::JsonSchema => "JSON",
+            Self::Protobuf => "PROTOBUF",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|language| language.as_str() == word)
+    }
+
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
     fn is_avro(&self) -> bool {
         *self == Self::Avro
@@ -54,36 +75,46 @@ impl SchemaText {
     /// The schema of a file: of the language that it looks like.
     #[must_use]
     pub fn of_file(text: &str) -> Self {
-        let language = if is_json_schema(text) { Language::JsonSchema } else { Language::Avro };
-        Self { text: text.to_owned(), references: Vec::new(), language }
+        let language = match text {
+            text if is_json_schema(text) => Language::JsonSchema,
+            text if protobuf::is_proto(text) => Language::Protobuf,
+            _ => Language::Avro,
+        };
+        Self { language, ..text.into() }
     }
 
-    /// The schema; of JSON Schema the Avro schema of the same table.
+    /// The schema; of other languages the Avro schema of the same table.
     ///
     /// # Errors
     /// [`SchemaError`] where it is none.
     pub(crate) fn parse(&self) -> Result<Schema, SchemaError> {
         match self.language {
             Language::Avro => Schema::parse(&self.text, &self.references),
-            Language::JsonSchema => self.in_avro()?.parse(),
+            Language::JsonSchema | Language::Protobuf => self.in_avro()?.parse(),
         }
     }
 
     /// The same in Avro.
     ///
     /// # Errors
-    /// [`SchemaError`] where it is a JSON Schema that is no table.
+    /// [`SchemaError`] where it is a schema that is no table.
     pub(crate) fn in_avro(&self) -> Result<Self, SchemaError> {
         match self.language {
             Language::Avro => Ok(self.clone()),
             Language::JsonSchema => Ok(to_avro(&self.text)?.as_str().into()),
+            Language::Protobuf => Ok(protobuf::Table::new(self)?.to_avro().as_str().into()),
         }
+    }
+
+    /// The references by what they are called; of Avro none.
+    pub(crate) fn named_references(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.names.iter().map(String::as_str).zip(self.references.iter().map(String::as_str))
     }
 }
 
 impl From<&str> for SchemaText {
     fn from(text: &str) -> Self {
-        Self { text: text.to_owned(), references: Vec::new(), language: Language::Avro }
+        Self { text: text.to_owned(), references: Vec::new(), names: Vec::new(), language: Language::Avro }
     }
 }
 

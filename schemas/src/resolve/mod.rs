@@ -13,7 +13,8 @@ use ::arrow::datatypes::SchemaRef;
 
 use crate::avro::Schema;
 use crate::error::SchemaError;
-use crate::registry::SchemaText;
+use crate::protobuf::{File, mismatch};
+use crate::registry::{Language, SchemaText};
 
 pub use arrow::LeftOut;
 pub(crate) use arrow::non_null;
@@ -102,6 +103,12 @@ impl ReaderSchema {
     /// # Errors
     /// [`SchemaError`] where `writer` is not a schema.
     pub fn check_writer(&self, writer: &SchemaText) -> Result<Vec<Issue>, SchemaError> {
+        if [self.source.language, writer.language] == [Language::Protobuf; 2] {
+            // Their fields are who they are by number, not by name.
+            let message = |text| File::parse(text)?.first_message();
+            let rules = mismatch(&message(&self.source)?, &message(writer)?).into_iter();
+            return Ok(rules.map(|rule| Issue { path: String::new(), rule, conditional: false }).collect());
+        }
         let writer = writer.parse()?;
         Ok(compile::compile(&writer, &self.schema).issues)
     }

@@ -191,6 +191,7 @@ mod tests {
         let text = SchemaText {
             text: r#"{"type": "record", "name": "R", "fields": [{"name": "p", "type": "n.P"}]}"#.to_owned(),
             references: vec![r#"{"type": "fixed", "name": "n.P", "size": 2}"#.to_owned()],
+            names: Vec::new(),
             language: Language::Avro,
         };
         let whole = r#"{"type": "record", "name": "R", "fields": [

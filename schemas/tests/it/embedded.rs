@@ -261,10 +261,11 @@ fn what_is_not_supported_is_refused_and_says_so() {
         assert!(status == 422 && message.contains(part), "{answer}");
     };
     refused(
-        json!({ "schema": "{}", "schemaType": "JSON" }),
-        "type JSON is not supported by this registry, only AVRO is",
+        json!({ "schema": "{}", "schemaType": "THRIFT" }),
+        "type THRIFT is not supported by this registry, only AVRO, JSON, PROTOBUF are",
     );
-    refused(json!({ "schema": "x", "schemaType": "PROTOBUF" }), "only AVRO");
+    refused(json!({ "schema": "x", "schemaType": "PROTOBUF" }), "Invalid schema");
+    refused(json!({ "schema": "7", "schemaType": "JSON" }), "7 is not a schema");
     refused(json!({ "schema": V1, "ruleSet": { "domainRules": [{ "name": "r" }] } }), "\"ruleSet\"");
     refused(json!({ "schema": V1, "metadata": { "properties": { "owner": "me" } } }), "\"metadata\"");
     refused(json!({ "schemaType": "AVRO" }), "there is no \"schema\"");
@@ -290,7 +291,7 @@ fn what_consoles_ask_on_the_way_is_answered() {
             ("GET", "/", none.clone(), 200, json!({})),
             ("POST", "/", json!({}), 200, json!({})),
             ("GET", "/contexts", none.clone(), 200, json!(["."])),
-            ("GET", "/schemas/types", none.clone(), 200, json!(["AVRO"])),
+            ("GET", "/schemas/types", none.clone(), 200, json!(["AVRO", "JSON", "PROTOBUF"])),
             (
                 "GET",
                 "/v1/metadata/id",
@@ -370,4 +371,108 @@ proptest! {
         prop_assert!([200, 404, 405, 409, 422].contains(&status), "{} {}: {} {}", method, path, status, answer);
         prop_assert!(status == 200 || answer["message"].is_string());
     }
+}
+
+#[test]
+fn json_schemas_and_protobuf_are_registered_compared_and_referred_to() {
+    let registry = EmbeddedRegistry::new();
+    let none = Json::Null;
+    let id = r#"{"type": "integer"}"#;
+    let order = |more: &str| {
+        format!(r#"{{"properties": {{"id": {{"$ref": "id.json"}}{more}}}, "additionalProperties": false}}"#)
+    };
+    let refer = json!([{ "name": "id.json", "subject": "id", "version": 1 }]);
+    let json = |schema: &str, references: Json| json!({ "schema": schema, "schemaType": "JSON", "references": references });
+    let stored = json!({ "schema": order(""), "schemaType": "JSON", "references": refer });
+    check_all(
+        &registry,
+        &[
+            ("POST", "/subjects/id/versions", json(id, json!([])), 200, json!({ "id": 1 })),
+            ("POST", "/subjects/j/versions", json(&order(""), json!([])), 422, json!(42201)),
+            ("POST", "/subjects/j/versions", json(&order(""), refer.clone()), 200, json!({ "id": 2 })),
+            ("GET", "/schemas/ids/2", none.clone(), 200, stored),
+            (
+                "POST",
+                "/subjects/j/versions",
+                json(&order(r#", "note": {"type": "string"}"#), refer.clone()),
+                200,
+                json!({ "id": 3 }),
+            ),
+            ("POST", "/subjects/j/versions", json(&order(""), refer.clone()), 200, json!({ "id": 2 })),
+            (
+                "POST",
+                "/compatibility/subjects/j/versions?verbose=true",
+                json(&order(r#", "note": {"type": "null"}"#), refer.clone()),
+                200,
+                json!({
+                    "is_compatible": false,
+                    "messages": ["BACKWARD: it can't read what version 2 wrote: #/properties/note: type string is no longer accepted"],
+                }),
+            ),
+            ("POST", "/subjects/j/versions", json!({ "schema": V1 }), 409, json!(409)),
+            // What is referred to must be of the same type.
+            ("POST", "/subjects/a/versions", json!({ "schema": V1, "references": refer }), 422, json!(42201)),
+            ("DELETE", "/subjects/id/versions/1", none.clone(), 422, json!(42206)),
+        ],
+    );
+    let money = r#"syntax = "proto3"; package p; message Money { int64 cents = 1; }"#;
+    let sale = |kind: &str, more: &str| {
+        format!(
+            r#"syntax = "proto3"; package p; import "money.proto"; message Sale {{ Money total = 1; {kind} id = 2; {more} }}"#
+        )
+    };
+    let refer = json!([{ "name": "money.proto", "subject": "money", "version": 1 }]);
+    let proto = |schema: &str| json!({ "schema": schema, "schemaType": "PROTOBUF", "references": refer });
+    check_all(
+        &registry,
+        &[
+            (
+                "POST",
+                "/subjects/money/versions",
+                json!({ "schema": money, "schemaType": "PROTOBUF" }),
+                200,
+                json!({ "id": 4 }),
+            ),
+            ("POST", "/subjects/p/versions", proto(&sale("int32", "")), 200, json!({ "id": 5 })),
+            (
+                "POST",
+                "/subjects/p/versions",
+                proto(&sale("int64", "repeated Sale parts = 3;")),
+                200,
+                json!({ "id": 6 }),
+            ),
+            ("POST", "/subjects/p/versions", proto(&sale("int32", "")), 200, json!({ "id": 5 })),
+            (
+                "POST",
+                "/compatibility/subjects/p/versions/2?verbose=true",
+                proto(&sale("int32", "")),
+                200,
+                json!({
+                    "is_compatible": false,
+                    "messages": ["BACKWARD: it can't read what version 2 wrote: p.Sale.id: field 2 is int64 of the writer, and can't be read as int32"],
+                }),
+            ),
+            ("PUT", "/config/p", json!({ "compatibility": "FULL" }), 200, json!({ "compatibility": "FULL" })),
+            ("POST", "/subjects/p/versions", proto(&sale("int64", "reserved 4;")), 200, json!({ "id": 7 })),
+            ("POST", "/subjects/p/versions", proto(&sale("bool", "")), 409, json!(409)),
+        ],
+    );
+    // The descriptor is the schema that the text is.
+    let (_, answer) = get(&registry, "/schemas/ids/6?format=serialized");
+    let known = registry.handle(
+        "POST",
+        "/subjects/p",
+        proto(answer["schema"].as_str().expect("a text")).to_string().as_bytes(),
+    );
+    assert_eq!((known.0, &known.1["id"]), (200, &json!(6)), "{}", known.1);
+    // A message that goes is no longer read.
+    let (_, answer) = registry.handle(
+        "POST",
+        "/compatibility/subjects/money/versions?verbose=true",
+        json!({ "schema": money.replace("Money", "Cash"), "schemaType": "PROTOBUF" }).to_string().as_bytes(),
+    );
+    assert_eq!(
+        answer["messages"][0],
+        "BACKWARD: it can't read what version 1 wrote: there is no message \"p.Money\" any more"
+    );
 }

@@ -204,10 +204,11 @@ fn framing(fields: &mut Fields<'_, '_>, format: Option<Format>) -> Option<Framin
 }
 
 /// The words of `format`.
-pub(super) const FORMATS: [(&str, Format); 4] = [
+pub(super) const FORMATS: [(&str, Format); 5] = [
     ("avro", Format::Avro),
     ("json", Format::Json),
     ("csv", Format::Csv { delimiter: b',' }),
+    ("protobuf", Format::Protobuf),
     ("raw", Format::Raw),
 ];
 

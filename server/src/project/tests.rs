@@ -263,7 +263,7 @@ fn keys_twice_and_values_of_the_wrong_shape_are_refused() {
             sources/orders.yaml:4:33: error: "metadata" has "key" already [E0109]
             sources/orders.yaml:5:9: error: "schema" can't be this map: it is latest, follow, { subject: s, version: 3 } or { file: orders.avsc } [E0104]
             sources/orders.yaml:6:8: error: "start" can't be "2026-11-22": earliest, latest or an instant such as 2026-11-22T00:00:00Z [E0105]
-            sources/orders.yaml:7:9: error: "format" can't be "xml": one of "avro", "json", "csv", "raw" [E0105]
+            sources/orders.yaml:7:9: error: "format" can't be "xml": one of "avro", "json", "csv", "protobuf", "raw" [E0105]
         "#]],
     );
     check(

@@ -11,6 +11,8 @@ use super::model::{Filter, Model, Stored};
 use super::params::{self, Params};
 use super::refusal::Refusal;
 use super::register::Place;
+use crate::protobuf::File;
+use crate::registry::Language;
 
 impl EmbeddedRegistry {
     /// Answers a request with an HTTP status and a JSON body; errors are
@@ -75,11 +77,10 @@ impl Request<'_> {
         let (registry, params) = (self.registry, self.params);
         match (self.method, segments) {
             ("POST", [subject]) => {
-                params.refuse_format()?;
                 let proposal = params::proposal(self.body, params)?;
                 let model = registry.model();
                 let Place { version, id } = model.look_up(subject, &proposal, params.filter())?;
-                full_answer(&model, subject, version, id)
+                full_answer(&model, subject, version, id, params)
             }
             ("DELETE", [subject]) => {
                 let for_good = params.is("permanent");
@@ -195,9 +196,8 @@ fn subjects(model: &Model, segments: &[&str], params: &Params) -> Answer {
         }
         [subject, "versions", version, rest @ ..] => {
             let (version, found) = model.version(subject, params::choice(version)?, filter)?;
-            params.refuse_format()?;
             match rest {
-                [] => full_answer(model, subject, version, found.id),
+                [] => full_answer(model, subject, version, found.id, params),
                 ["schema"] => Ok(text_answer(model.stored(found.id)?)),
                 _ => Err(Refusal::no_such_path()),
             }
@@ -211,18 +211,16 @@ fn schemas(model: &Model, segments: &[&str], params: &Params) -> Answer {
     let of_subject = |subject: &str| params.get("subject").is_none_or(|asked| asked == subject);
     match segments {
         [] => all_schemas(model, params),
-        ["types"] => Ok(json!(["AVRO"])),
+        ["types"] => Ok(json!(Language::ALL.map(Language::as_str))),
         ["ids", id, rest @ ..] => {
             let id = params::schema_id(id)?;
             match rest {
                 [] => {
-                    params.refuse_format()?;
-                    let stored = model.stored(id)?;
-                    let mut answer = json!({ "schema": stored.schema.text });
+                    let mut answer = json!({});
                     if params.is("fetchMaxId") {
                         answer["maxId"] = json!(model.last_id());
                     }
-                    add_references(&mut answer, stored);
+                    add_schema(&mut answer, model.stored(id)?, params)?;
                     Ok(answer)
                 }
                 ["schema"] => Ok(text_answer(model.stored(id)?)),
@@ -264,15 +262,13 @@ fn all_schemas(model: &Model, params: &Params) -> Answer {
         versions.into_iter().map(move |(number, version)| (subject, number, version.id))
     });
     let page = params.page(versions)?.into_iter();
-    let answers = page.map(|(subject, number, id)| full_answer(model, subject, number, id));
+    let answers = page.map(|(subject, number, id)| full_answer(model, subject, number, id, params));
     Ok(Value::Array(answers.collect::<Result<_, Refusal>>()?))
 }
 
-fn full_answer(model: &Model, subject: &str, version: u32, id: u32) -> Answer {
-    let stored = model.stored(id)?;
-    let mut answer =
-        json!({ "subject": subject, "version": version, "id": id, "schema": stored.schema.text });
-    add_references(&mut answer, stored);
+fn full_answer(model: &Model, subject: &str, version: u32, id: u32, params: &Params) -> Answer {
+    let mut answer = json!({ "subject": subject, "version": version, "id": id });
+    add_schema(&mut answer, model.stored(id)?, params)?;
     Ok(answer)
 }
 
@@ -282,10 +278,28 @@ fn text_answer(stored: &Stored) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.trim().to_owned()))
 }
 
-fn add_references(answer: &mut Value, stored: &Stored) {
+/// Text, type (left out of Avro's) and references.
+fn add_schema(answer: &mut Value, stored: &Stored, params: &Params) -> Result<(), Refusal> {
+    let language = stored.schema.language;
+    answer["schema"] = match params.get("format") {
+        Some("serialized") if language == Language::Protobuf => {
+            let file = File::parse(&stored.schema).map_err(Refusal::store)?;
+            Value::String(file.descriptor_in_base64())
+        }
+        None | Some("" | "default") => Value::String(stored.schema.text.clone()),
+        Some(other) => {
+            return Err(Refusal::invalid_request(format!(
+                "format \"{other}\" is not supported: schemas are given as they were registered"
+            )));
+        }
+    };
+    if language != Language::Avro {
+        answer["schemaType"] = json!(language.as_str());
+    }
     if !stored.references.is_empty() {
         answer["references"] = json!(stored.references);
     }
+    Ok(())
 }
 
 fn config_answer(config: Config, key: &str) -> Value {

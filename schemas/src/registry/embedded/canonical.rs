@@ -143,7 +143,7 @@ fn push_text(text: &str, out: &mut String) {
 }
 
 /// As it is, but for the order of keys.
-fn push_json(value: &Value, out: &mut String) {
+pub(super) fn push_json(value: &Value, out: &mut String) {
     match value {
         Value::Array(values) => list(values, out, push_json),
         Value::Object(object) => {

@@ -1,9 +1,12 @@
 //! Whether a schema may follow the versions before it, and which rules it breaks.
 //!
-//! Avro's own rules of schema resolution decide, as for records: [`crate::resolve`].
+//! Of Avro its own rules of schema resolution decide, as for records: [`crate::resolve`]; of Protobuf those by which
+//! records are read: [`crate::protobuf`]; of JSON Schema those of [`super::json`].
 
 use super::entry::Level;
-use crate::avro::Schema;
+use super::json;
+use super::model::Meaning;
+use crate::protobuf;
 use crate::resolve::compile;
 
 /// Messages of one comparison; a subject has many versions, and who gets a hundred reads the first ones.
@@ -13,18 +16,18 @@ const MAX_MESSAGES: usize = 20;
 /// ascending; which of them count is the caller's to say.
 pub(super) fn broken<'a>(
     level: Level,
-    new: &Schema,
-    earlier: impl Iterator<Item = (u32, &'a Schema)>,
+    new: &Meaning,
+    earlier: impl Iterator<Item = (u32, &'a Meaning)>,
 ) -> Vec<String> {
     let mut messages = Vec::new();
     for (version, old) in earlier {
         if level.is_backward() {
-            for issue in compile::check(old, new) {
+            for issue in unread(old, new) {
                 messages.push(format!("BACKWARD: it can't read what version {version} wrote: {issue}"));
             }
         }
         if level.is_forward() {
-            for issue in compile::check(new, old) {
+            for issue in unread(new, old) {
                 messages.push(format!("FORWARD: version {version} can't read what it writes: {issue}"));
             }
         }
@@ -34,4 +37,16 @@ pub(super) fn broken<'a>(
         }
     }
     messages
+}
+
+/// What of `writer`'s values `reader` can't read.
+fn unread(writer: &Meaning, reader: &Meaning) -> Vec<String> {
+    match (writer, reader) {
+        (Meaning::Avro(writer), Meaning::Avro(reader)) => {
+            compile::check(writer, reader).iter().map(ToString::to_string).collect()
+        }
+        (Meaning::Json(writer), Meaning::Json(reader)) => json::broken(reader, writer),
+        (Meaning::Protobuf(writer), Meaning::Protobuf(reader)) => protobuf::broken(reader, writer),
+        _ => vec!["it is of another type".to_owned()],
+    }
 }

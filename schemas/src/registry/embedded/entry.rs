@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::registry::Language;
+
 /// A change that was decided on; [`super::model::Model::apply`] makes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "snake_case")]
@@ -42,6 +44,8 @@ pub(super) struct NewSchema {
     pub(super) text: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) references: Vec<Reference>,
+    #[serde(default, skip_serializing_if = "Language::is_avro")]
+    pub(super) language: Language,
 }
 
 /// A version of another subject whose types a schema uses.
@@ -169,12 +173,18 @@ mod tests {
             schema: Some(NewSchema {
                 text: "\"int\"".into(),
                 references: vec![Reference { name: "n".into(), subject: "r".into(), version: 1 }],
+                language: Language::Avro,
             }),
             replaces: vec![1],
         };
         let json = r#"{"entry":"registered","subject":"s","version":2,"id":7,"schema":{"text":"\"int\"","references":[{"name":"n","subject":"r","version":1}]},"replaces":[1]}"#;
         assert_eq!(serde_json::to_string(&entry).expect("JSON"), json);
         assert_eq!(serde_json::from_str::<Entry>(json).expect("an entry"), entry);
+        let json = r#"{"text":"true","language":"json_schema"}"#;
+        let schema =
+            NewSchema { text: "true".into(), references: Vec::new(), language: Language::JsonSchema };
+        assert_eq!(serde_json::to_string(&schema).expect("JSON"), json);
+        assert_eq!(serde_json::to_value(Language::Protobuf).expect("a word"), "protobuf");
         for (json, entry) in [
             (
                 r#"{"entry":"versions_deleted","subject":"s","versions":[1]}"#,

@@ -18,6 +18,7 @@ mod canonical;
 mod change;
 mod compatibility;
 mod entry;
+mod json;
 mod model;
 mod params;
 mod refusal;

@@ -11,9 +11,12 @@ use std::sync::Arc;
 
 use super::canonical;
 use super::entry::{Config, Entry, Level, Mode, NewSchema, Reference};
+use super::json::JsonSchema;
 use super::refusal::Refusal;
 use super::{MAX_BYTES, MAX_VERSIONS};
 use crate::avro::Schema;
+use crate::error::SchemaError;
+use crate::protobuf::File;
 use crate::registry::{Language, SchemaText};
 
 /// See the module.
@@ -38,6 +41,7 @@ pub(super) struct Model {
 /// What makes a schema itself.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Identity {
+    language: Language,
     normal_form: String,
     /// Sorted.
     references: Vec<Reference>,
@@ -89,13 +93,45 @@ impl Filter {
 #[derive(Debug)]
 pub(super) struct Parsed {
     pub(super) complete: SchemaText,
-    pub(super) schema: Schema,
+    pub(super) meaning: Meaning,
     pub(super) identity: Arc<Identity>,
 }
 
+/// A schema of any language.
+#[derive(Debug)]
+pub(super) enum Meaning {
+    Avro(Schema),
+    Json(JsonSchema),
+    Protobuf(File),
+}
+
+impl Meaning {
+    fn parse(text: &SchemaText) -> Result<Self, SchemaError> {
+        Ok(match text.language {
+            Language::Avro => Self::Avro(Schema::parse(&text.text, &text.references)?),
+            Language::JsonSchema => Self::Json(JsonSchema::parse(&text.text, text.named_references())?),
+            Language::Protobuf => Self::Protobuf(File::parse(text)?),
+        })
+    }
+
+    fn normal_form(&self, text: &str) -> String {
+        match self {
+            Self::Avro(schema) => {
+                // A bare name of a primitive type is a schema, too.
+                let bare = || serde_json::Value::String(text.trim().to_owned());
+                canonical::normal_form(&serde_json::from_str(text).unwrap_or_else(|_| bare()), schema)
+            }
+            Self::Json(schema) => schema.normal_form(),
+            Self::Protobuf(file) => file.descriptor_in_base64(),
+        }
+    }
+}
+
 impl Parsed {
-    pub(super) fn normal_form(&self) -> &str {
-        &self.identity.normal_form
+    /// The text that is kept of it where normal forms are.
+    pub(super) fn normal_text(&self) -> Option<&str> {
+        // A descriptor is nothing to read.
+        (self.complete.language != Language::Protobuf).then_some(&self.identity.normal_form)
     }
 }
 
@@ -222,38 +258,48 @@ impl Model {
     /// Parses a text with what it refers to, which may be versions that were soft-deleted since.
     pub(super) fn parse(&self, new: &NewSchema) -> Result<Parsed, Refusal> {
         let complete = self.complete(new)?;
-        let schema = Schema::parse(&complete.text, &complete.references).map_err(Refusal::invalid_schema)?;
-        // A bare name of a primitive type is a schema, too.
-        let bare = || serde_json::Value::String(complete.text.trim().to_owned());
-        let json = serde_json::from_str(&complete.text).unwrap_or_else(|_| bare());
+        let meaning = Meaning::parse(&complete).map_err(Refusal::invalid_schema)?;
         let mut references = new.references.clone();
         references.sort_unstable();
-        let normal_form = canonical::normal_form(&json, &schema);
-        Ok(Parsed { complete, schema, identity: Arc::new(Identity { normal_form, references }) })
+        let normal_form = meaning.normal_form(&complete.text);
+        let identity = Arc::new(Identity { language: new.language, normal_form, references });
+        Ok(Parsed { complete, meaning, identity })
     }
 
     /// The text with what it refers to, each schema after those that it refers to itself.
     fn complete(&self, new: &NewSchema) -> Result<SchemaText, Refusal> {
-        let mut texts: Vec<String> = Vec::new();
+        let (mut texts, mut names): (Vec<String>, Vec<String>) = Default::default();
         for Reference { name, subject, version } in &new.references {
             let found = self.version(subject, Choice::Number(*version), Filter::WithDeleted);
             let (_, found) = found.map_err(|refusal| {
                 Refusal::invalid_schema(format!("reference \"{name}\": {}", refusal.message()))
             })?;
             let schema = &self.stored(found.id)?.schema;
-            for text in schema.references.iter().chain([&schema.text]) {
-                if !texts.contains(text) {
-                    texts.push(text.clone());
+            if schema.language != new.language {
+                let why = format!("reference \"{name}\": it is not of type {}", new.language.as_str());
+                return Err(Refusal::invalid_schema(why));
+            }
+            if new.language == Language::Avro {
+                for text in schema.references.iter().chain([&schema.text]) {
+                    if !texts.contains(text) {
+                        texts.push(text.clone());
+                    }
+                }
+                continue;
+            }
+            for (name, text) in schema.named_references().chain([(name.as_str(), schema.text.as_str())]) {
+                if !names.iter().any(|known| known == name) {
+                    names.push(name.to_owned());
+                    texts.push(text.to_owned());
                 }
             }
         }
-        Ok(SchemaText { text: new.text.clone(), references: texts, language: Language::Avro })
+        Ok(SchemaText { text: new.text.clone(), references: texts, names, language: new.language })
     }
 
     /// The parsed schema of an id.
-    pub(super) fn schema(&self, id: u32) -> Result<Schema, Refusal> {
-        let text = &self.stored(id)?.schema;
-        Schema::parse(&text.text, &text.references).map_err(Refusal::invalid_schema)
+    pub(super) fn meaning(&self, id: u32) -> Result<Meaning, Refusal> {
+        Meaning::parse(&self.stored(id)?.schema).map_err(Refusal::invalid_schema)
     }
 
     /// Makes a change.

@@ -8,6 +8,7 @@ use super::entry::{Config, Level, Mode};
 use super::model::{Choice, Filter};
 use super::refusal::Refusal;
 use super::register::{Proposal, ProposedReference};
+use crate::registry::Language;
 
 /// What is behind the `?`, later ones winning.
 #[derive(Debug, Default)]
@@ -59,16 +60,6 @@ impl Params {
         let (offset, limit) = (number("offset")?.unwrap_or(0), number("limit")?);
         Ok(items.into_iter().skip(offset).take(limit.unwrap_or(usize::MAX)).collect())
     }
-
-    /// Refuses forms of a schema other than the one that was registered.
-    pub(super) fn refuse_format(&self) -> Result<(), Refusal> {
-        match self.get("format") {
-            None | Some("" | "default") => Ok(()),
-            Some(other) => Err(Refusal::invalid_request(format!(
-                "format \"{other}\" is not supported: schemas are given as they were registered"
-            ))),
-        }
-    }
 }
 
 /// The segments of a path, unescaped, and its parameters.
@@ -118,14 +109,15 @@ struct ReferenceBody {
 /// A schema that was sent, to be registered, looked up or compared.
 pub(super) fn proposal(body: &[u8], params: &Params) -> Result<Proposal, Refusal> {
     let body: SchemaBody = json(body)?;
-    match body.schema_type.as_deref() {
-        None | Some("" | "AVRO") => {}
-        Some(other) => {
-            return Err(Refusal::invalid_schema(format!(
-                "type {other} is not supported by this registry, only AVRO is"
-            )));
-        }
-    }
+    let language = match body.schema_type.as_deref() {
+        None | Some("") => Language::default(),
+        Some(word) => Language::parse(word).ok_or_else(|| {
+            let words = Language::ALL.map(Language::as_str).join(", ");
+            Refusal::invalid_schema(format!(
+                "type {word} is not supported by this registry, only {words} are"
+            ))
+        })?,
+    };
     if let Some((key, _)) = [("metadata", body.metadata), ("ruleSet", body.rule_set)]
         .into_iter()
         .find(|(_, value)| value.as_ref().is_some_and(|value| !is_empty(value)))
@@ -146,6 +138,7 @@ pub(super) fn proposal(body: &[u8], params: &Params) -> Result<Proposal, Refusal
     };
     Ok(Proposal {
         text: body.schema.ok_or_else(|| Refusal::invalid_schema("there is no \"schema\""))?,
+        language,
         references: references.collect::<Result<_, Refusal>>()?,
         id,
         version,

@@ -3,14 +3,16 @@
 use super::canonical;
 use super::compatibility;
 use super::entry::{Entry, Level, Mode, NewSchema, Reference};
-use super::model::{Choice, Filter, Model, Parsed, text_bytes};
+use super::model::{Choice, Filter, Meaning, Model, Parsed, text_bytes};
 use super::refusal::Refusal;
 use super::{Decision, MAX_ID, MAX_REFERENCES, MAX_SUBJECT_BYTES};
+use crate::registry::Language;
 
 /// A schema that somebody sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Proposal {
     pub(super) text: String,
+    pub(super) language: Language,
     pub(super) references: Vec<ProposedReference>,
     /// Wanted, in import mode.
     pub(super) id: Option<u32>,
@@ -82,7 +84,8 @@ impl Model {
         let (id, is_new) = self.new_id(&parsed, proposal.id)?;
         self.check_room(if is_new { text_bytes(&parsed.complete) } else { 0 })?;
         let normalize = proposal.normalize || self.config_in_scope(subject).normalize.unwrap_or_default();
-        let text = if normalize { parsed.normal_form().to_owned() } else { new.text };
+        let normal = parsed.normal_text().filter(|_| normalize);
+        let text = normal.map_or(new.text, str::to_owned);
         // A version that was soft-deleted comes back as a new one: its old number would be a second place.
         let replaces = self
             .versions(subject, Filter::OnlyDeleted)
@@ -95,7 +98,7 @@ impl Model {
             subject: subject.to_owned(),
             version,
             id,
-            schema: is_new.then_some(NewSchema { text, references: new.references }),
+            schema: is_new.then_some(NewSchema { text, ..new }),
             replaces: replaces.collect(),
         };
         Ok(Decision { entry: Some(entry), answer: Place { version, id } })
@@ -136,10 +139,10 @@ impl Model {
             None if !level.is_transitive() => drop(versions.drain(..versions.len().saturating_sub(1))),
             None => {}
         }
-        let schemas = versions.iter().map(|(number, version)| Ok((*number, self.schema(version.id)?)));
+        let schemas = versions.iter().map(|(number, version)| Ok((*number, self.meaning(version.id)?)));
         let schemas = schemas.collect::<Result<Vec<_>, Refusal>>()?;
         let schemas = schemas.iter().map(|(number, schema)| (*number, schema));
-        Ok(compatibility::broken(level, &new.schema, schemas))
+        Ok(compatibility::broken(level, &new.meaning, schemas))
     }
 
     /// The references as versions that are there.
@@ -163,7 +166,11 @@ impl Model {
             };
             Ok(Reference { name: name.clone(), subject: subject.clone(), version })
         });
-        Ok(NewSchema { text: proposal.text.clone(), references: references.collect::<Result<_, Refusal>>()? })
+        Ok(NewSchema {
+            text: proposal.text.clone(),
+            references: references.collect::<Result<_, Refusal>>()?,
+            language: proposal.language,
+        })
     }
 
     fn new_version(&self, subject: &str, wanted: Option<u32>, mode: Mode) -> Result<u32, Refusal> {
@@ -209,7 +216,12 @@ impl Model {
 
 /// Refuses a schema of which a default is not a value of its field.
 fn check_defaults(parsed: &Parsed) -> Result<(), Refusal> {
-    canonical::bad_default(&parsed.schema).map_or(Ok(()), |why| Err(Refusal::invalid_schema(why)))
+    match &parsed.meaning {
+        Meaning::Avro(schema) => {
+            canonical::bad_default(schema).map_or(Ok(()), |why| Err(Refusal::invalid_schema(why)))
+        }
+        Meaning::Json(_) | Meaning::Protobuf(_) => Ok(()),
+    }
 }
 
 pub(super) fn check_subject(subject: &str) -> Result<(), Refusal> {

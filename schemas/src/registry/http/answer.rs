@@ -29,26 +29,23 @@ struct Answer {
 /// A schema that another one uses types of.
 #[derive(Debug, Deserialize)]
 pub(super) struct Reference {
+    pub(super) name: String,
     pub(super) subject: String,
     pub(super) version: u32,
 }
 
 impl Schema {
     /// # Errors
-    /// [`RegistryError::Invalid`] where it is neither Avro nor JSON Schema; [`RegistryError::Unavailable`]
+    /// [`RegistryError::Invalid`] where it is in no language that we know; [`RegistryError::Unavailable`]
     /// where it is no schema at all.
     pub(super) fn from_answer(answer: &Value) -> Result<Self, RegistryError> {
         let Answer { schema: text, schema_type, references } = Answer::deserialize(answer)
             .map_err(|error| RegistryError::unavailable(format!("the answer is not a schema: {error}")))?;
-        let language = match schema_type.as_deref() {
-            None | Some("AVRO") => Language::Avro,
-            Some("JSON") => Language::JsonSchema,
-            Some(other) => {
-                return Err(RegistryError::invalid(format!(
-                    "the schema is of type {other}, not of AVRO or JSON"
-                )));
-            }
-        };
+        let word = schema_type.as_deref().unwrap_or_default();
+        let language = Language::parse(if word.is_empty() { Language::default().as_str() } else { word });
+        let language = language.ok_or_else(|| {
+            RegistryError::invalid(format!("the schema is of type {word}, not of AVRO, JSON or PROTOBUF"))
+        })?;
         Ok(Self { text, language, references })
     }
 }

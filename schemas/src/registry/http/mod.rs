@@ -153,23 +153,25 @@ impl HttpRegistry {
 
     /// Adds what the schema refers to.
     fn complete(&self, schema: Schema) -> Result<Arc<SchemaText>, RegistryError> {
-        if schema.language != Language::Avro && !schema.references.is_empty() {
+        if schema.language == Language::JsonSchema && !schema.references.is_empty() {
             return Err(RegistryError::invalid("a JSON Schema that refers to other subjects can't be used"));
         }
-        let mut references = Vec::new();
-        self.collect(schema.references, &mut references, &mut HashSet::new(), 0)?;
-        Ok(Arc::new(SchemaText { text: schema.text, references, language: schema.language }))
+        let mut found = Vec::new();
+        self.collect(schema.references, &mut found, &mut HashSet::new(), 0)?;
+        let (names, references): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        let names = if schema.language == Language::Avro { Vec::new() } else { names };
+        Ok(Arc::new(SchemaText { text: schema.text, references, names, language: schema.language }))
     }
 
-    /// Depth first, so that every schema comes after those that it refers to.
+    /// Names and texts, depth first, so that every schema comes after those that it refers to.
     fn collect(
         &self,
         references: Vec<Reference>,
-        texts: &mut Vec<String>,
+        found: &mut Vec<(String, String)>,
         seen: &mut HashSet<(String, u32)>,
         depth: usize,
     ) -> Result<(), RegistryError> {
-        for Reference { subject, version } in references {
+        for Reference { name, subject, version } in references {
             if !seen.insert((subject.clone(), version)) {
                 continue;
             }
@@ -180,8 +182,8 @@ impl HttpRegistry {
             }
             let answer = self.ask(&version_path(&subject, &version.to_string()), None)?;
             let schema = Schema::from_answer(&answer)?;
-            self.collect(schema.references, texts, seen, depth + 1)?;
-            texts.push(schema.text);
+            self.collect(schema.references, found, seen, depth + 1)?;
+            found.push((name, schema.text));
         }
         Ok(())
     }
