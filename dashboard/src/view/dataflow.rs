@@ -274,7 +274,9 @@ fn edge_view(key: String, shape: &Shape, from: Place, to: Place, per_second: Opt
         // Above its target, right of all lines that go on below.
         (down_path(shape, from, (x2, y2)), (to.x + 28.0, to.y - 6.0))
     } else {
-        (across_path(shape, from, to, (x2, y2)), (to.x - GAP_X / 2.0, y2 - 8.0))
+        // Beside the turn of a line that branches off: lines that go on would run through it.
+        let before = if from.middle() == y2 { GAP_X / 2.0 } else { GAP_X / 4.0 };
+        (across_path(shape, from, to, (x2, y2)), (to.x - before, y2 - 8.0))
     };
     EdgeView {
         key,
@@ -481,6 +483,8 @@ mod tests {
             ]
         );
         assert_eq!(view.edges[1].path, "M414 55H487");
+        let labels = [&view.edges[2], &view.edges[3]].map(|edge| (edge.label_x, edge.label_y));
+        assert_eq!(labels, [(column(3.0) - 38.0, 47.0), (column(3.0) - 19.0, second_row + 25.0)]);
         assert_eq!(view.nodes[2].short_label, "window of something wit…");
         let wide = flow(&graph((0.1, 0.0), (0.1, 0.0)), &Counts::default(), &[], 1_200.0);
         assert_eq!((wide.nodes[0].width, wide.width), (242.0, 1_200.0));

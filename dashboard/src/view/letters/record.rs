@@ -202,10 +202,46 @@ pub fn content(letter: &Letter, schema: Option<Result<&WriterSchema, &str>>) -> 
     }
 }
 
-/// A writer schema for reading: a line for each member.
+/// Lines of a schema are not further in than this: whoever nests deeper reads it elsewhere.
+const INDENT_MAX: usize = 32;
+
+/// A writer schema for reading: a line for each member, in the order in which it was written.
 pub fn schema_text(schema: &str) -> String {
-    let pretty = serde_json::from_str::<Value>(schema).and_then(|read| serde_json::to_string_pretty(&read));
-    pretty.unwrap_or_else(|_| schema.to_owned())
+    let mut text = String::with_capacity(schema.len() * 2);
+    let (mut depth, mut in_text, mut is_escaped, mut is_open) = (0_usize, false, false, false);
+    let line = |text: &mut String, depth: usize| {
+        text.push('\n');
+        text.extend(std::iter::repeat_n("  ", depth.min(INDENT_MAX)));
+    };
+    for letter in schema.trim().chars() {
+        if in_text {
+            in_text = is_escaped || letter != '"';
+            is_escaped = !is_escaped && letter == '\\';
+            text.push(letter);
+            continue;
+        }
+        if letter.is_whitespace() {
+            continue;
+        }
+        if matches!(letter, '}' | ']') {
+            depth = depth.saturating_sub(1);
+            if !is_open {
+                line(&mut text, depth);
+            }
+        } else if is_open {
+            line(&mut text, depth);
+        }
+        is_open = matches!(letter, '{' | '[');
+        in_text = letter == '"';
+        text.push(letter);
+        match letter {
+            '{' | '[' => depth += 1,
+            ',' => line(&mut text, depth),
+            ':' => text.push(' '),
+            _ => {}
+        }
+    }
+    text
 }
 
 /// The bytes that stand out while nothing is chosen: those that are to blame.
@@ -265,8 +301,25 @@ mod tests {
 
     #[test]
     fn schemas_are_spread_over_lines() {
-        assert_eq!(schema_text(r#"{"type":"long"}"#), "{\n  \"type\": \"long\"\n}");
-        assert_eq!(schema_text("{"), "{", "what is no JSON stays as it is");
+        let schema = r#"{"type":"record", "name":"a\":,{}","fields":[{"name":"x","type":["null","long"]}],"aliases":[]}"#;
+        let expected = r#"{
+  "type": "record",
+  "name": "a\":,{}",
+  "fields": [
+    {
+      "name": "x",
+      "type": [
+        "null",
+        "long"
+      ]
+    }
+  ],
+  "aliases": []
+}"#;
+        assert_eq!(schema_text(schema), expected);
+        let read = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
+        assert_eq!(read(&schema_text(expected)), read(schema), "it is the same schema");
+        assert_eq!((&*schema_text("]}"), &*schema_text("\"long\"")), ("\n]\n}", "\"long\""));
     }
 
     #[test]
