@@ -421,8 +421,9 @@ impl<'a> Block<'a> {
     }
 
     fn push(&mut self, record: u32, body: &'a [u8]) {
-        (self.records[self.n], self.bodies[self.n]) = (record, body);
-        self.n += 1;
+        let n = self.n;
+        (self.records[n], self.bodies[n]) = (record, body);
+        self.n = n + 1;
     }
 }
 

@@ -139,23 +139,24 @@ fn count(begins: &[&[u8]], rests: &[&[u8]]) -> Option<(usize, usize)> {
     Some((n_bytes, n_high))
 }
 
-/// Bytes that are looked at together: a register of any processor's.
-const CHUNK: usize = 16;
+/// Bytes that are looked at together: two registers of any processor's.
+const CHUNK: usize = 32;
 
 /// How many of the bytes have their high bit.
 #[inline(always)]
 fn n_high_bits(bytes: &[u8]) -> usize {
     // What fewer chunks than 256 have of it at one place fits a byte.
-    if CHUNK * 255 <= bytes.len() {
+    if CHUNK * 127 <= bytes.len() {
         return n_high_bits_by_bytes(bytes);
     }
     let Some(last) = bytes.last_chunk::<CHUNK>() else { return n_high_bits_by_bytes(bytes) };
-    let (chunks, behind) = bytes.as_chunks::<CHUNK>();
     let mut n = [0_u8; CHUNK];
-    for chunk in chunks {
+    let mut left = bytes;
+    while let Some((chunk, behind)) = left.split_first_chunk::<CHUNK>() {
         n = std::array::from_fn(|i| n[i].wrapping_add(chunk[i] >> 7));
+        left = behind;
     }
-    if let Some(is_behind) = LAST[behind.len()..].first_chunk::<CHUNK>() {
+    if let Some(is_behind) = LAST[left.len()..].first_chunk::<CHUNK>() {
         n = std::array::from_fn(|i| n[i].wrapping_add(last[i] >> 7 & is_behind[i]));
     }
     n.iter().map(|n| u32::from(*n)).sum::<u32>() as usize

@@ -66,7 +66,9 @@ impl<O: Op> Accumulator for Fold<O> {
     fn update(&mut self, input: &Input<'_>) -> Result<(), Error> {
         let array = primitive::<O::Arg>(&input.args[0])?;
         let selected = selection(array, input.filter);
-        let (values, seen) = (&mut self.values[..], &mut self.seen[..]);
+        // As many as there are values, which saves a look at each.
+        let values = &mut self.values[..];
+        let seen = &mut self.seen[..values.len()];
         each_value(input.groups, array.values(), selected.as_ref(), |group, value| {
             O::add(&mut values[group], value);
             seen[group] = true;

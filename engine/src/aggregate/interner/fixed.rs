@@ -219,17 +219,22 @@ impl<W: Word> FixedInterner<W> {
     }
 }
 
+/// Most rows are of a group that is there: looked for without making room for another one.
 #[inline]
 fn find_or_insert<W: Word>(table: &mut HashTable<(W, u32)>, words: &mut Vec<W>, word: W) -> u32 {
-    match table.entry(word.hash(), |entry| entry.0 == word, |entry| entry.0.hash()) {
-        Entry::Occupied(entry) => entry.get().1,
-        Entry::Vacant(entry) => {
-            let group = words.len() as u32;
-            entry.insert((word, group));
-            words.push(word);
-            group
-        }
+    let hash = word.hash();
+    match table.find(hash, |entry| entry.0 == word) {
+        Some((_, group)) => *group,
+        None => insert(table, words, word, hash),
     }
+}
+
+#[inline(never)]
+fn insert<W: Word>(table: &mut HashTable<(W, u32)>, words: &mut Vec<W>, word: W, hash: u64) -> u32 {
+    let group = words.len() as u32;
+    table.insert_unique(hash, (word, group), |entry| entry.0.hash());
+    words.push(word);
+    group
 }
 
 /// Gives each column its place, or `None` where they do not fit into `capacity` bits.
