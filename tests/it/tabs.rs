@@ -158,7 +158,7 @@ fn hidden_tab_rests_and_is_right_at_once_when_shown() {
 
 #[test]
 fn where_streams_are_held_back_the_page_asks() {
-    let Scene { weir, customers } = scene("held");
+    let Scene { weir, customers } = scene("polled");
     let url = holding_streams(weir.url());
     let mut looker = Looker::start("page.mjs", &[&url, "/pipelines/revenue"]);
     let tab = looker.ask("first", "");
