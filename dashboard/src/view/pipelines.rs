@@ -88,11 +88,6 @@ impl Extras {
         self.losses = Some(answer.rows.iter().filter_map(row).collect());
     }
 
-    /// Takes them from before.
-    pub fn keep_losses(&mut self, before: &Self) {
-        self.losses.clone_from(&before.losses);
-    }
-
     /// Takes the answer to [`SINKS_QUERY`].
     pub fn read_sinks(&mut self, answer: &SqlResponse) {
         let row = |row: &weir_api::Row| {

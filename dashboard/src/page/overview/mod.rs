@@ -3,7 +3,10 @@
 mod boards;
 mod line;
 
+use std::cell::RefCell;
+
 use leptos::prelude::*;
+use weir_api::SqlResponse;
 
 use super::shell::{ListState, Live, Route, sql_again};
 use crate::protocol::Wanted;
@@ -12,6 +15,14 @@ use crate::view::pipelines::{self, Extras, LIVES_QUERY, SINKS_QUERY};
 
 use boards::Boards;
 use line::Line;
+
+thread_local! {
+    /// What was known when the page was left, and when that was, in milliseconds: to come back to it is not to begin anew.
+    static KNOWN: RefCell<Option<(f64, Extras)>> = const { RefCell::new(None) };
+}
+
+/// Older knowledge is none.
+const KNOWN_FOR_MS: f64 = 60_000.0;
 
 #[component]
 pub(super) fn Overview(live: Live, route: Route) -> impl IntoView {
@@ -72,28 +83,25 @@ pub(super) fn Overview(live: Live, route: Route) -> impl IntoView {
 
 /// Asks for what statuses do not say.
 fn ask(live: Live) -> Memo<Extras> {
+    let is_young = |(at_ms, _): &(f64, Extras)| js_sys::Date::now() - at_ms < KNOWN_FOR_MS;
+    let known = KNOWN.take().filter(is_young).map(|(_, extras)| extras);
     let lives = sql_again(live, 3.0, Memo::new(|_| LIVES_QUERY.to_owned()));
     let sinks = sql_again(live, 3.0, Memo::new(|_| SINKS_QUERY.to_owned()));
-    let of_lives = Memo::new(move |_| {
-        let mut extras = Extras::default();
-        lives.with(|answer| answer.into_iter().for_each(|answer| extras.read_lives(answer)));
-        extras
-    });
     // Asked once it is known which epochs are new.
-    let question = Memo::new(move |_| match lives.with(|answer| answer.is_some()) {
-        true => of_lives.with(Extras::losses_query),
-        false => String::new(),
-    });
+    let query = |answer: &SqlResponse| {
+        let mut extras = Extras::default();
+        extras.read_lives(answer);
+        extras.losses_query()
+    };
+    let question = Memo::new(move |_| lives.with(|answer| answer.map(query).unwrap_or_default()));
     let losses = sql_again(live, 5.0, question);
     Memo::new(move |before: Option<&Extras>| {
-        let mut extras = of_lives.get();
+        // Of each question that is not answered yet, what was known.
+        let mut extras = before.or(known.as_ref()).cloned().unwrap_or_default();
+        lives.with(|answer| answer.into_iter().for_each(|answer| extras.read_lives(answer)));
         sinks.with(|answer| answer.into_iter().for_each(|answer| extras.read_sinks(answer)));
-        losses.with(|answer| match (answer, before) {
-            (Some(answer), _) => extras.read_losses(answer),
-            // The question has changed: until it is answered, what was known.
-            (None, Some(before)) => extras.keep_losses(before),
-            (None, None) => {}
-        });
+        losses.with(|answer| answer.into_iter().for_each(|answer| extras.read_losses(answer)));
+        KNOWN.set(Some((js_sys::Date::now(), extras.clone())));
         extras
     })
 }
