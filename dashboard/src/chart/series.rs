@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! 1. At most [`MAX_SERIES`] series: those with the greatest sums. What is left out is counted and said; where series stand on
-//!    top of each other and may be added, it is one more, [`others`], so that the whole has its height.
+//!    top of each other and may be added, it is one more, `others`, so that the whole has its height.
 //! 2. A series keeps its slot, hence its colour and mark, for as long as it is drawn: [`Slots`].
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ use crate::view::number;
 
 /// As many as a person can tell apart by colour and mark together.
 pub const MAX_SERIES: usize = 24;
-/// The slot of [`others`].
+/// The slot of `others`.
 pub const OTHERS_SLOT: usize = MAX_SERIES;
 /// Colours of the palette; marks are as many.
 pub const N_COLOURS: usize = 8;

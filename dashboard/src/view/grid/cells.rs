@@ -1,6 +1,6 @@
 //! The cells of a row: the values of a JSON array, as they were written.
 //!
-//! Invariant: only what is shown is shortened ([`shown`]); what is copied, saved or ordered is [`text`].
+//! Invariant: only what is shown is shortened (`shown`); what is copied, saved or ordered is [`text`].
 
 use weir_api::Column;
 
