@@ -20,7 +20,7 @@ use crate::registry::{Language, RegistryError, SchemaRegistry, SchemaText, Subje
 use crate::resolve::ReaderSchema;
 use crate::wire::{self, SchemaId};
 
-/// Writer schemas that are remembered; past that all are asked for anew.
+/// Writer schemas, and verdicts on their messages, that are remembered; past that all are asked for anew.
 const MAX_WRITERS: usize = 1_000;
 /// Messages around each other that a record may name.
 const MAX_PLACES: usize = 32;
@@ -36,6 +36,8 @@ const NANOS: i128 = 1_000_000_000;
 pub(super) struct Protobuf {
     table: Table,
     writers: HashMap<SchemaId, Arc<Writer>>,
+    /// Whether records of a writer schema's message fit the table, or why not.
+    verdicts: HashMap<(SchemaId, Vec<usize>), Result<(), String>>,
 }
 
 /// A writer schema.
@@ -61,7 +63,7 @@ impl Protobuf {
     /// # Errors
     /// [`SchemaError`] where it is no schema of a table.
     pub(super) fn new(text: &SchemaText) -> Result<Self, SchemaError> {
-        Ok(Self { table: Table::new(text)?, writers: HashMap::new() })
+        Ok(Self { table: Table::new(text)?, writers: HashMap::new(), verdicts: HashMap::new() })
     }
 
     /// What a value is, `record` among its batch.
@@ -92,12 +94,25 @@ impl Protobuf {
             }
             Err(error) => return Found::Away(error.to_string()),
         };
-        let verdict = writer.fits(&self.table, &places);
+        let verdict = self.verdict(&writer, places);
         let seen = Some(Box::new(writer.seen(record, verdict.as_ref().err())));
         match verdict {
             Ok(()) => Found::Message(body, seen),
             Err(detail) => Found::Rejected(RejectReason::IncompatibleSchema, detail, seen),
         }
+    }
+
+    fn verdict(&mut self, writer: &Writer, places: Vec<usize>) -> Result<(), String> {
+        let key = (writer.id, places);
+        if let Some(verdict) = self.verdicts.get(&key) {
+            return verdict.clone();
+        }
+        let verdict = writer.fits(&self.table, &key.1);
+        if MAX_WRITERS <= self.verdicts.len() {
+            self.verdicts.clear();
+        }
+        self.verdicts.insert(key, verdict.clone());
+        verdict
     }
 
     fn writer(
