@@ -39,9 +39,11 @@ const frames = async (seconds) => page.evaluate(async (seconds) => {
 }, seconds);
 
 const deeds = {
+  // Milliseconds from the beginning of the navigation until the first panel has its numbers.
   open: async (path) => {
     await page.goto(url + path);
     await page.locator('[data-testid="panel-1"][data-stage="ready"]').waitFor();
+    return page.evaluate(() => performance.now());
   },
   // How many rows the first panel has.
   rows: async () => {

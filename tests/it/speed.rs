@@ -1,5 +1,5 @@
-//! What a dashboard costs its browser while numbers come ten times a second: frames, long tasks, the way from a commit to
-//! the picture, and memory. Printed, and of a release build held against what is promised:
+//! What a dashboard costs its browser: how long it takes to come; and while numbers come ten times a second, frames, long tasks,
+//! the way from a commit to the picture, and memory. Printed, and of a release build held against what is promised:
 //! `WEIR_MINUTES=60 cargo test --release --package weir-tests --test it speed:: -- --nocapture`
 //!
 //! `WEIR_SECONDS` (20; 5 of a debug build) is how long frames are watched, `WEIR_MINUTES` (0) how long memory.
@@ -38,13 +38,28 @@ const MIB: f64 = (1 << 20) as f64;
 /// What is promised of a release build on a machine that does nothing else; of one that is slow, on a machine that does much
 /// else, no more than that it lives.
 const PROMISED: Figures = if cfg!(debug_assertions) {
-    Figures { fps: 1.0, frame_ms: 3_000.0, long_task_ms: 5_000.0, painted_ms: 10_000.0, heap_mib: 5.0 }
+    Figures {
+        opened_ms: 20_000.0,
+        fps: 1.0,
+        frame_ms: 3_000.0,
+        long_task_ms: 5_000.0,
+        painted_ms: 10_000.0,
+        heap_mib: 5.0,
+    }
 } else {
-    Figures { fps: 58.0, frame_ms: 17.0, long_task_ms: 50.0, painted_ms: 100.0, heap_mib: 5.0 }
+    Figures {
+        opened_ms: 1_000.0,
+        fps: 58.0,
+        frame_ms: 17.0,
+        long_task_ms: 50.0,
+        painted_ms: 100.0,
+        heap_mib: 5.0,
+    }
 };
 
 #[derive(Debug)]
 struct Figures {
+    opened_ms: f64,
     fps: f64,
     frame_ms: f64,
     long_task_ms: f64,
@@ -198,7 +213,10 @@ fn a_busy_dashboard_is_smooth_prompt_and_keeps_its_memory() {
     let weir = project.run();
     weir.await_ready();
     let mut looker = Looker::start("speed.mjs", &[weir.url()]);
-    looker.ask("open", json!("/d/busy"));
+    let opened_ms = looker.ask("open", json!("/d/busy")).as_f64().expect("milliseconds");
+    eprintln!(
+        "the dashboard has its numbers {opened_ms:.0} ms after it was asked for, by a browser that knows nothing of it"
+    );
 
     // The past comes block by block, as deltas: a snapshot has 10,000 rows at most.
     let mut at_ms = begin_ms;
@@ -217,6 +235,7 @@ fn a_busy_dashboard_is_smooth_prompt_and_keeps_its_memory() {
         });
     }
     let go_on = orders.go_on();
+    assert!(opened_ms <= PROMISED.opened_ms, "promised: {PROMISED:?}");
     assert_frames_are_quick(&weir, &mut looker);
     assert_memory_is_flat(&mut looker);
     drop(go_on);
