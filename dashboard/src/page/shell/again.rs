@@ -2,7 +2,8 @@
 //!
 //! Invariants:
 //! 1. One question of a kind is under way at most, so that a slow server is not asked more.
-//! 2. A hidden tab asks nothing; what is answered too late, for another question or a page that is gone, is dropped.
+//! 2. A hidden tab asks nothing and paints no answer; what is answered too late, for another question or a page that is gone,
+//!    is dropped.
 //! 3. After a failure the last answer stays: it is old, and the head says so.
 
 use std::future::Future;
@@ -93,6 +94,11 @@ where
                     return;
                 }
                 asked.set_value(None);
+                if document().hidden() {
+                    // Nobody looks: asked for again at once by who does.
+                    asked_ms.set_value(f64::NEG_INFINITY);
+                    return;
+                }
                 match answer {
                     Ok(answer) => {
                         again.failure.set(None);
