@@ -170,7 +170,9 @@ impl<'a> Comparison<'a> {
                     n_steps: self.n_steps,
                     within: HashSet::new(),
                 };
-                !turned.accepts(at_new(not), at_old(before))
+                let is_accepted = turned.accepts(at_new(not), at_old(before));
+                self.n_steps = turned.n_steps;
+                !is_accepted
             });
             if has_grown {
                 issues.push(format!("{path}: \"not\" is new, or excludes more than before"));
