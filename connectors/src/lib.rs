@@ -17,6 +17,7 @@ pub mod files;
 pub mod kafka;
 pub mod mock;
 
+mod decompress;
 mod error;
 mod suggest;
 mod table_source;

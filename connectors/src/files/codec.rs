@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::io::Read;
 
+use crate::decompress::{read_all, snappy_len};
+
 /// Of a block's records.
 pub(super) const BLOCK_BYTES_MAX: usize = 64 << 20;
 
@@ -42,36 +44,27 @@ impl Codec {
     pub(super) fn decompress(self, data: &[u8]) -> Result<Cow<'_, [u8]>, String> {
         match self {
             Self::Null => Ok(Cow::Borrowed(data)),
-            Self::Deflate => read_all(flate2::bufread::DeflateDecoder::new(data)).map(Cow::Owned),
+            Self::Deflate => whole(flate2::bufread::DeflateDecoder::new(data)).map(Cow::Owned),
             Self::Snappy => snappy(data).map(Cow::Owned),
             Self::Zstandard => zstd::stream::read::Decoder::with_buffer(data)
                 .map_err(|error| error.to_string())
-                .and_then(read_all)
+                .and_then(whole)
                 .map(Cow::Owned),
         }
     }
 }
 
-fn read_all(reader: impl Read) -> Result<Vec<u8>, String> {
+fn whole(reader: impl Read) -> Result<Vec<u8>, String> {
     let mut all = Vec::new();
-    let n_bytes = reader.take(BLOCK_BYTES_MAX as u64 + 1).read_to_end(&mut all).map_err(|e| e.to_string())?;
-    if BLOCK_BYTES_MAX < n_bytes { Err(too_large()) } else { Ok(all) }
-}
-
-fn too_large() -> String {
-    "it has more than 64 MiB".to_owned()
+    read_all(reader, BLOCK_BYTES_MAX, &mut all).map_err(|error| error.to_string())?;
+    Ok(all)
 }
 
 /// Followed by the checksum of what it was.
 fn snappy(data: &[u8]) -> Result<Vec<u8>, String> {
     let (data, checksum) = data.split_last_chunk::<4>().ok_or("it has no checksum")?;
-    let n_bytes = snap::raw::decompress_len(data).map_err(|error| error.to_string())?;
-    // Three bytes of snappy make 64 at most.
-    if data.len().saturating_mul(32) < n_bytes {
-        return Err("its length is wrong".to_owned());
-    }
-    if BLOCK_BYTES_MAX < n_bytes {
-        return Err(too_large());
+    if BLOCK_BYTES_MAX < snappy_len(data)? {
+        return Err("it has more than 64 MiB".to_owned());
     }
     let all = snap::raw::Decoder::new().decompress_vec(data).map_err(|error| error.to_string())?;
     if crc32fast::hash(&all) != u32::from_be_bytes(*checksum) {

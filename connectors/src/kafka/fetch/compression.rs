@@ -4,6 +4,8 @@
 
 use std::io::Read;
 
+use crate::decompress::{read_all, snappy_len};
+
 /// What a batch may be decompressed to: 128 MiB. A producer's batch is 1 MB unless somebody raised
 /// `message.max.bytes`, and compresses tenfold at best unless somebody is up to something.
 const BATCH_BYTES_MAX: usize = 128 << 20;
@@ -43,19 +45,18 @@ impl Codec {
     pub(super) fn decompress(self, data: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
         let failed = |error: std::io::Error| format!("a batch can't be decompressed: {error}");
         match self {
-            Self::Gzip => read_all(flate2::bufread::MultiGzDecoder::new(data), out).map_err(failed),
+            Self::Gzip => whole(flate2::bufread::MultiGzDecoder::new(data), out).map_err(failed),
             Self::Snappy => snappy(data, out),
-            Self::Lz4 => lz4::Decoder::new(data).and_then(|reader| read_all(reader, out)).map_err(failed),
+            Self::Lz4 => lz4::Decoder::new(data).and_then(|reader| whole(reader, out)).map_err(failed),
             Self::Zstd => zstd::stream::read::Decoder::with_buffer(data)
-                .and_then(|reader| read_all(reader, out))
+                .and_then(|reader| whole(reader, out))
                 .map_err(failed),
         }
     }
 }
 
-fn read_all(reader: impl Read, out: &mut Vec<u8>) -> std::io::Result<()> {
-    let n_bytes = reader.take(BATCH_BYTES_MAX as u64 + 1).read_to_end(out)?;
-    if BATCH_BYTES_MAX < n_bytes { Err(std::io::Error::other("it has more than 128 MiB")) } else { Ok(()) }
+fn whole(reader: impl Read, out: &mut Vec<u8>) -> std::io::Result<()> {
+    read_all(reader, BATCH_BYTES_MAX, out)
 }
 
 fn snappy(data: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
@@ -77,9 +78,8 @@ fn snappy(data: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
 
 fn snappy_block(data: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
     let failed = |error: snap::Error| format!("a batch can't be decompressed: {error}");
-    let n_bytes = snap::raw::decompress_len(data).map_err(failed)?;
-    // Three bytes of snappy make 64 at most.
-    if BATCH_BYTES_MAX.min(data.len().saturating_mul(32)) < n_bytes {
+    let n_bytes = snappy_len(data).map_err(|error| format!("a batch can't be decompressed: {error}"))?;
+    if BATCH_BYTES_MAX < n_bytes {
         return Err("a batch can't be decompressed: its length is wrong".to_owned());
     }
     let start = out.len();
