@@ -21,7 +21,9 @@ use crate::project::{Project, check_columns, did_you_mean};
 /// The mistakes, what could not be asked, or that a next version would break something.
 pub(super) fn check(args: &CheckArgs) -> Result<(), Failure> {
     let offline = args.offline;
-    let (project, mut problems) = Project::read(&args.dir, &environment)?;
+    let (mut project, mut problems) = Project::read(&args.dir, &environment)?;
+    // Which registry did not answer, is told to whoever set its address.
+    project.redactor = project.redactor.showing_addresses();
     // What could be read is looked at all the same: all mistakes are told at once.
     let is_whole = problems.is_empty();
     let project = Arc::new(project);
@@ -109,7 +111,9 @@ fn told<'a>(source: &'a str, columns: &'a [LeftOut]) -> impl Iterator<Item = Str
 /// # Errors
 /// The mistakes in the project or the query, or what could not be asked.
 pub(super) fn explain(dir: &Path, name: &str) -> Result<(), Failure> {
-    let project = Arc::new(load(dir)?);
+    let mut project = load(dir)?;
+    project.redactor = project.redactor.showing_addresses();
+    let project = Arc::new(project);
     let Some(pipeline) = project.pipelines.get(name) else {
         let hint = did_you_mean(name, project.pipelines.keys().map(String::as_str));
         return Err(Failure::Usage(format!("there is no pipeline \"{name}\"{hint}")));

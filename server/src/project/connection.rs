@@ -97,7 +97,7 @@ fn connection(sheet: &mut Sheet<'_>, at: Pos, node: &Node) -> Option<Connection>
     let mut fields = Fields::new(sheet, "a connection", node)?;
     fields.require("type");
     let kind = fields.choice("type", &[("kafka", ())]);
-    let servers = fields.required_text("bootstrap_servers");
+    let servers = fields.required_address("bootstrap_servers");
     fields.require("schema_registry");
     let registry = fields.node("schema_registry").and_then(|node| registry(fields.sheet, node));
     let properties = fields.map("properties");
@@ -117,7 +117,7 @@ fn connection(sheet: &mut Sheet<'_>, at: Pos, node: &Node) -> Option<Connection>
 
 fn registry(sheet: &mut Sheet<'_>, node: &Node) -> Option<Registry> {
     let mut fields = Fields::new(sheet, "\"schema_registry\"", node)?;
-    let url = fields.required_text("url");
+    let url = fields.required_address("url");
     let (username, password) = (fields.text("username"), fields.text("password"));
     let missing = match (&username, &password) {
         (Some(_), None) => fields.node("password").is_none().then_some("password"),

@@ -27,6 +27,12 @@ impl Sheet<'_> {
 
     /// A scalar with its variables put in.
     pub(crate) fn text(&mut self, what: &str, node: &Node) -> Option<Text> {
+        let text = self.put_in(what, node)?;
+        self.redactor.add(&text);
+        Some(text)
+    }
+
+    fn put_in(&mut self, what: &str, node: &Node) -> Option<Text> {
         let Value::Scalar(raw) = &node.value else {
             self.wrong_type(what, "a single value", node);
             return None;
@@ -36,10 +42,7 @@ impl Sheet<'_> {
                 self.problem(node.at, Code::WrongType, format!("{what} has no value"));
                 None
             }
-            Ok(text) => {
-                self.redactor.add(&text);
-                Some(text)
-            }
+            Ok(text) => Some(text),
             Err(errors) => {
                 for error in errors {
                     let at = raw.layout.position(&raw.text, error.index);
@@ -136,6 +139,15 @@ impl<'s, 'a> Fields<'s, 'a> {
     pub(crate) fn required_text(&mut self, key: &'static str) -> Option<Text> {
         self.require(key);
         self.text(key)
+    }
+
+    /// As [`Self::required_text`], of a text that says where something listens.
+    pub(crate) fn required_address(&mut self, key: &'static str) -> Option<Text> {
+        self.require(key);
+        let node = self.node(key)?;
+        let text = self.sheet.put_in(&quoted(key), node)?;
+        self.sheet.redactor.add_address(&text);
+        Some(text)
     }
 
     /// Whether the key is there, with any value.

@@ -175,8 +175,18 @@ fn variable(chars: &[char], env: Env<'_>) -> Result<(usize, String, Option<(Stri
 /// Takes values of environment variables out of messages that others made.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    /// `(value, what to write instead)`, longest value first.
-    values: Vec<(String, String)>,
+    /// Longest value first.
+    values: Vec<Known>,
+}
+
+/// A value that came from the environment.
+#[derive(Clone)]
+struct Known {
+    value: String,
+    /// What to write instead.
+    shown: String,
+    /// Wherever it was put in, it says no more than where something listens.
+    is_address: bool,
 }
 
 /// Shorter values stand in any message by chance: they are taken out where a place says that they are one.
@@ -184,6 +194,16 @@ const MIN_REDACTED_CHARS: usize = 3;
 
 impl Redactor {
     pub(crate) fn add(&mut self, text: &Text) {
+        self.learn(text, false);
+    }
+
+    /// As [`Self::add`], of a text that says where something listens. One that says more, such as a password in front of
+    /// the host or a token in the path, is like any other.
+    pub(crate) fn add_address(&mut self, text: &Text) {
+        self.learn(text, is_address(text.as_str()));
+    }
+
+    fn learn(&mut self, text: &Text, is_address: bool) {
         if !text.from_env {
             return;
         }
@@ -191,30 +211,41 @@ impl Redactor {
         let parts = |list: &str| list.split(',').map(|part| part.trim().to_owned()).collect::<Vec<_>>();
         for (name, value) in text.variables() {
             let shown = format!("${{{name}}}");
-            self.know(value, &shown);
-            parts(value).iter().for_each(|part| self.know(part, &shown));
+            self.know(value, &shown, is_address);
+            parts(value).iter().for_each(|part| self.know(part, &shown, is_address));
         }
         // The whole, too: `k:9092` is told of `${HOST}:9092`, whatever `k` may be elsewhere.
-        self.know(text.as_str(), &text.raw.text);
+        self.know(text.as_str(), &text.raw.text, is_address);
         let (values, written) = (parts(text.as_str()), parts(&text.raw.text));
         if values.len() == written.len() {
-            values.iter().zip(&written).for_each(|(value, written)| self.know(value, written));
+            values.iter().zip(&written).for_each(|(value, written)| self.know(value, written, is_address));
         }
-        self.values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
+        self.values.sort_by_key(|known| std::cmp::Reverse(known.value.len()));
     }
 
-    fn know(&mut self, value: &str, shown: &str) {
-        let is_known = self.values.iter().any(|(known, _)| known == value);
-        if !value.is_empty() && value != shown && !is_known {
-            self.values.push((value.to_owned(), shown.to_owned()));
+    fn know(&mut self, value: &str, shown: &str, is_address: bool) {
+        if value.is_empty() || value == shown {
+            return;
         }
+        match self.values.iter_mut().find(|known| known.value == value) {
+            // A password that happens to be a host's name is a password.
+            Some(known) => known.is_address &= is_address,
+            None => self.values.push(Known { value: value.to_owned(), shown: shown.to_owned(), is_address }),
+        }
+    }
+
+    /// One that leaves addresses as they are: for those who set the variables, at the terminal where they ask. Never for
+    /// what is served, kept or logged.
+    #[must_use]
+    pub fn showing_addresses(&self) -> Self {
+        Self { values: self.values.iter().filter(|known| !known.is_address).cloned().collect() }
     }
 
     /// `message` with every known value replaced by its `${NAME}`; short ones only in quotes.
     #[must_use]
     pub fn apply(&self, message: &str) -> String {
         let mut clean = message.to_owned();
-        for (value, shown) in &self.values {
+        for Known { value, shown, .. } in &self.values {
             if !clean.contains(value.as_str()) {
                 continue;
             }
@@ -229,6 +260,16 @@ impl Redactor {
         }
         clean
     }
+}
+
+/// Whether it is one or several hosts with their ports, or a URL with no more than that.
+fn is_address(text: &str) -> bool {
+    let hosts = ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or(text);
+    let hosts = hosts.strip_suffix('/').unwrap_or(hosts);
+    !hosts.is_empty()
+        && hosts
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']' | ',' | ' '))
 }
 
 /// `text` with `word` replaced where no letter, digit or underscore is beside it.
@@ -250,7 +291,7 @@ fn replace_words(text: &str, word: &str, by: &str) -> String {
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.values.iter().map(|(_, shown)| shown)).finish()
+        f.debug_list().entries(self.values.iter().map(|known| &known.shown)).finish()
     }
 }
 
@@ -323,6 +364,36 @@ mod tests {
         redactor.add(&text);
         assert_eq!(redactor.apply("no hunter2 here"), "no ${SECRET} here");
         assert!(!format!("{redactor:?} {:?}", Opaque::new("hunter2")).contains("hunter2"));
+    }
+
+    #[test]
+    fn an_address_is_shown_to_those_who_set_it_unless_it_says_more() {
+        let env = |name: &str| {
+            let values = [
+                ("URL", "http://registry:8081"),
+                ("HOST", "kafka-1"),
+                ("SAME", "kafka-2"),
+                ("USER_INFO", "http://weir:hunter2@registry"),
+                ("PATH", "http://registry/t0ken"),
+            ];
+            values.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        let text = |raw: &str| {
+            let at = Pos { line: 1, column: 1 };
+            let raw = Raw { text: raw.to_owned(), plain: true, layout: Layout::Inline(at) };
+            Text::new(at, raw, &env).unwrap()
+        };
+        let mut redactor = Redactor::default();
+        for address in ["${URL}", "${HOST}:9092", "${SAME}:9092", "${USER_INFO}", "${PATH}"] {
+            redactor.add_address(&text(address));
+        }
+        redactor.add(&text("${SAME}"));
+        let told =
+            "http://registry:8081 kafka-1:9092 kafka-2 http://weir:hunter2@registry http://registry/t0ken";
+        let hidden = "${URL} ${HOST}:9092 ${SAME} ${USER_INFO} ${PATH}";
+        assert_eq!(redactor.apply(told), hidden);
+        let shown = "http://registry:8081 kafka-1:9092 ${SAME} ${USER_INFO} ${PATH}";
+        assert_eq!(redactor.showing_addresses().apply(told), shown);
     }
 
     #[test]
