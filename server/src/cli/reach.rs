@@ -1,5 +1,6 @@
 //! Who may reach what a command listens on.
 
+use std::io;
 use std::net::SocketAddr;
 
 use axum::http::uri::Authority;
@@ -16,6 +17,15 @@ pub(super) fn check_listen(listen: SocketAddr, args: &ReachArgs) -> Result<(), F
     Err(Failure::Usage(format!(
         "others could reach {listen} without a password: listen on 127.0.0.1, or say --allow-unauthenticated"
     )))
+}
+
+/// That an address can't be listened on; `another` says how to name another one.
+pub(super) fn deaf(address: SocketAddr, error: &io::Error, another: &str) -> Failure {
+    let why = match error.kind() {
+        io::ErrorKind::AddrInUse => "another process does".to_owned(),
+        _ => error.to_string(),
+    };
+    Failure::Failed(format!("could not listen on {address}: {why} ({another})"))
 }
 
 /// Whom to let in besides loopback; a name that no request could bear is a mistake.

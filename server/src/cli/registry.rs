@@ -47,7 +47,8 @@ pub(super) fn command(args: &RegistryArgs) -> Result<(), Failure> {
     let data_dir = DataDir::open(&args.data_dir).map_err(|error| failed(&error))?;
     let (runtime, mut signals) = serving("weir-registry").map_err(|error| failed(&error))?;
     let memory = Memory::new(CACHE_BYTES, WRITE_BUFFER_BYTES);
-    let served = start(&runtime, args.listen, &data_dir, &memory, access)?;
+    let listen = (args.listen, "--listen names another address");
+    let served = start(&runtime, listen, &data_dir, &memory, access)?;
     runtime.block_on(async {
         signals.next().await;
         served.stop().await;
@@ -55,21 +56,20 @@ pub(super) fn command(args: &RegistryArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Opens the registry of a data directory and serves it.
+/// Opens the registry of a data directory and serves it. `another` says how its address is changed.
 ///
 /// # Errors
 /// As [`command`].
 pub(super) fn start(
     runtime: &Runtime,
-    listen: SocketAddr,
+    (listen, another): (SocketAddr, &str),
     data_dir: &DataDir,
     memory: &Memory,
     access: Access,
 ) -> Result<Served, Failure> {
     let registry = registry::open(data_dir, memory).map_err(|error| failed(&error))?;
-    let listener = runtime
-        .block_on(TcpListener::bind(listen))
-        .map_err(|error| Failure::Failed(format!("the registry could not listen on {listen}: {error}")))?;
+    let listener =
+        runtime.block_on(TcpListener::bind(listen)).map_err(|error| reach::deaf(listen, &error, another))?;
     let address = listener.local_addr().unwrap_or(listen);
     tracing::info!(registry = format!("http://{address}"), "the schema registry is listening");
     let (stop, stopped) = oneshot::channel::<()>();

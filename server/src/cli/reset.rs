@@ -11,7 +11,7 @@ use weir_engine::state::{Memory, Store};
 
 use super::args::ResetArgs;
 use super::{Failure, failed, load, talk};
-use crate::pipeline::DataDir;
+use crate::pipeline::{DEFAULT_NAME, DataDir};
 use crate::project::{Project, did_you_mean};
 
 /// More than enough to delete.
@@ -30,7 +30,7 @@ pub(super) fn command(args: &ResetArgs) -> Result<(), Failure> {
         let hint = did_you_mean(name, project.pipelines.keys().map(String::as_str));
         return Err(Failure::Usage(format!("there is no pipeline \"{name}\"{hint}")));
     }
-    let data_dir = args.data_dir.clone().unwrap_or_else(|| args.dir.join(".weir"));
+    let data_dir = args.data_dir.clone().unwrap_or_else(|| args.dir.join(DEFAULT_NAME));
     let data_dir = DataDir::open_existing(&data_dir).map_err(|error| failed(&error))?;
     let folder = data_dir.pipeline(name);
     let found =

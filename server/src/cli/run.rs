@@ -27,8 +27,8 @@ use crate::catalog;
 use crate::http::{Access, AppState, Boards, Origin, Origins, serve};
 use crate::metrics::Metrics;
 use crate::pipeline::{
-    Connections, DataDir, Entry, Kept, Outcome, Pipelines, Prepared, Preparer, Shared, SourceSpec, Spec,
-    Supervisor, SystemClock, Task, resources,
+    Connections, DEFAULT_NAME, DataDir, Entry, Kept, Outcome, Pipelines, Prepared, Preparer, Shared,
+    SourceSpec, Spec, Supervisor, SystemClock, Task, resources,
 };
 use crate::project::{Place, Problems, Project, Source, check_columns, did_you_mean};
 use crate::sql::{Limits, Queries};
@@ -76,7 +76,7 @@ pub(super) fn command(args: &RunArgs) -> Result<(), Failure> {
     }
     init_log(args.log_format, "info", project.redactor.clone());
     run(Run {
-        data_dir: args.data_dir.clone().unwrap_or_else(|| args.dir.join(".weir")),
+        data_dir: args.data_dir.clone().unwrap_or_else(|| args.dir.join(DEFAULT_NAME)),
         project,
         listen: args.listen,
         access,
@@ -117,7 +117,10 @@ pub fn run(run: Run) -> Result<(), Failure> {
     let embedded = project
         .registry
         .as_ref()
-        .map(|at| registry::start(&runtime, at.listen, &data_dir, &memory, app.access.clone()))
+        .map(|at| {
+            let another = "\"registry: { listen: … }\" of weir.yaml names another address";
+            registry::start(&runtime, (at.listen, another), &data_dir, &memory, app.access.clone())
+        })
         .transpose()?;
     let found = runtime.block_on(look_and_listen(
         {
@@ -240,7 +243,7 @@ impl Listen {
         let Self { address, app, listening } = self;
         let listener = TcpListener::bind(address)
             .await
-            .map_err(|error| Failure::Failed(format!("could not listen on {address}: {error}")))?;
+            .map_err(|error| reach::deaf(address, &error, "--listen names another address"))?;
         listening(listener.local_addr().unwrap_or(address));
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(serve(listener, app, async move {

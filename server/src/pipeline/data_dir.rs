@@ -12,6 +12,11 @@ use std::path::{Path, PathBuf};
 
 use weir_engine::state::{Error as StateError, Identity, Settings, Store};
 
+use crate::project::ROOT_FILE;
+
+/// The data directory of a project, in its folder, unless another one is named.
+pub(crate) const DEFAULT_NAME: &str = ".weir";
+
 /// A data directory that this process holds: exclusively to write, or shared to read.
 #[derive(Debug)]
 pub struct DataDir {
@@ -32,6 +37,14 @@ pub enum DataDirError {
     /// Name another directory.
     #[error("there is no data directory \"{}\"", .0.display())]
     Missing(PathBuf),
+    /// Name the directory in it.
+    #[error("\"{project}\" is a project, not a data directory: did you mean \"{data_dir}\"?",
+        project = .0.display(), data_dir = .0.join(DEFAULT_NAME).display())]
+    IsProject(PathBuf),
+    /// Run it first.
+    #[error("\"{project}\" is a project, not a data directory, and has none yet: weir run {project} makes \"{data_dir}\"",
+        project = .0.display(), data_dir = .0.join(DEFAULT_NAME).display())]
+    NeverRun(PathBuf),
     /// Make it writable, or name another one.
     #[error("could not open the data directory \"{}\"", .path.display())]
     Io { path: PathBuf, source: io::Error },
@@ -87,6 +100,14 @@ impl DataDir {
 
     fn not_opened(path: &Path, source: io::Error) -> DataDirError {
         match source.kind() {
+            io::ErrorKind::NotFound if path.join(ROOT_FILE).exists() => {
+                let was_run = path.join(DEFAULT_NAME).join("lock").exists();
+                if was_run {
+                    DataDirError::IsProject(path.to_owned())
+                } else {
+                    DataDirError::NeverRun(path.to_owned())
+                }
+            }
             io::ErrorKind::NotFound => DataDirError::Missing(path.to_owned()),
             _ => DataDirError::Io { path: path.to_owned(), source },
         }
@@ -184,5 +205,24 @@ mod tests {
         assert!(DataDir::open_to_read(&path).is_ok());
         assert!(matches!(DataDir::open(&path), Err(DataDirError::InUse { .. })));
         assert!(reader.pipelines().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_project_is_no_data_directory_and_the_one_in_it_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path();
+        std::fs::write(path.join(ROOT_FILE), "").unwrap();
+        let refused = DataDir::open_to_read(path).unwrap_err().to_string();
+        let shown = path.display();
+        let none_yet = format!(
+            "\"{shown}\" is a project, not a data directory, and has none yet: weir run {shown} makes \"{shown}/.weir\""
+        );
+        assert_eq!(refused, none_yet);
+        drop(DataDir::open(&path.join(DEFAULT_NAME)).unwrap());
+        let refused = DataDir::open_to_read(path).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            format!("\"{shown}\" is a project, not a data directory: did you mean \"{shown}/.weir\"?")
+        );
     }
 }

@@ -29,6 +29,7 @@ use weir_engine::result::{LetterId, Snapshot};
 
 pub use clock::SystemClock;
 pub use connections::Connections;
+pub(crate) use data_dir::DEFAULT_NAME;
 pub use data_dir::{DataDir, DataDirError, Kept};
 pub use machine::{cores, resources};
 pub(crate) use prepare::UNKNOWN_TABLE;
