@@ -17,6 +17,7 @@ pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
     version,
     after_help = "Example:
   weir demo                          a shop with live numbers, no server needed
+  weir new shop                      a small project to start from, in the folder shop
   weir check shop                    is the project in the folder shop right?
   weir run shop                      run it; the dashboard is on http://127.0.0.1:8080
   weir sql 'SELECT * FROM revenue'   ask it
@@ -29,6 +30,15 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a small project to start from, whose files say what their keys do
+    #[command(after_help = "Example:
+  weir new shop
+  weir check shop
+  KAFKA=broker:9092 weir run shop")]
+    New {
+        /// The project's folder: a new one, or an empty one
+        dir: PathBuf,
+    },
     /// Run the pipelines of a project, and serve their results over HTTP
     Run(RunArgs),
     /// Tell all that is wrong with a project

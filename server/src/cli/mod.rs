@@ -11,6 +11,7 @@ mod client;
 mod end;
 mod inspect;
 mod log;
+mod new;
 mod reach;
 mod registry;
 mod replay;
@@ -88,6 +89,7 @@ fn run_command() -> u8 {
 
 fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
+        Command::New { dir } => new::command(&dir),
         Command::Run(args) => run::command(&args),
         Command::Check(args) => check::check(&args),
         Command::Explain { dir, pipeline } => check::explain(&dir, &pipeline),

@@ -42,6 +42,7 @@ pub use sink::{Sink, SinkKind};
 pub use source::{Place, Source, Spots};
 pub(crate) use suggest::did_you_mean;
 pub use text::{Env, Opaque, Redactor};
+pub(crate) use value::is_project_name;
 pub use value::{duration_ms, show_ms};
 pub use yaml::{MAX_FILE_BYTES, Pos};
 
@@ -119,7 +120,7 @@ impl Project {
             problems.push(ROOT_FILE, Pos::START, Code::Unreadable, message);
         }
         let name = root.project.clone().or_else(|| folder_name(dir)).unwrap_or_default();
-        if !value::is_project_name(&name) {
+        if !is_project_name(&name) {
             let message = format!("the folder's name \"{name}\" can't name a project: add \"project: NAME\"");
             problems.push(ROOT_FILE, Pos::START, Code::BadName, message);
         }

@@ -243,6 +243,65 @@ fn check_names_what_it_could_not_ask() {
 }
 
 #[test]
+fn check_says_which_registry_it_asked_to_whoever_set_its_address() {
+    let root = "project: shop\nconnections:\n  shop: { type: kafka, bootstrap_servers: '127.0.0.1:1', schema_registry: { url: '${REGISTRY}', username: weir, password: '${PASSWORD}' } }\n";
+    let orders = "connection: shop\ntopic: orders\nevent_time: at\n";
+    let dir = project(&[("weir.yaml", root), ("sources/orders.yaml", orders)]);
+    let check = |registry: &str, password: &str| {
+        let mut check = command(&["check", text(dir.path())]);
+        let output = check.env("REGISTRY", registry).env("PASSWORD", password).output().unwrap();
+        outcome(&output).2
+    };
+    let told = check("http://127.0.0.1:2", "hunter2");
+    assert!(told.contains("http://127.0.0.1:2/subjects/orders-value"), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+    let told = check("http://weir:hunter2@127.0.0.1:2", "hunter2");
+    assert!(told.contains("unchecked") && !told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn a_new_project_is_right_and_nothing_is_written_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let shop = dir.path().join("shop");
+    let new = ["new", text(&shop)];
+    let (code, stdout, stderr) = outcome(&weir(&new));
+    assert_eq!((code, stdout.as_str()), (0, ""), "{stderr}");
+    assert!(stderr.contains(&format!("weir check {}", shop.display())), "{stderr}");
+
+    let (code, _, stderr) = outcome(&weir(&["check", text(&shop)]));
+    assert_eq!(
+        (code, stderr.as_str()),
+        (0, "shop: right. Sources: 1, pipelines: 1, sinks: 0, dashboards: 1\n")
+    );
+    let (code, _, stderr) = outcome(&weir(&["inspect", text(&shop)]));
+    assert_eq!(code, 1);
+    assert!(stderr.contains("is a project, not a data directory, and has none yet"), "{stderr}");
+
+    std::fs::remove_file(shop.join("weir.yaml")).unwrap();
+    let (code, _, stderr) = outcome(&weir(&new));
+    assert_eq!(code, 2);
+    assert_eq!(stderr, format!("error: \"{}\" is not empty: name a new folder\n", shop.display()));
+    assert!(!shop.join("weir.yaml").exists());
+    let (code, _, stderr) = outcome(&weir(&["new", text(&dir.path().join("my shop"))]));
+    assert_eq!(code, 2);
+    assert!(stderr.contains("\"my shop\" can't name a project"), "{stderr}");
+    assert!(!dir.path().join("my shop").exists());
+}
+
+#[test]
+fn an_address_that_is_taken_is_told_with_what_names_another() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let dir = project(&[]);
+    let (code, _, stderr) = outcome(&weir(&["run", text(dir.path()), "--listen", &address]));
+    assert_eq!(code, 1, "{stderr}");
+    let told = format!(
+        "error: could not listen on {address}: another process does (--listen names another address)\n"
+    );
+    assert!(stderr.ends_with(&told), "{stderr}");
+}
+
+#[test]
 fn explain_prints_the_dataflow_to_stdout() {
     let dir = project(&[]);
     let (code, stdout, stderr) = outcome(&weir(&["explain", text(dir.path()), "revenue"]));
@@ -327,6 +386,13 @@ fn a_run_waits_for_its_broker_keeps_its_folder_and_stops_when_told() {
     let (code, elapsed) = first.terminate();
     assert_eq!(code, Some(0));
     assert!(elapsed.as_secs() < 10, "{elapsed:?}");
+
+    let project = text(dir.path());
+    for args in [vec!["inspect", project], vec!["sql", "SHOW TABLES", "--data-dir", project]] {
+        let (code, _, stderr) = outcome(&weir(&args));
+        assert_eq!(code, 1);
+        assert!(stderr.contains(&format!("did you mean \"{project}/.weir\"?")), "{stderr}");
+    }
 }
 
 #[test]
