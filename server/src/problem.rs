@@ -77,6 +77,54 @@ impl Code {
         self.parts().2
     }
 
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        self.parts().1
+    }
+
+    /// What to do about it, in Markdown.
+    #[must_use]
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::WrongQuery => {
+                "Mend the SQL at `line` and `column`. `SHOW TABLES` lists the tables; text stands in 'single quotes'."
+            }
+            Self::RefusedQuery => {
+                "Queries only read: one SELECT, EXPLAIN, SHOW TABLES, SHOW COLUMNS or DESCRIBE, of at most 256 KiB."
+            }
+            Self::FailedQuery => {
+                "An expression failed on the data, such as a division by zero: `nullif(x, 0)` and TRY_CAST give NULL instead."
+            }
+            Self::OutOfMemory => {
+                "A query has 256 MiB, all together 512 MiB. Select fewer rows or columns, or group more coarsely."
+            }
+            Self::TimedOut => {
+                "A query has 30 s, to the end of its answer. Select less, or send a longer `timeout`: 300 s at most."
+            }
+            Self::TooManyQueries => "16 queries run at a time. Try again in a moment.",
+            Self::TableNotReady => "Its pipeline is starting. `/readyz` says what it waits for.",
+            Self::BadRequest => "`detail` says what of the request can't be read.",
+            Self::Forbidden => {
+                "Ask by a name that is loopback's or was given with `--allow-host`, from a page given with `--allow-origin`;                  changes need `weir run --edit`."
+            }
+            Self::NotFound => "Nothing has that name; `hint` may have the one that was meant.",
+            Self::MethodNotAllowed => "The header `Allow` names the methods that are.",
+            Self::NotAcceptable => "`hint` names the media types that `Accept` may ask for.",
+            Self::RequestTimeout => "A body has to arrive within 10 s.",
+            Self::Conflict => "Somebody changed it meanwhile: look at what is there now, and merge.",
+            Self::BodyTooLarge => "A body has at most 1 MiB.",
+            Self::UriTooLong => "An address has at most 8 KiB.",
+            Self::UnsupportedMediaType => "Send the `Content-Type` that `hint` names.",
+            Self::HeadersTooLarge => "At most 100 headers of together 16 KiB are taken.",
+            Self::TooManyStreams => "8,192 streams are open. Close some, or try again later.",
+            Self::Internal => {
+                "The mistake is Weir's, not yours. The server's log says more; please report it."
+            }
+            Self::NotReady => "Try again in a moment; `detail` says what is waited for.",
+        }
+    }
+
     /// The code, HTTP status and title.
     fn parts(self) -> (&'static str, u16, &'static str) {
         match self {

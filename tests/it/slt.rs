@@ -75,6 +75,37 @@ fn every_code_of_the_planner_is_provoked() {
     assert_eq!(provoked, all, "E0299 is a fault of the planner, the others are users'");
 }
 
+/// What `docs/sql.md` has as a pipeline's SQL makes rows, and what it has as refused is, with that code.
+#[test]
+fn the_examples_of_the_documentation_run() {
+    let page = include_str!("../../docs/sql.md");
+    let (mut n_run, mut n_refused) = (0, 0);
+    for block in page.split("```sql ").skip(1) {
+        let (what, rest) = block.split_once('\n').expect("SQL below its kind");
+        let sql = rest.split("```").next().unwrap_or_default();
+        let outcome = run_bounded(&tables::sources(1_000), sql, RUNS[0].1);
+        match (what.split_once(' '), outcome) {
+            (None, Ok(outcome)) if what == "pipeline" => {
+                assert!(0 < outcome.rows.num_rows(), "{sql}");
+                n_run += 1;
+            }
+            (Some(("refused", code)), Err(refusals)) => {
+                assert!(
+                    refusals.iter().any(|refusal| refusal.code == code),
+                    "{sql}: {}",
+                    Failure::Refused(refusals)
+                );
+                n_refused += 1;
+            }
+            // Over result tables: the server's tests have them.
+            _ if what == "query" => {}
+            (_, Ok(_)) => panic!("{what} runs: {sql}"),
+            (_, Err(refusals)) => panic!("{sql}: {}", Failure::Refused(refusals)),
+        }
+    }
+    assert_eq!((n_run, n_refused), (7, 5));
+}
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("slt")
 }

@@ -54,6 +54,17 @@ fn every_documented_metric_has_its_value() {
 }
 
 #[test]
+fn the_documentation_has_every_metric() {
+    let page = include_str!("../../../docs/http.md");
+    for line in exposition().lines() {
+        let Some(rest) = line.strip_prefix("# TYPE ") else { continue };
+        let name = rest.strip_suffix(" counter").map(|name| format!("{name}_total"));
+        let name = name.unwrap_or_else(|| rest.split(' ').next().unwrap_or_default().to_owned());
+        assert!(page.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[test]
 fn exposition_follows_the_format() {
     let text = exposition();
     assert!(text.ends_with("# EOF\n"));

@@ -4,6 +4,8 @@
 //! 1. A code never changes its meaning and is never reused.
 //! 2. Every code that a person can meet is on the page; a test compares it with this table.
 
+use crate::problem::Code as RequestCode;
+
 /// What is wrong with a project file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Code {
@@ -178,10 +180,12 @@ const TABLE: [(&str, &str, &str); 18] = [
     ),
 ];
 
-/// The text of `docs/errors.md`. `sql` and `requests` are the codes of refused queries and of HTTP,
-/// with their titles.
+/// A code of refused SQL, its title, and an SQL text with what is said of it.
+pub type RefusedExample<'a> = (&'a str, &'a str, Option<(&'a str, &'a str)>);
+
+/// The text of `docs/errors.md`. `sql`: the codes of refused pipelines.
 #[must_use]
-pub fn page(sql: &[(&str, &str)], requests: &[(&str, &str)]) -> String {
+pub fn page(sql: &[RefusedExample<'_>]) -> String {
     let mut page = String::from(
         "# Errors\n\nEvery mistake in a project and every refused query has a code. `weir check DIR` shows all of them at \
          once, with their places.\n\nThis page is made from the tables in the code: \
@@ -191,21 +195,24 @@ pub fn page(sql: &[(&str, &str)], requests: &[(&str, &str)]) -> String {
         let (code, title, explanation) = code.describe();
         page.push_str(&format!("\n### {code}: {title}\n\n{explanation}\n"));
     }
-    let sections = [
-        (
-            "SQL of a pipeline",
-            "The message says what was found, the hint the nearest form that can run.",
-            sql,
-        ),
-        ("Requests over HTTP", "The body of the answer is RFC 9457 `application/problem+json`.", requests),
-    ];
-    for (title, introduction, codes) in sections {
-        page.push_str(&format!(
-            "\n## {title}\n\n{introduction}\n\n| code | what is wrong |\n| --- | --- |\n"
-        ));
-        for (code, title) in codes {
-            page.push_str(&format!("| {code} | {title} |\n"));
+    page.push_str(
+        "\n## SQL of a pipeline\n\nThe message says what was found and where, in line and column of the SQL; in parentheses, or \
+         behind `hint`, the nearest form that can run. The examples are run by the tests.\n",
+    );
+    for (code, title, example) in sql {
+        page.push_str(&format!("\n### {code}: {title}\n\n"));
+        match example {
+            Some((sql, told)) => page.push_str(&format!("```sql\n{sql}\n```\n```\n{told}\n```\n")),
+            None => page.push_str("The mistake is Weir's, not yours. Please report the SQL.\n"),
         }
+    }
+    page.push_str(
+        "\n## Requests over HTTP\n\nThe body of the answer is RFC 9457 `application/problem+json`; \
+         [http.md](http.md) has the requests.\n\n| code | status | what is wrong | what to do |\n| --- | --- | --- | --- |\n",
+    );
+    for code in RequestCode::ALL {
+        let (number, status, title, advice) = (code.as_str(), code.status(), code.title(), code.advice());
+        page.push_str(&format!("| {number} | {status} | {title} | {advice} |\n"));
     }
     page
 }
@@ -218,8 +225,18 @@ mod tests {
 
     #[test]
     fn errors_page_is_the_table() {
-        let requests = crate::problem::Code::ALL.map(|code| (code.as_str(), code.title()));
-        expect_file!["../../../docs/errors.md"].assert_eq(&page(weir_engine::sql::CODES, &requests));
+        let sql: Vec<RefusedExample<'_>> =
+            weir_engine::sql::CODES.iter().map(|(code, title)| (*code, *title, refused(code))).collect();
+        expect_file!["../../../docs/errors.md"].assert_eq(&page(&sql));
+    }
+
+    /// The first example of a code among the refusals that the tests of SQL provoke, and what is said of it.
+    fn refused(code: &str) -> Option<(&'static str, &'static str)> {
+        let all = include_str!("../../../tests/slt/refusals.slt");
+        let (_, section) = all.split_once(&format!("\n# {code}\n"))?;
+        let (_, example) = section.split_once("statement error\n")?;
+        let (sql, rest) = example.split_once("\n----\n")?;
+        Some((sql, rest.split("\n\n").next()?.trim_end()))
     }
 
     #[test]

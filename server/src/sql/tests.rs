@@ -82,6 +82,32 @@ fn json_answer_names_types_and_epochs() {
 }
 
 #[test]
+fn the_documentation_has_every_column_of_the_system_tables() {
+    let page = include_str!("../../../docs/http.md");
+    for name in system::NAMES {
+        let (_, section) =
+            page.split_once(&format!("**`weir.{name}`**")).unwrap_or_else(|| panic!("no {name}"));
+        let section = section.split("**`weir.").next().unwrap_or_default();
+        let described = answer(&format!("DESCRIBE weir.{name}"), Format::Csv).expect("a system table");
+        for line in described.lines().skip(1) {
+            let column = line.split(',').next().unwrap_or_default();
+            assert!(section.contains(&format!("`{column}`")), "{name}.{column}");
+        }
+    }
+}
+
+#[test]
+fn the_queries_of_the_documentation_are_answered() {
+    let page = include_str!("../../../docs/sql.md");
+    let queries: Vec<&str> =
+        page.split("```sql query\n").skip(1).filter_map(|rest| rest.split("\n```").next()).collect();
+    assert_eq!(queries.len(), 5);
+    for sql in queries {
+        answer(sql, Format::Json).unwrap_or_else(|fault| panic!("{sql}: {fault}"));
+    }
+}
+
+#[test]
 fn sum_that_does_not_fit_fails_and_one_that_comes_back_into_range_does_not() {
     let sum = |twelve: i64| {
         format!("sum(CASE orders WHEN 10 THEN 9223372036854775807 WHEN 12 THEN {twelve} ELSE 0 END)")

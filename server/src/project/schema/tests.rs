@@ -181,6 +181,55 @@ fn files_that_the_parser_takes_fit_the_schema_and_mistakes_do_not() {
     assert_eq!(schema(Some("sauce")), None);
 }
 
+/// A row of its section for each key, its default in it, and no row for a key that there is not.
+#[test]
+fn the_reference_has_every_key_and_no_others() {
+    let page = include_str!("../../../../docs/reference.md");
+    for (kind, pattern) in KINDS {
+        let schema = schema(Some(kind)).unwrap();
+        let mut keys = BTreeMap::new();
+        gather(&schema, &schema["$defs"][kind], "", &mut keys);
+        let heading = format!("\n## {}\n", pattern.replace('*', "NAME"));
+        let (_, section) = page.split_once(&heading).unwrap_or_else(|| panic!("no section{heading}"));
+        let section = section.split("\n## ").next().unwrap();
+        let rows: BTreeMap<&str, Vec<&str>> = section
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(|line| (line.split('`').nth(1).unwrap(), line.split(" | ").collect()))
+            .collect();
+        let named: BTreeSet<&str> = rows.keys().copied().collect();
+        assert_eq!(named, keys.keys().map(String::as_str).collect(), "keys of {pattern}");
+        for (key, default) in keys {
+            let cells = &rows[key.as_str()];
+            assert_eq!(cells.len(), 4, "{key} of {pattern}");
+            assert!(default.is_none_or(|default| cells[2] == default), "{key} of {pattern}: {}", cells[2]);
+        }
+    }
+}
+
+/// The keys of a map, those in maps and lists below it included, with their defaults. What a pipeline's file may say is
+/// listed there and not where it is said for all pipelines.
+fn gather(root: &Value, map: &Value, prefix: &str, keys: &mut BTreeMap<String, Option<String>>) {
+    let target = |node: &Value| Some(node["$ref"].as_str()?.strip_prefix('#').unwrap().to_owned());
+    for (key, value) in map["properties"].as_object().into_iter().flatten() {
+        let path = format!("{prefix}{key}");
+        keys.insert(path.clone(), value["default"].as_str().map(str::to_owned));
+        let kinds = value["anyOf"].as_array().into_iter().flatten();
+        let below = kinds
+            .chain([value])
+            .map(|each| (each, format!("{path}.")))
+            .chain([(&value["additionalProperties"], format!("{path}.NAME."))])
+            .chain([(&value["items"], format!("{path}[]."))]);
+        for (each, prefix) in below {
+            match target(each) {
+                Some(target) if target == "/$defs/settings" => {}
+                Some(target) => gather(root, root.pointer(&target).unwrap(), &prefix, keys),
+                None => gather(root, each, &prefix, keys),
+            }
+        }
+    }
+}
+
 /// Compares whether `text` fits the schema of its kind, and that of all kinds.
 fn check(kind: &str, text: &str, fits: bool) {
     let document = json_of(&yaml::parse(text).unwrap());
