@@ -1,4 +1,4 @@
-# docker build -t weir .     some 20 minutes, and 12 GB while it builds; the image has some 200 MB
+# docker build -t weir .     some 20 minutes, and 12 GB while it builds; the image has some 250 MB
 # How it is run: docs/operations.md, "In a container".
 FROM rust:1.95-bookworm AS build
 WORKDIR /src

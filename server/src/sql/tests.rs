@@ -101,7 +101,7 @@ fn the_queries_of_the_documentation_are_answered() {
     let page = include_str!("../../../docs/sql.md");
     let queries: Vec<&str> =
         page.split("```sql query\n").skip(1).filter_map(|rest| rest.split("\n```").next()).collect();
-    assert_eq!(queries.len(), 5);
+    assert!(!queries.is_empty());
     for sql in queries {
         answer(sql, Format::Json).unwrap_or_else(|fault| panic!("{sql}: {fault}"));
     }
