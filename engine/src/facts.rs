@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::connector::SchemaSeen;
 use crate::time::Epoch;
+use crate::time::watermark::AtBarrier;
 
 /// Counters of a pipeline's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -56,6 +57,13 @@ pub struct PartitionFact {
 }
 
 impl PartitionFact {
+    /// As the watermark sees it at its barrier; `before` is what it was at the last one, if it was there.
+    #[must_use]
+    pub fn at_barrier(&self, before: Option<&Self>) -> AtBarrier {
+        let was_active = before.is_none_or(|before| !before.idle || before.next_offset < self.next_offset);
+        AtBarrier { watermark_ms: self.watermark_ms, idle: self.idle, was_active }
+    }
+
     /// Where its records are, for a person; `None`: in the source's topic.
     #[must_use]
     pub fn place(&self) -> Option<&str> {

@@ -29,7 +29,7 @@ use crate::facts::{Facts, PartitionFact};
 use crate::operator::Barrier;
 use crate::state::Store;
 use crate::state::failpoint::{self, Point};
-use crate::time::watermark::pipeline_watermark;
+use crate::time::watermark::PipelineTime;
 use crate::time::{Clock, Epoch};
 
 /// Epochs between a barrier and its durable write. More hides the latency of the disk, and is replayed
@@ -68,7 +68,7 @@ pub struct CoordinatorState {
     /// Somebody no longer reads what is sent: why is among the events, or on its way.
     gone: bool,
     epoch: Epoch,
-    watermark_ms: Option<i64>,
+    time: PipelineTime,
     partitions: BTreeMap<i32, PartitionFact>,
     in_flight: usize,
     stop: bool,
@@ -88,7 +88,7 @@ impl CoordinatorState {
     pub fn new(facts: &Facts) -> Self {
         Self {
             epoch: facts.epoch,
-            watermark_ms: facts.watermark_ms,
+            time: PipelineTime::new(facts.watermark_ms),
             partitions: facts.partitions.iter().map(|fact| (fact.partition, fact.clone())).collect(),
             ..Self::default()
         }
@@ -298,14 +298,13 @@ impl Coordinator {
         // The sources wait for the barrier now: what they noted so far is in their reports.
         self.activity.store(false, Ordering::Relaxed);
         let mut reports = std::mem::take(&mut self.state.reports);
+        let mut at_barrier = Vec::with_capacity(self.state.partitions.len());
         for fact in reports.iter().flat_map(|report| &report.partitions) {
-            self.state.partitions.insert(fact.partition, fact.clone());
+            let before = self.state.partitions.insert(fact.partition, fact.clone());
+            at_barrier.push(fact.at_barrier(before.as_ref()));
         }
+        self.state.time.pass(at_barrier.into_iter());
         let partitions = self.state.partitions.values();
-        self.state.watermark_ms = pipeline_watermark(
-            self.state.watermark_ms,
-            partitions.clone().map(|fact| (fact.watermark_ms, fact.idle)),
-        );
         self.state.done = self.bounded && partitions.clone().all(is_done);
         if self.state.done {
             reports
@@ -313,7 +312,8 @@ impl Coordinator {
                 .flat_map(|report| &mut report.partitions)
                 .for_each(|fact| fact.bounded_end = None);
         }
-        let barrier = Barrier { epoch, watermark_ms: self.state.watermark_ms, close_all: self.state.done };
+        let barrier =
+            Barrier { epoch, watermark_ms: self.state.time.watermark_ms, close_all: self.state.done };
         // One that a bounded run has read to its end never catches up: nobody waits for it.
         let behind = partitions.filter(|fact| !(fact.idle || self.bounded && is_done(fact)));
         let slowest = behind.filter_map(|fact| fact.watermark_ms).min();

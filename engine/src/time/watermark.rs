@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! rows of one partition ─► PartitionTime::judge ─► verdict per row, watermark, floor
-//! watermarks of all partitions ─► pipeline_watermark ─► the barrier's W
+//! watermarks of all partitions ─► PipelineTime::pass ─► the barrier's W
 //! ```
 //!
 //! Invariants:
@@ -172,15 +172,54 @@ fn is_ahead(time_ms: i64, record_time_ms: i64, max_ahead_ms: i64) -> bool {
     0 <= record_time_ms && record_time_ms.saturating_add(max_ahead_ms) < time_ms
 }
 
-/// The pipeline's watermark: the minimum over active partitions, never below `last`.
-///
-/// `partitions` yields `(watermark, idle)`. An active partition that was never heard of holds the
-/// watermark where it is; so do partitions that are all idle.
-#[must_use]
-pub fn pipeline_watermark(
-    last: Option<i64>,
-    partitions: impl Iterator<Item = (Option<i64>, bool)>,
-) -> Option<i64> {
+/// A partition at a barrier.
+#[derive(Debug, Clone, Copy)]
+pub struct AtBarrier {
+    pub watermark_ms: Option<i64>,
+    pub idle: bool,
+    /// It was active at some moment since the last barrier.
+    pub was_active: bool,
+}
+
+/// The pipeline's watermark, from barrier to barrier.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PipelineTime {
+    pub watermark_ms: Option<i64>,
+    /// What it would be without the partitions that were never heard of.
+    heard_ms: Option<i64>,
+}
+
+impl PipelineTime {
+    /// Goes on from a committed watermark.
+    #[must_use]
+    pub fn new(watermark_ms: Option<i64>) -> Self {
+        Self { watermark_ms, heard_ms: watermark_ms }
+    }
+
+    /// Moves to the minimum over active partitions, never back.
+    ///
+    /// An active partition that was never heard of holds the watermark where it is; so do partitions that are all idle.
+    /// Whether a partition falls idle shortly before another one or behind it, and whether a barrier comes between, does
+    /// not matter: one that is active only until this barrier has moved the watermark before, and those that were never
+    /// heard of have held nothing back once all are idle. (Without the latter, windows of a topic that one partition
+    /// alone gets records of would stay open when its records end.)
+    pub fn pass(&mut self, partitions: impl Iterator<Item = AtBarrier> + Clone) {
+        self.watermark_ms = passed(self.watermark_ms, partitions.clone());
+        self.heard_ms = passed(self.heard_ms, partitions.clone().filter(|each| each.watermark_ms.is_some()));
+        if partitions.clone().all(|each| each.idle) {
+            self.watermark_ms = self.watermark_ms.max(self.heard_ms);
+        }
+    }
+}
+
+/// The watermark while all that were active in the epoch still were, and then with those that still are.
+fn passed(last: Option<i64>, partitions: impl Iterator<Item = AtBarrier> + Clone) -> Option<i64> {
+    let meanwhile = partitions.clone().map(|each| (each.watermark_ms, each.idle && !each.was_active));
+    slowest(slowest(last, meanwhile), partitions.map(|each| (each.watermark_ms, each.idle)))
+}
+
+/// The minimum over active partitions, given as `(watermark, idle)`, never below `last`.
+fn slowest(last: Option<i64>, partitions: impl Iterator<Item = (Option<i64>, bool)>) -> Option<i64> {
     let mut slowest: Option<i64> = None;
     for (watermark, idle) in partitions {
         if idle {
@@ -254,11 +293,58 @@ mod tests {
     #[test]
     fn a_silent_partition_holds_the_watermark_and_an_idle_one_does_not() {
         let silent = [(Some(10), false), (None, false)];
-        assert_eq!(pipeline_watermark(Some(3), silent.into_iter()), Some(3));
+        assert_eq!(slowest(Some(3), silent.into_iter()), Some(3));
         let idle = [(Some(10), false), (None, true), (Some(4), true)];
-        assert_eq!(pipeline_watermark(Some(3), idle.into_iter()), Some(10));
-        assert_eq!(pipeline_watermark(Some(30), idle.into_iter()), Some(30));
-        assert_eq!(pipeline_watermark(Some(3), [(Some(9), true)].into_iter()), Some(3));
+        assert_eq!(slowest(Some(3), idle.into_iter()), Some(10));
+        assert_eq!(slowest(Some(30), idle.into_iter()), Some(30));
+        assert_eq!(slowest(Some(3), [(Some(9), true)].into_iter()), Some(3));
+    }
+
+    /// The watermarks after each of some barriers; at each, a partition is `(watermark, idle)`.
+    fn after_barriers<const N: usize>(barriers: &[[(Option<i64>, bool); N]]) -> Vec<Option<i64>> {
+        let (mut time, mut before) = (PipelineTime::default(), [(None, false); N]);
+        let pass = |now: &[(Option<i64>, bool); N]| {
+            let at = |(now, before): (&(Option<i64>, bool), &(Option<i64>, bool))| AtBarrier {
+                watermark_ms: now.0,
+                idle: now.1,
+                was_active: !before.1 || before.0 != now.0,
+            };
+            let partitions: Vec<_> = now.iter().zip(&before).map(at).collect();
+            time.pass(partitions.into_iter());
+            before = *now;
+            time.watermark_ms
+        };
+        barriers.iter().map(pass).collect()
+    }
+
+    #[test]
+    fn the_order_in_which_partitions_fall_idle_does_not_keep_windows_open() {
+        let (heard, silent) = ((Some(10), false), (None, false));
+        let (heard_idle, silent_idle) = ((Some(10), true), (None, true));
+        for between in [[heard, silent_idle], [heard_idle, silent], [heard_idle, silent_idle]] {
+            let all_idle = [heard_idle, silent_idle];
+            let watermarks = after_barriers(&[[heard, silent], between, all_idle, all_idle]);
+            assert_eq!((watermarks[0], &watermarks[2..]), (None, &[Some(10); 2][..]), "{between:?}");
+        }
+        // Those that were heard of stay where they are.
+        let (slow, fast) = ((Some(10), false), (Some(20), false));
+        let both_idle = [(Some(10), true), (Some(20), true)];
+        assert_eq!(after_barriers(&[[slow, fast], both_idle, both_idle]), [Some(10); 3]);
+        // What was read and fell silent within one epoch has moved the watermark all the same.
+        assert_eq!(after_barriers(&[[(Some(10), true)]]), [Some(10)]);
+    }
+
+    #[test]
+    fn a_partition_never_heard_of_holds_others_only_until_all_are_idle() {
+        // The second one has fallen silent while the third held the watermark; the first goes on.
+        let going_on = [
+            [(Some(30), false), (Some(10), false), (None, false)],
+            [(Some(40), false), (Some(10), true), (None, false)],
+        ];
+        assert_eq!(after_barriers(&going_on), [None; 2]);
+        // A partition that is active has promised no more than its own watermark.
+        let woken = [[(Some(40), true), (None, false)], [(Some(41), false), (None, true)]];
+        assert_eq!(after_barriers(&woken), [None, Some(41)]);
     }
 
     proptest! {

@@ -13,9 +13,9 @@ use super::case::Case;
 use super::oracle::{Expected, Key, Rows, recompute};
 use super::world::{Value, World};
 use crate::dataflow::commit::Committed;
-use crate::facts::Facts;
+use crate::facts::{Facts, PartitionFact};
 use crate::result::Snapshot;
-use crate::time::watermark::pipeline_watermark;
+use crate::time::watermark::PipelineTime;
 
 /// What a stopped pipeline leaves.
 struct Table {
@@ -29,6 +29,8 @@ pub(super) struct Seen {
     appends: bool,
     /// Of the newest committed epoch.
     pub(super) facts: Facts,
+    /// Of the process that runs.
+    time: PipelineTime,
     /// Final rows that were told of.
     finals: Rows,
     /// Of the last life that stopped by itself.
@@ -42,6 +44,7 @@ impl Seen {
         Self {
             appends: case.query.windows.is_none(),
             facts: Facts::default(),
+            time: PipelineTime::default(),
             finals: Rows::new(),
             table: None,
             bounded: false,
@@ -54,14 +57,18 @@ impl Seen {
         let facts = snapshot.facts();
         assert!(facts.epoch == self.facts.epoch || facts.epoch == self.facts.epoch.next(), "{facts:?}");
         self.follow(facts);
+        self.time = PipelineTime::new(facts.watermark_ms);
     }
 
     /// An epoch was committed.
     pub(super) fn take(&mut self, epoch: &Committed) {
         let facts = epoch.snapshot.facts();
         assert_eq!(facts.epoch, self.facts.epoch.next());
-        let active = facts.partitions.iter().map(|fact| (fact.watermark_ms, fact.idle));
-        assert_eq!(facts.watermark_ms, pipeline_watermark(self.facts.watermark_ms, active), "{facts:?}");
+        let before =
+            |fact: &PartitionFact| self.facts.partitions.iter().find(|b| b.partition == fact.partition);
+        let at_barrier: Vec<_> = facts.partitions.iter().map(|fact| fact.at_barrier(before(fact))).collect();
+        self.time.pass(at_barrier.into_iter());
+        assert_eq!(facts.watermark_ms, self.time.watermark_ms, "{facts:?}");
         self.follow(facts);
         let (finals, _) = rows(&epoch.finals, self.appends);
         for (key, rows) in finals {

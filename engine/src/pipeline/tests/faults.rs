@@ -105,6 +105,21 @@ fn an_idle_partition_holds_nothing_back_and_gets_a_floor_when_it_wakes() {
     assert_eq!(stop(handle).get(&(0, 1)), Some(&(1, 1, true)), "a final row never changes");
 }
 
+/// All records are there when it starts, and one partition has none: the windows close when the partitions are idle,
+/// whichever of them is so first, and within which epoch.
+#[test]
+fn windows_close_where_partitions_without_records_are_idle() {
+    for parallelism in [1, 3] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = Log::new(vec![vec![], vec![(1_000, 2, 1), (30_000, 2, 1)], vec![]], 10);
+        log.idle_timeout_ms = 100;
+        let (handle, clock, _) = start_with(&log, dir.path(), options(parallelism, false));
+        until(&handle, &clock, all_idle);
+        until(&handle, &clock, |snapshot| snapshot.facts().watermark_ms == Some(27_000));
+        assert_eq!(stop(handle).get(&(0, 2)), Some(&(1, 1, true)));
+    }
+}
+
 #[test]
 fn a_partition_with_a_backlog_is_not_idle_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
