@@ -10,8 +10,9 @@ use datafusion::sql::sqlparser::ast::{
     ObjectName, SetExpr, ShowStatementIn, ShowStatementOptions, Statement as Sql,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use super::error;
 use crate::problem::{Code, Fault};
@@ -49,9 +50,10 @@ pub(super) fn parse(sql: &str) -> Result<Request, Fault> {
         return Err(Fault::new(Code::RefusedQuery, detail));
     }
     let dialect = GenericDialect {};
-    let tokens =
+    let mut tokens =
         Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|e| error::parse(&e.into()))?;
     check_size(tokens.iter().map(|token| &token.token))?;
+    name_offsets(&mut tokens);
     let mut parser = DFParserBuilder::new(tokens)
         .with_dialect(&dialect)
         .with_recursion_limit(NESTING_MAX)
@@ -110,6 +112,66 @@ fn check_size<'a>(tokens: impl Iterator<Item = &'a Token>) -> Result<(), Fault> 
         return refuse("operators", n_chained, CHAIN_MAX);
     }
     Ok(())
+}
+
+/// Makes a name of each `offset` that can't begin a clause: system tables have columns of that name, and the parser takes
+/// one behind a comma for the clause.
+fn name_offsets(tokens: &mut [TokenWithSpan]) {
+    let mut before = Token::SemiColon;
+    for TokenWithSpan { token, .. } in tokens {
+        if matches!(token, Token::Whitespace(_)) {
+            continue;
+        }
+        if let Token::Word(word) = &mut *token
+            && word.keyword == Keyword::OFFSET
+            && wants_operand(&before)
+        {
+            word.keyword = Keyword::NoKeyword;
+        }
+        before.clone_from(token);
+    }
+}
+
+/// Whether an expression has to begin or to go on behind this token.
+fn wants_operand(token: &Token) -> bool {
+    use Keyword as K;
+    match token {
+        Token::Word(word) => {
+            word.quote_style.is_none()
+                && matches!(
+                    word.keyword,
+                    K::SELECT
+                        | K::DISTINCT
+                        | K::WHERE
+                        | K::AND
+                        | K::OR
+                        | K::NOT
+                        | K::BY
+                        | K::ON
+                        | K::HAVING
+                        | K::CASE
+                        | K::WHEN
+                        | K::THEN
+                        | K::ELSE
+                        | K::BETWEEN
+                )
+        }
+        Token::Comma
+        | Token::LParen
+        | Token::Period
+        | Token::Eq
+        | Token::Neq
+        | Token::Lt
+        | Token::LtEq
+        | Token::Gt
+        | Token::GtEq
+        | Token::Plus
+        | Token::Minus
+        | Token::Mul
+        | Token::Div
+        | Token::Mod => true,
+        _ => false,
+    }
 }
 
 /// Everything that nests a tree by one without a parenthesis: operators, AND, UNION, JOIN, `::`.

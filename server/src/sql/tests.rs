@@ -360,6 +360,23 @@ fn tables_are_listed_and_described() {
 }
 
 #[test]
+fn columns_of_system_tables_need_no_quotes() {
+    for sql in [
+        "SELECT pipeline, source, topic, partition, offset, record_time, schema_id, reason, detail, key, payload, epoch \
+         FROM weir.dead_letters ORDER BY partition, offset LIMIT 5 OFFSET 0",
+        "SELECT count(*) AS n, offset FROM weir.dead_letters WHERE partition = 0 AND offset > 3 GROUP BY partition, offset",
+        "SELECT max(offset) AS offset FROM weir.dead_letters d WHERE NOT offset = 1 OR 2 < d.offset",
+        "SELECT offset x, offset + 1 AS y FROM weir.dead_letters OFFSET 1",
+        "SELECT 1 AS one, offset FROM weir.dead_letters LIMIT 1 OFFSET 1 ROWS",
+        "SELECT pipeline, epoch, source, topic, partition, next_offset, floor FROM weir.floors",
+    ] {
+        answer(sql, Format::Csv).unwrap_or_else(|fault| panic!("{sql}: {fault}"));
+    }
+    let none = answer("SELECT 1 AS one, 2 AS two OFFSET 1", Format::Csv).expect("a clause");
+    assert_eq!(none.trim_end(), "one,two");
+}
+
+#[test]
 fn now_is_one_moment_in_utc() {
     let sql = "SELECT now() = now() AS once, arrow_typeof(now()) AS kind, \
                now() > TIMESTAMP '2024-01-01T00:00:00Z' AS past, window_end > now() - INTERVAL '1' MINUTE AS young \
