@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::http::request::Parts;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
@@ -13,6 +13,9 @@ use crate::problem::{Code, Fault};
 
 /// Largest body of a query or a dashboard.
 pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
+/// Of a body that is too large this much is read before it is refused: many clients send all of it before they look for an
+/// answer, and a connection that closes with bytes unread takes its answer with it.
+const DRAINED_BYTES_MAX: usize = 64 << 20;
 /// A body has to arrive within this.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -40,20 +43,24 @@ pub(crate) async fn read_body(parts: &Parts, body: Body, bytes_max: usize) -> Re
     };
     let announced =
         parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|bytes| (bytes_max as u64) < bytes) {
+    // A client that asks first waits for the answer before it sends anything.
+    let read_max = if parts.headers.contains_key(EXPECT) { bytes_max } else { DRAINED_BYTES_MAX };
+    if announced.is_some_and(|bytes| (read_max as u64) < bytes) {
         return Err(too_large());
     }
     let reading = async {
         let mut chunks = body.into_data_stream();
-        let mut whole = BytesMut::new();
+        let (mut whole, mut n_bytes) = (BytesMut::new(), 0);
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|_| Fault::new(Code::BadRequest, "the body could not be read"))?;
-            if bytes_max < whole.len() + chunk.len() {
-                return Err(too_large());
+            n_bytes += chunk.len();
+            if n_bytes <= bytes_max {
+                whole.extend_from_slice(&chunk);
+            } else if read_max < n_bytes {
+                break;
             }
-            whole.extend_from_slice(&chunk);
         }
-        Ok(whole.freeze())
+        if n_bytes <= bytes_max { Ok(whole.freeze()) } else { Err(too_large()) }
     };
     timeout(BODY_TIMEOUT, reading).await.unwrap_or_else(|_| {
         let detail = format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs());

@@ -459,6 +459,26 @@ async fn readiness_names_what_is_not_reading() {
     server.stop().await;
 }
 
+/// As most clients do: they look for an answer when all is sent.
+#[tokio::test]
+async fn what_is_too_large_is_refused_also_to_a_client_that_sends_all_of_it_first() {
+    let server = Server::start().await;
+    for _ in 0..20 {
+        let head = "POST /api/v1/sql HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+                    content-type: application/json\r\ncontent-length: 8388608\r\n\r\n";
+        let mut stream = server.send(head).await;
+        stream.write_all(&vec![b' '; 8 << 20]).await.expect("all is taken");
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.expect("the answer comes whole");
+        assert_eq!(parse(&bytes).problem().status, 413);
+    }
+    // One that asks first need not send it.
+    let head = "POST /api/v1/sql HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\nconnection: close\r\n\
+                content-type: application/json\r\ncontent-length: 8388608\r\n\r\n";
+    assert_eq!(server.raw(head).await.problem().status, 413);
+    server.stop().await;
+}
+
 /// Reads a stream until all of `found` are in its body; head and body.
 async fn read_until(stream: &mut TcpStream, found: &[&str]) -> (String, String) {
     timeout(Duration::from_secs(30), read_all_of(stream, found)).await.expect("in time")

@@ -145,8 +145,9 @@ impl Hub {
             changed: self.changed.subscribe(),
             statuses,
             closing: self.closing.subscribe(),
-            // At once, so that the client knows that the stream is open.
-            pieces: VecDeque::from([Bytes::from_static(b"retry: 1000\n\n")]),
+            // At once, so that the client knows that the stream is open. It is a line of the first event, or of a comment:
+            // not every client expects an event that has no data.
+            pieces: VecDeque::from([Bytes::from_static(b"retry: 1000\n")]),
             waiting: VecDeque::new(),
             statuses_seen,
             silent_until: Instant::now() + SILENCE,
