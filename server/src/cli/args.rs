@@ -112,7 +112,7 @@ pub struct RunArgs {
     /// The project's folder
     pub dir: PathBuf,
     /// Address of the dashboard, the API and the metrics
-    #[arg(long, value_name = "ADDRESS", default_value = DEFAULT_LISTEN)]
+    #[arg(long, value_name = "ADDRESS", default_value = DEFAULT_LISTEN, value_parser = address)]
     pub listen: SocketAddr,
     /// Where state and results are kept [default: DIR/.weir]
     #[arg(long, value_name = "FOLDER")]
@@ -157,7 +157,7 @@ Clients of Confluent's registry use it unchanged: schema.registry.url=http://127
 Inside weir run: the key "registry" of weir.yaml, as in registry: { listen: 127.0.0.1:8081 }."#)]
 pub struct RegistryArgs {
     /// Address of the registry
-    #[arg(long, value_name = "ADDRESS", default_value = REGISTRY_LISTEN)]
+    #[arg(long, value_name = "ADDRESS", default_value = REGISTRY_LISTEN, value_parser = address)]
     pub listen: SocketAddr,
     /// Where the schemas are kept
     #[arg(long, value_name = "FOLDER")]
@@ -234,7 +234,7 @@ pub struct ReplayArgs {
   weir sql 'SELECT * FROM revenue ORDER BY window_start DESC LIMIT 10'   (in another terminal)")]
 pub struct DemoArgs {
     /// Address of the dashboard [default: 127.0.0.1:8080, or a free port where that is taken]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub listen: Option<SocketAddr>,
     /// Seed of the generator: the same one makes the same shop
     #[arg(long, default_value_t = 1)]
@@ -264,6 +264,13 @@ pub enum InspectFormat {
     Json,
 }
 
+/// An address and a port; `localhost` is 127.0.0.1.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let loopback = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let parsed = loopback.as_deref().unwrap_or(text).parse();
+    parsed.map_err(|_| "it is an address and a port, such as 127.0.0.1:8080".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -273,5 +280,15 @@ mod tests {
     #[test]
     fn arguments_are_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn addresses_are_numbers_or_localhost() {
+        assert_eq!(address("localhost:80"), Ok(SocketAddr::from(([127, 0, 0, 1], 80))));
+        assert_eq!(address("0.0.0.0:80"), Ok(SocketAddr::from(([0, 0, 0, 0], 80))));
+        assert_eq!(address("[::1]:0").map(|address| address.ip().is_loopback()), Ok(true));
+        for wrong in ["localhost", "127.0.0.1", ":80", "localhost:x", "localhost.example:80"] {
+            assert!(address(wrong).is_err(), "{wrong}");
+        }
     }
 }
