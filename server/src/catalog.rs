@@ -5,7 +5,7 @@
 //!    pipeline in one answer are of the same committed epoch.
 //! 2. A view blocks nobody: it holds reference-counted snapshots of committed epochs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -14,6 +14,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
 use weir_api::PipelineState;
 use weir_connectors::kafka::grown;
+use weir_engine::connector::TableColumn;
 use weir_engine::dataflow::plan::Plan;
 use weir_engine::facts::Facts;
 use weir_engine::pipeline::{Live, SinkLive, State};
@@ -98,6 +99,30 @@ pub fn source_tables(views: &[PipelineView]) -> BTreeMap<&str, SourceTable> {
         }
     }
     tables
+}
+
+/// The least version of a subject that is known to have a column, by source, subject and column: of those that a pipeline was
+/// started with or has met since.
+#[must_use]
+pub fn since_versions(views: &[PipelineView]) -> HashMap<(&str, &str, &TableColumn), u32> {
+    let mut since = HashMap::new();
+    for view in views {
+        let Some((begun, (subject, version))) =
+            view.reads.as_deref().and_then(|begun| Some((begun, begun.subject.as_ref()?)))
+        else {
+            continue;
+        };
+        let met = view.facts().map(|facts| facts.schemas.as_slice()).unwrap_or_default();
+        let met = met.iter().filter(|seen| seen.subject.as_deref() == Some(subject));
+        let met = met.filter_map(|seen| Some((seen.version?, seen.table.as_slice())));
+        for (version, columns) in std::iter::once((*version, begun.columns.as_slice())).chain(met) {
+            for column in columns {
+                let least = since.entry((view.source.as_str(), subject.as_str(), column)).or_insert(version);
+                *least = version.min(*least);
+            }
+        }
+    }
+    since
 }
 
 /// One pipeline at one moment.

@@ -146,9 +146,11 @@ FROM TUMBLE(TABLE evolving, DESCRIPTOR(at), INTERVAL '10' SECOND) GROUP BY windo
     );
 }
 
-/// What `weir.columns` has of a source.
+/// What `weir.columns` has of a source: names, the table's version, and since which version each column is.
 fn columns(weir: &Weir, source: &str) -> Vec<Vec<Value>> {
-    weir.sql(&format!("SELECT name, version FROM weir.columns WHERE source = '{source}' ORDER BY position"))
+    weir.sql(&format!(
+        "SELECT name, version, since_version FROM weir.columns WHERE source = '{source}' ORDER BY position"
+    ))
 }
 
 #[test]
@@ -178,7 +180,8 @@ FROM TUMBLE(TABLE followed, DESCRIPTOR(at), INTERVAL '10' SECOND) GROUP BY windo
     weir.await_rows("SELECT total, n FROM totals", &[vec![json!(1), json!(1)]]);
     let (value, unit, time) = (json!("value"), json!("unit"), json!("at"));
     let of = |version: u32, names: &[&Value]| -> Vec<Vec<Value>> {
-        names.iter().map(|name| vec![(*name).clone(), json!(version)]).collect()
+        let since = |name| if name == &unit { 2 } else { 1 };
+        names.iter().map(|name| vec![(*name).clone(), json!(version), json!(since(*name))]).collect()
     };
     assert_eq!(columns(&weir, "followed"), of(1, &[&value, &time]));
 
@@ -280,5 +283,5 @@ FROM TUMBLE(TABLE objects, DESCRIPTOR(at), INTERVAL '10' SECOND) GROUP BY window
             vec![json!(4), json!("late_row"), json!(v1.id)],
         ],
     );
-    assert_eq!(columns(&weir, "objects")[1], [json!("unit"), json!(2)]);
+    assert_eq!(columns(&weir, "objects")[1], [json!("unit"), json!(2), json!(2)]);
 }

@@ -192,7 +192,7 @@ pub struct SchemaSeen {
 }
 
 /// A column of a source's table, as it is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TableColumn {
     pub name: String,
     /// A name of SQL.

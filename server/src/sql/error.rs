@@ -1,5 +1,7 @@
 //! What DataFusion and its parser complain about, as faults: what, where, and what was meant.
 
+use std::collections::BTreeMap;
+
 use datafusion::common::{DataFusionError, Diagnostic, SchemaError};
 use datafusion::sql::sqlparser::parser::ParserError;
 
@@ -11,6 +13,14 @@ const DETAIL_MAX: usize = 2_000;
 const SPILLS: &str = "the query needs more than the memory that one query may use";
 const OUT_OF_MEMORY_HINT: &str =
     "group by fewer values, select fewer rows, or add a WHERE on the time column";
+
+/// The names that a query could have meant.
+#[derive(Default)]
+pub(super) struct Names {
+    pub(super) tables: Vec<String>,
+    /// Sources, which queries can't read, with a pipeline that does.
+    pub(super) sources: BTreeMap<String, String>,
+}
 
 /// A fault of parsing.
 pub(super) fn parse(error: &ParserError) -> Fault {
@@ -39,14 +49,14 @@ fn split_position(text: &str) -> (&str, Option<(u64, u64)>) {
     }
 }
 
-/// A fault of planning `sql`; `tables` are the names that could have been meant.
-pub(super) fn plan(error: &DataFusionError, sql: &str, tables: &[String]) -> Fault {
+/// A fault of planning `sql`.
+pub(super) fn plan(error: &DataFusionError, sql: &str, names: &Names) -> Fault {
     let (root, diagnostic) = unwrap(error);
     let fault = match root {
         DataFusionError::SQL(error, _) => return parse(error),
         DataFusionError::SchemaError(error, _) => schema(error),
         DataFusionError::Plan(text) | DataFusionError::Configuration(text) => match missing_table(text) {
-            Some(name) => no_table(name, tables),
+            Some(name) => no_table(name, names),
             None => not_grouped(text).unwrap_or_else(|| suggested(text)),
         },
         DataFusionError::NotImplemented(text) => {
@@ -157,11 +167,17 @@ fn missing_table(text: &str) -> Option<&str> {
 }
 
 /// A fault for a table that does not exist; `name` may be qualified.
-pub(super) fn no_table(name: &str, tables: &[String]) -> Fault {
+pub(super) fn no_table(name: &str, names: &Names) -> Fault {
+    let Names { tables, sources } = names;
     let qualified = |rest: &&str| rest.contains('.');
     let bare = name.strip_prefix("weir.public.").or_else(|| name.strip_prefix("weir.").filter(qualified));
     let bare = bare.unwrap_or(name);
     let fault = Fault::new(Code::WrongQuery, format!("no table \"{bare}\""));
+    if let Some(pipeline) = sources.get(bare) {
+        return fault.hint(format!(
+            "it is a source, which pipelines read: ask for the result of one, such as \"{pipeline}\""
+        ));
+    }
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
     let (unqualified, names) = (last(bare), tables.iter().map(|table| last(table)).collect::<Vec<_>>());
     let by_last = |name: &str| names.iter().position(|known| known == name).map(|i| tables[i].as_str());

@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
-use super::error;
+use super::error::{self, Names};
 use crate::problem::{Code, Fault};
 
 /// Longest query: many times what a person writes; a list of some thousand values fits.
@@ -58,8 +58,8 @@ pub(super) fn parse(sql: &str) -> Result<Request, Fault> {
         .with_dialect(&dialect)
         .with_recursion_limit(NESTING_MAX)
         .build()
-        .map_err(|e| error::plan(&e, sql, &[]))?;
-    let mut statements = parser.parse_statements().map_err(|e| error::plan(&e, sql, &[]))?;
+        .map_err(|e| error::plan(&e, sql, &Names::default()))?;
+    let mut statements = parser.parse_statements().map_err(|e| error::plan(&e, sql, &Names::default()))?;
     match (statements.pop_front(), statements.len()) {
         (None, _) => Err(Fault::new(Code::WrongQuery, "the query is empty").hint(READ_ONLY)),
         (Some(statement), 0) => admit(statement),

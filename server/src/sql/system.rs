@@ -11,7 +11,7 @@ use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
-use crate::catalog::{PipelineView, lag, source_tables};
+use crate::catalog::{PipelineView, lag, since_versions, source_tables};
 
 /// The names of the system tables, in the order of the documentation.
 pub(super) const NAMES: [&str; 9] = [
@@ -231,6 +231,7 @@ fn sinks(views: &[PipelineView]) -> Result<RecordBatch, ArrowError> {
 /// The columns of the sources' tables: what a query of a pipeline can name.
 fn columns(views: &[PipelineView]) -> Result<RecordBatch, ArrowError> {
     let tables = source_tables(views);
+    let since = since_versions(views);
     let rows = || {
         tables.iter().flat_map(|(source, table)| {
             (1..).zip(&table.columns).map(move |(position, column)| (*source, table, position, column))
@@ -245,5 +246,12 @@ fn columns(views: &[PipelineView]) -> Result<RecordBatch, ArrowError> {
         .flag("nullable", rows().map(|(.., column)| column.nullable))
         .text_or_null("subject", subjects().map(|subject| subject.map(|(subject, _)| subject.as_str())))
         .bigint_or_null("version", subjects().map(|subject| subject.map(|(_, version)| (*version).into())))
+        .bigint_or_null(
+            "since_version",
+            rows().map(|(source, table, _, column)| {
+                let (subject, _) = table.subject.as_ref()?;
+                since.get(&(source, subject.as_str(), column)).map(|version| (*version).into())
+            }),
+        )
         .finish()
 }

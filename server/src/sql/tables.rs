@@ -21,6 +21,7 @@ use weir_connectors::kafka::table_columns;
 use weir_engine::connector::TableColumn;
 use weir_engine::result::dead_letters_provider;
 
+use super::error::Names;
 use super::system;
 use crate::catalog::{PipelineView, source_tables};
 use crate::problem::{Code, Fault};
@@ -57,10 +58,15 @@ impl Tables {
         Ok(Arc::new(catalog))
     }
 
-    /// Names of all tables, as one would write them.
-    pub(super) fn names(&self) -> Vec<String> {
-        let results = self.views.iter().filter(|view| view.retained).map(|view| view.name.clone());
-        results.chain(system::NAMES.iter().map(|name| format!("{SYSTEM}.{name}"))).collect()
+    /// Names of all tables, as one would write them, and of the sources behind them.
+    pub(super) fn names(&self) -> Names {
+        let results = || self.views.iter().filter(|view| view.retained);
+        let system = system::NAMES.iter().map(|name| format!("{SYSTEM}.{name}"));
+        Names {
+            tables: results().map(|view| view.name.clone()).chain(system).collect(),
+            // Of several pipelines the first by name.
+            sources: results().rev().map(|view| (view.source.clone(), view.name.clone())).collect(),
+        }
     }
 
     /// The committed epochs of the result tables that were provided.

@@ -294,9 +294,9 @@ fn tables_are_listed_and_described() {
         "SELECT * FROM weir.columns",
         Format::Csv,
         &expect![[r#"
-        source,position,name,type,nullable,subject,version
-        orders,1,country,VARCHAR,false,shop.orders-value,3
-        orders,2,ordered_at,TIMESTAMP(3) WITH TIME ZONE,false,shop.orders-value,3
+        source,position,name,type,nullable,subject,version,since_version
+        orders,1,country,VARCHAR,false,shop.orders-value,3,3
+        orders,2,ordered_at,TIMESTAMP(3) WITH TIME ZONE,false,shop.orders-value,3,3
     "#]],
     );
     check(
@@ -477,6 +477,12 @@ fn faults_say_what_where_and_what_was_meant() {
     check_fault(
         "SELECT * FROM pipelines",
         &expect![[r#"400 no table "pipelines" (did you mean "weir.pipelines"?) at 1:15 [E0301]"#]],
+    );
+    check_fault(
+        "SELECT * FROM orders",
+        &expect![[
+            r#"400 no table "orders" (it is a source, which pipelines read: ask for the result of one, such as "revenue") at 1:15 [E0301]"#
+        ]],
     );
     for sql in ["DESCRIBE revenu", "SHOW COLUMNS FROM revenu", "SELECT * FROM main.public.revenu"] {
         let fault = answer(sql, Format::Json).expect_err(sql);
