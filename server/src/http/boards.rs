@@ -2,11 +2,12 @@
 //!
 //! Invariants:
 //! 1. A file is written only if `weir check` would take it, and whole or not at all.
-//! 2. A file that somebody else has changed meanwhile is not overwritten.
+//! 2. A file that somebody else has changed meanwhile is not overwritten, be it by a comment.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use axum::extract::{Path as Segment, Request, State};
@@ -27,7 +28,8 @@ use crate::project::{Problems, Project, check_columns};
 pub struct Boards {
     /// There where files may be written.
     project: Option<Arc<Project>>,
-    writing: Mutex<()>,
+    /// The files' texts as they are known here, by name.
+    texts: Mutex<BTreeMap<String, String>>,
     /// By name, ascending.
     boards: RwLock<Arc<Vec<(String, Dashboard)>>>,
 }
@@ -36,7 +38,16 @@ impl Boards {
     /// `boards` ascending by name; `project`: whose files may be written.
     #[must_use]
     pub fn new(boards: Vec<(String, Dashboard)>, project: Option<Arc<Project>>) -> Self {
-        Self { project, writing: Mutex::default(), boards: RwLock::new(Arc::new(boards)) }
+        let mut texts = BTreeMap::new();
+        for (name, board) in boards.iter().filter(|_| project.is_some()) {
+            let Some(project) = &project else { continue };
+            let text = fs::read_to_string(file(project, name)).ok();
+            let is_it =
+                |text: &String| project.read_dashboard(name, text).is_ok_and(|it| it.dashboard == *board);
+            // One that was changed since it was read is not ours to overwrite.
+            texts.extend(text.filter(is_it).map(|text| (name.clone(), text)));
+        }
+        Self { project, texts: Mutex::new(texts), boards: RwLock::new(Arc::new(boards)) }
     }
 
     /// Whether this server changes what it has because somebody asks: `weir run --edit`.
@@ -58,24 +69,22 @@ impl Boards {
         if !problems.is_empty() {
             return Err(fault(&problems));
         }
-        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
         let mut boards = self.all().to_vec();
         let at = boards.binary_search_by(|(known, _)| known.as_str().cmp(name));
-        let folder = project.dir.join("dashboards");
-        let file = folder.join(format!("{name}.yaml"));
-        let there = match fs::read_to_string(&file) {
-            Ok(text) => Some(project.read_dashboard(name, &text).ok().map(|board| board.dashboard)),
+        let there = match fs::read_to_string(file(project, name)) {
+            Ok(text) => Some(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(unwritten(name, &error)),
         };
-        let known = at.ok().map(|at| Some(boards[at].1.clone()));
-        if there != known {
+        if there.as_ref() != texts.get(name) {
             let detail = format!("dashboards/{name}.yaml is not what this server read at its start");
             return Err(Fault::new(Code::Conflict, detail).hint(
                 "somebody changed it: start weir again to see that, or copy the YAML and merge by hand",
             ));
         }
-        replace(&folder, name, text).map_err(|error| unwritten(name, &error))?;
+        replace(&project.dir.join("dashboards"), name, text).map_err(|error| unwritten(name, &error))?;
+        texts.insert(name.to_owned(), text.to_owned());
         match at {
             Ok(at) => boards[at].1 = board.dashboard,
             Err(at) => boards.insert(at, (name.to_owned(), board.dashboard)),
@@ -83,6 +92,10 @@ impl Boards {
         *self.boards.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(boards);
         Ok(())
     }
+}
+
+fn file(project: &Project, name: &str) -> PathBuf {
+    project.dir.join("dashboards").join(format!("{name}.yaml"))
 }
 
 /// All dashboards.

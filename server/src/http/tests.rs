@@ -704,10 +704,13 @@ async fn dashboards_are_written_only_where_that_was_asked_for_and_if_check_would
     assert_eq!(put("another", "title: Another\npanels: []\n").await.status, 204);
     assert_eq!(server.get("/api/v1/dashboards").await.json()["dashboards"][0]["name"], "another");
 
-    std::fs::write(dir.path().join("dashboards/shop.yaml"), "title: By git\npanels: []\n").expect("written");
-    let late = put("shop", text).await;
-    assert_eq!((late.status, late.problem().code()), (409, Some("E0409")), "{}", late.text());
-    assert_eq!(read(), "title: By git\npanels: []\n");
+    let commented = format!("{text}# by hand\n");
+    for changed in [commented.as_str(), "title: By git\npanels: []\n"] {
+        std::fs::write(dir.path().join("dashboards/shop.yaml"), changed).expect("written");
+        let late = put("shop", text).await;
+        assert_eq!((late.status, late.problem().code()), (409, Some("E0409")), "{}", late.text());
+        assert_eq!(read(), changed);
+    }
     server.stop().await;
 }
 
