@@ -17,6 +17,9 @@ pub const CLICK_PARTITIONS: i32 = 4;
 /// Orders and clicks per second, on average over a day.
 const ORDERS_PER_SECOND: f64 = 40.0;
 const CLICKS_PER_SECOND: f64 = 200.0;
+/// For so long after the opening every record can be used and is in time: who comes sees the shop as it should be first, and
+/// then how it looks when something goes wrong.
+const QUIET_MS: i64 = 240_000;
 /// A day of the shop, short enough to watch.
 const DAY_MS: i64 = 240_000;
 
@@ -147,7 +150,7 @@ impl Shop {
                 written.push(self.click(country, at_ms));
             }
         }
-        if self.is_due(23_000, tick_ms) {
+        if QUIET_MS < self.elapsed_ms && self.is_due(23_000, tick_ms) {
             let poison = POISONS[self.n_poisons % POISONS.len()];
             self.n_poisons += 1;
             let partition = self.rng.random_range(0..ORDER_PARTITIONS);
@@ -225,7 +228,10 @@ impl Shop {
     /// From the customer to Kafka: mostly a moment, seldom two seconds; from phones in a tunnel,
     /// which are all of the Netherlands for a while, half a minute.
     fn way_ms(&mut self, country: usize, by_phone: bool) -> i64 {
-        let in_tunnel = by_phone && COUNTRIES[country].0 == "NL" && self.is_within(90_000, 8_000);
+        let in_tunnel = by_phone
+            && COUNTRIES[country].0 == "NL"
+            && QUIET_MS < self.elapsed_ms
+            && self.is_within(90_000, 8_000);
         if in_tunnel {
             return self.rng.random_range(20_000..40_000);
         }
@@ -268,8 +274,8 @@ mod tests {
 
     #[test]
     fn a_few_minutes_have_late_records_poison_and_a_silent_partition() {
-        let written = minutes(1, 4);
-        let per_second = written.len() as f64 / 240.0;
+        let written = minutes(1, 8);
+        let per_second = written.len() as f64 / 480.0;
         assert!((200.0..280.0).contains(&per_second), "{per_second}");
         let delays: Vec<i64> = written
             .iter()
@@ -280,6 +286,13 @@ mod tests {
             .collect();
         let late = delays.iter().filter(|delay| 3_000 < **delay).count();
         assert!((5..delays.len() / 50).contains(&late), "{late} of {}", delays.len());
+        let is_wrong = |each: &&Written| match &each.happening {
+            Happening::Order(order) => 3_000 < each.at_ms - order.ordered_at_ms,
+            Happening::Poison(_) => true,
+            Happening::Click(_) => false,
+        };
+        let first = written.iter().find(is_wrong).expect("something goes wrong").at_ms;
+        assert!(START_MS + QUIET_MS < first, "{first}");
         for poison in POISONS {
             assert!(written.iter().any(|each| each.happening == Happening::Poison(poison)), "{poison:?}");
         }

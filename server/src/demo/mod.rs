@@ -7,7 +7,7 @@
 //!
 //! Memory is bounded: the mock cluster keeps the newest 5 MiB of each of the 7 partitions (some 20
 //! minutes of clicks, an hour of orders) and lets older records go; results are kept on disk. Data and
-//! state end with the process.
+//! state end with the process, and so does the project, which the page may therefore change.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -37,7 +37,8 @@ const PROJECT: [(&str, &str); 7] = [
     ("pipelines/large_orders.yaml", include_str!("../../../examples/shop/pipelines/large_orders.yaml")),
     ("dashboards/shop.yaml", include_str!("../../../examples/shop/dashboards/shop.yaml")),
 ];
-/// How much of the shop's past there is at the start: charts have a line from the first moment.
+/// How much of the shop's past there is at the start: charts have a line from the first moment. Nothing goes wrong in
+/// the shop for a minute more than that.
 const PAST: Duration = Duration::from_secs(180);
 /// When a producer starts to write version 2 of a schema.
 const UPGRADE_AFTER: Duration = Duration::from_secs(60);
@@ -70,7 +71,7 @@ pub(crate) fn command(args: &DemoArgs) -> Result<(), Failure> {
         listen,
         access: Access::default(),
         bounded: false,
-        edit: false,
+        edit: true,
         skip_lost: Vec::new(),
         registry: Some(registry),
         listening: Box::new(welcome),
@@ -124,8 +125,8 @@ fn welcome(address: SocketAddr) {
                 weir sql{server} 'SELECT reason, count(*) AS n FROM weir.dead_letters GROUP BY reason'
     as it comes curl -N 'http://{address}/api/v1/stream?table=revenue&last=1m'
 
-  Watch windows fill and close every few seconds. Phones send late orders, a partition falls silent,
-  now and then somebody writes nonsense; in a minute a producer starts to write schema version 2.
+  Watch windows fill and close every few seconds, and a partition fall silent. In a minute a producer
+  starts to write schema version 2, phones send orders too late, and somebody writes nonsense.
   The project is examples/shop. Ctrl-C closes the shop.
 
 "
