@@ -85,6 +85,11 @@ const deeds = {
     text: document.querySelector(selector)?.textContent ?? '',
     stale: document.querySelector('.app')?.classList.contains('stale') ?? false,
   }), id('connection-state')),
+  // What is said to who is not let in, and whether that has the page's place or stands over it; null: nothing.
+  refusal: async (at) => opened[at].evaluate((selector) => {
+    const said = document.querySelector(selector);
+    return !said || said.hidden ? null : { text: said.textContent, place: said.classList.contains('over') ? 'over' : 'whole' };
+  }, id('refusal')),
   // Puts the first tab behind another one, and back.
   hide: async () => setHidden(true),
   show: async () => setHidden(false),

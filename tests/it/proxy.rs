@@ -1,6 +1,6 @@
 //! TCP proxies before `weir`: one that cuts every connection and keeps one address while the server
 //! behind it is restarted; one that holds event streams back, as networks do that wait for the end of an answer; one that is
-//! a cable, pulled and put back.
+//! a cable, pulled and put back; one that is a gate and wants a sign-in.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -172,6 +172,75 @@ fn carry(mut from: TcpStream, mut to: TcpStream, is_out: &AtomicBool) {
             Ok(0) => break,
             Ok(n) if !is_out && to.write_all(&buffer[..n]).is_err() => break,
             Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(_) => break,
+        }
+    }
+    drop(from.shutdown(Shutdown::Both));
+    drop(to.shutdown(Shutdown::Both));
+}
+
+/// A gate before a server. While it is shut it cuts what went through and answers the API's requests as one does that wants a
+/// new sign-in; the page's own files come through. Listens until the process ends.
+pub(crate) struct Gate {
+    port: u16,
+    is_shut: Arc<AtomicBool>,
+}
+
+impl Gate {
+    /// A gate that is shut.
+    pub(crate) fn before(url: &str) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let port = listener.local_addr().expect("a bound socket").port();
+        let is_shut = Arc::new(AtomicBool::new(true));
+        let (target, shut) = (authority(url), Arc::clone(&is_shut));
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(server) = TcpStream::connect(&target) else { continue };
+                let (from, to) =
+                    (client.try_clone().expect("a socket"), server.try_clone().expect("a socket"));
+                let (asks, answers) = (Arc::clone(&shut), Arc::clone(&shut));
+                thread::spawn(move || let_through(from, to, &asks, true));
+                thread::spawn(move || let_through(server, client, &answers, false));
+            }
+        });
+        Self { port, is_shut }
+    }
+
+    pub(crate) fn shut(&self) {
+        self.is_shut.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn open(&self) {
+        self.is_shut.store(false, Ordering::SeqCst);
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}
+
+/// Copies until the gate is shut or opened. Of requests it refuses those of the API while it is shut.
+fn let_through(mut from: TcpStream, mut to: TcpStream, is_shut: &AtomicBool, is_asking: bool) {
+    const REFUSAL: &[u8] =
+        b"HTTP/1.1 401 Unauthorized\r\ncontent-type: text/html\r\ncontent-length: 15\r\nconnection: close\r\n\r\nPlease sign in.";
+    let mut buffer = [0; 65_536];
+    from.set_read_timeout(Some(Duration::from_millis(20))).expect("a valid time");
+    let was_shut = is_shut.load(Ordering::SeqCst);
+    while is_shut.load(Ordering::SeqCst) == was_shut {
+        match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => {
+                let is_api =
+                    [&b"GET /api/"[..], b"POST /api/"].iter().any(|start| buffer[..n].starts_with(start));
+                if is_asking && was_shut && is_api {
+                    drop(from.write_all(REFUSAL));
+                    break;
+                }
+                if to.write_all(&buffer[..n]).is_err() {
+                    break;
+                }
+            }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             Err(_) => break,
         }

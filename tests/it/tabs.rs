@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::looker::Looker;
-use crate::proxy::{Cable, holding_streams};
+use crate::proxy::{Cable, Gate, holding_streams};
 use crate::services::services;
 use crate::till::{Customers, Till, now_ms};
 use crate::weir::{Project, Weir};
@@ -231,6 +231,44 @@ fn pulled_cable_is_said_in_every_tab_and_leaves_no_gap() {
         &[vec![json!(n_orders), json!(7 * n_orders)]],
     );
     assert_shows_sql(&weir, &mut looker, &tabs);
+}
+
+#[test]
+fn who_is_not_let_in_is_told_what_to_do_in_every_tab() {
+    let Scene { weir, customers } = scene("gated");
+    let gate = Gate::before(weir.url());
+    let mut looker = Looker::start("page.mjs", &[&gate.url(), "/pipelines/revenue"]);
+    let mut tabs = vec![looker.ask("first", "")];
+    tabs.extend(["/", "/sql", "/d/board", "/dead-letters"].map(|path| looker.ask("open", path)));
+    let await_refusal = |looker: &mut Looker, place: &str| {
+        for tab in &tabs {
+            weir.eventually("it is said that one is not let in", || {
+                let said = looker.ask("refusal", tab.clone());
+                let text = said["text"].as_str().unwrap_or_default().to_owned();
+                (text.contains("You are not signed in") && said["place"] == place).then_some(())
+            });
+            let health = looker.ask("health", tab.clone());
+            assert!(
+                health["text"].as_str().is_some_and(|text| text.starts_with("not permitted")),
+                "{health}"
+            );
+        }
+    };
+    await_refusal(&mut looker, "whole");
+    gate.open();
+    await_live(&weir, &mut looker, &tabs);
+    for tab in &tabs {
+        assert_eq!(looker.ask("refusal", tab.clone()), Value::Null);
+    }
+    weir.eventually("rows are shown", || (!shown(&mut looker, &tabs[0]).1.is_empty()).then_some(()));
+    // What was shown stays, and is old.
+    gate.shut();
+    await_refusal(&mut looker, "over");
+    assert!(!shown(&mut looker, &tabs[0]).1.is_empty());
+    assert_eq!(looker.ask("health", tabs[0].clone())["stale"], json!(true));
+    gate.open();
+    await_live(&weir, &mut looker, &tabs);
+    drop(customers.go());
 }
 
 /// Pages that a person without a mouse, or without sight, comes to.

@@ -44,6 +44,11 @@ pub enum Health {
         age_ms: Option<f64>,
         reason: String,
     },
+    /// As `Reconnecting`, and it helps only what a person does.
+    NotPermitted {
+        age_ms: Option<f64>,
+        reason: String,
+    },
 }
 
 /// How events come.
@@ -78,6 +83,7 @@ pub struct Connection {
     heard_ms: Option<f64>,
     opened_ms: f64,
     reason: String,
+    is_not_permitted: bool,
     way: Way,
     /// Nothing has come since it was opened.
     is_mute: bool,
@@ -94,6 +100,7 @@ impl Default for Connection {
             heard_ms: None,
             opened_ms: 0.0,
             reason: String::new(),
+            is_not_permitted: false,
             way: Way::Stream,
             is_mute: false,
             n_mute: 0,
@@ -133,6 +140,11 @@ impl Connection {
         &self.reason
     }
 
+    /// Whether that is why this browser is not let in.
+    pub fn is_not_permitted(&self) -> bool {
+        self.is_not_permitted
+    }
+
     /// How events are to come, or come.
     pub fn way(&self) -> Way {
         self.way
@@ -157,6 +169,13 @@ impl Connection {
         self.n_mute = 0;
         self.n_failures = 0;
         self.reason.clear();
+        self.is_not_permitted = false;
+    }
+
+    /// The server, or a gate before it, does not let this browser in.
+    pub fn not_permitted(&mut self, now_ms: f64, jitter: f64, reason: String) {
+        self.failed(now_ms, jitter, reason);
+        self.is_not_permitted = true;
     }
 
     /// The connection broke, was refused, or said something that can't be read.
@@ -173,6 +192,7 @@ impl Connection {
         self.phase = Phase::Waiting { until_ms: now_ms + delay_ms };
         self.n_failures = self.n_failures.saturating_add(1);
         self.reason = reason;
+        self.is_not_permitted = false;
     }
 
     /// Something suggests that the network is back (the tab is shown again, the browser says online): does not wait
@@ -198,6 +218,9 @@ impl Connection {
             // A switch to another table is no trouble while it is quick.
             (_, Some(age_ms)) if !failing && age_ms < SILENCE_MAX_MS => Health::Live,
             (_, None) if !failing => Health::Connecting,
+            (_, age_ms) if self.is_not_permitted => {
+                Health::NotPermitted { age_ms, reason: self.reason.clone() }
+            }
             (_, age_ms) => Health::Reconnecting { age_ms, reason: self.reason.clone() },
         }
     }
@@ -248,6 +271,30 @@ mod tests {
         // Another tab has the connection, and steps it.
         let connection = live_at(0.0);
         assert!(matches!(connection.health(SILENCE_MAX_MS), Health::Reconnecting { age_ms: Some(_), .. }));
+    }
+
+    #[test]
+    fn who_is_not_let_in_is_told_so_until_something_else_is_true() {
+        let mut connection = live_at(0.0);
+        connection.not_permitted(10.0, 0.0, "sign in".into());
+        let told = |age_ms| Health::NotPermitted { age_ms: Some(age_ms), reason: "sign in".into() };
+        assert_eq!(connection.health(11.0), told(11.0));
+        assert_eq!(connection.step(1_000.0, 0.0), Action::Connect, "it is asked again");
+        assert_eq!(connection.health(1_001.0), told(1_001.0), "while it is asked, too");
+        connection.failed(1_010.0, 0.0, "refused".into());
+        assert!(
+            matches!(connection.health(1_011.0), Health::Reconnecting { .. }),
+            "a server that is away is that"
+        );
+        connection.not_permitted(2_000.0, 0.0, "sign in".into());
+        assert_eq!(connection.step(9_000.0, 0.0), Action::Connect);
+        connection.opened(9_000.0);
+        connection.heard(9_001.0);
+        assert_eq!(connection.health(9_002.0), Health::Live);
+        let mut never = Connection::default();
+        never.step(0.0, 0.0);
+        never.not_permitted(5.0, 0.0, "sign in".into());
+        assert_eq!(never.health(6.0), Health::NotPermitted { age_ms: None, reason: "sign in".into() });
     }
 
     #[test]

@@ -3,32 +3,10 @@
 use js_sys::futures::JsFuture;
 use serde::Serialize;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{AbortSignal, Headers, RequestInit, Response};
-use weir_api::Problem;
+use web_sys::{AbortSignal, Headers, RequestInit, RequestRedirect, Response};
 
+pub use super::failure::Failure;
 use super::wire::{self, Wire};
-
-/// Why there is no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
-    /// No server, or the connection broke.
-    Unreachable,
-    /// The server says why not.
-    Refused(Problem),
-    /// An answer that is not what was promised.
-    Unreadable(String),
-}
-
-impl Failure {
-    /// One sentence for people, without its full stop.
-    pub fn sentence(&self) -> String {
-        match self {
-            Self::Unreachable => "the server can't be reached".into(),
-            Self::Refused(problem) => problem.to_string(),
-            Self::Unreadable(reason) => format!("the server's answer can't be read: {reason}"),
-        }
-    }
-}
 
 /// Gets a JSON answer.
 ///
@@ -105,27 +83,16 @@ pub(super) fn headers(accept: &str, content_type: Option<&str>) -> Result<JsValu
 /// Sends a request; an answer that is not a success becomes the problem it carries.
 pub(super) async fn send(path: &str, init: &RequestInit) -> Result<Response, Failure> {
     let window = web_sys::window().ok_or(Failure::Unreachable)?;
+    // A gate's page for the sign-in is no answer of ours, and often one of another origin: not followed, it has status 0.
+    init.set_redirect(RequestRedirect::Manual);
     let promise = window.fetch_with_str_and_init(path, init);
     let response = JsFuture::from(promise).await.map_err(|_| Failure::Unreachable)?;
     let response: Response = response.unchecked_into();
     if response.ok() {
         return Ok(response);
     }
-    let status = response.status();
-    let body = text(&response).await?;
-    // Who stands between, such as a gate that wants a new sign-in, does not answer in our words.
-    let hint = matches!(status, 401 | 403).then(|| {
-        "this browser is not permitted: reload the page to sign in again, or ask who runs the server".into()
-    });
-    Err(Failure::Refused(wire::read(&body).unwrap_or_else(|_| Problem {
-        problem_type: "about:blank".into(),
-        title: response.status_text(),
-        status,
-        detail: format!("the server answered {status} {}", response.status_text()),
-        hint,
-        line: None,
-        column: None,
-    })))
+    let body = text(&response).await.unwrap_or_default();
+    Err(Failure::of_answer(response.status(), &response.status_text(), &body))
 }
 
 async fn read<T: Wire>(response: Response) -> Result<T, Failure> {

@@ -14,6 +14,7 @@
 #[cfg(target_arch = "wasm32")]
 pub mod body;
 pub mod connection;
+pub mod failure;
 #[cfg(target_arch = "wasm32")]
 pub mod http;
 pub mod json;

@@ -8,7 +8,7 @@ use super::Wanted;
 use super::sse::Frame;
 
 /// The channel's name, and the stem of the locks' names. Change it with the messages.
-pub const CHANNEL: &str = "weir-2";
+pub const CHANNEL: &str = "weir-3";
 
 /// What tabs say to each other; everybody hears everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +36,8 @@ pub enum Link {
     Open { clock_offset_ms: i64 },
     /// Bytes have come that are no event.
     Heard,
-    /// It broke.
-    Failed { reason: String },
+    /// It broke, or was not permitted.
+    Failed { reason: String, is_not_permitted: bool },
 }
 
 impl Message {
@@ -60,7 +60,9 @@ impl Message {
             }
             Self::Link(Link::Open { clock_offset_ms }) => ("open", vec![clock_offset_ms.to_string()]),
             Self::Link(Link::Heard) => ("heard", Vec::new()),
-            Self::Link(Link::Failed { reason }) => ("failed", vec![reason]),
+            Self::Link(Link::Failed { reason, is_not_permitted }) => {
+                ("failed", vec![reason, is_not_permitted.to_string()])
+            }
             Self::Poke => ("poke", Vec::new()),
         };
         texts.insert(0, kind.to_owned());
@@ -92,7 +94,10 @@ impl Message {
             }
             "open" => Self::Link(Link::Open { clock_offset_ms: texts.next()?.parse().ok()? }),
             "heard" => Self::Link(Link::Heard),
-            "failed" => Self::Link(Link::Failed { reason: texts.next()? }),
+            "failed" => {
+                let (reason, is_not_permitted) = (texts.next()?, texts.next()?.parse().ok()?);
+                Self::Link(Link::Failed { reason, is_not_permitted })
+            }
             "poke" => Self::Poke,
             _ => return None,
         })
@@ -128,7 +133,9 @@ mod tests {
             }),
             any::<i64>().prop_map(|clock_offset_ms| Message::Link(Link::Open { clock_offset_ms })),
             Just(Message::Link(Link::Heard)),
-            ".*".prop_map(|reason| Message::Link(Link::Failed { reason })),
+            (".*", any::<bool>()).prop_map(|(reason, is_not_permitted)| {
+                Message::Link(Link::Failed { reason, is_not_permitted })
+            }),
             Just(Message::Poke),
         ]
     }

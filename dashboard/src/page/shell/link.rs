@@ -25,7 +25,7 @@ impl Live {
             let action = inner.connection.step(now_ms, jitter);
             if action == Action::Drop {
                 inner.cut();
-                inner.post(Message::Link(Link::Failed { reason: inner.connection.reason().to_owned() }));
+                inner.post(inner.link());
             }
             action
         });
@@ -104,7 +104,12 @@ impl Live {
             {
                 hub.forget_id();
             }
-            inner.connection.failed(performance_ms(), js_sys::Math::random(), failure.sentence());
+            let (now_ms, jitter, reason) = (performance_ms(), js_sys::Math::random(), failure.sentence());
+            if failure.is_not_permitted() {
+                inner.connection.not_permitted(now_ms, jitter, reason);
+            } else {
+                inner.connection.failed(now_ms, jitter, reason);
+            }
             inner.post(inner.link());
         });
         self.look();
@@ -125,7 +130,8 @@ impl Inner {
         Message::Link(if self.connection.is_open() {
             Link::Open { clock_offset_ms: self.clock_offset_ms as i64 }
         } else {
-            Link::Failed { reason: self.connection.reason().to_owned() }
+            let is_not_permitted = self.connection.is_not_permitted();
+            Link::Failed { reason: self.connection.reason().to_owned(), is_not_permitted }
         })
     }
 

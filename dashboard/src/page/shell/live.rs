@@ -124,11 +124,7 @@ impl Live {
             None => live.lead(),
         }
         set_interval(move || live.step(), STEP);
-        let retry = move || {
-            live.update(|inner| inner.connection.retry_now());
-            live.step();
-        };
-        window_event_listener_untyped("online", move |_| retry());
+        window_event_listener_untyped("online", move |_| live.retry());
         // A tab that goes away says nothing more: its connection is not broken, and the next tab has one at once.
         window_event_listener_untyped("pagehide", move |_| {
             live.update(|inner| {
@@ -138,11 +134,17 @@ impl Live {
         });
         window_event_listener_untyped("visibilitychange", move |_| {
             if !document().hidden() {
-                retry();
+                live.retry();
             }
         });
         live.fetch_list();
         live
+    }
+
+    /// Asks at once, not after the rest of the pause: something may have changed.
+    pub(super) fn retry(self) {
+        self.update(|inner| inner.connection.retry_now());
+        self.step();
     }
 
     /// The other tabs can see that this one lives: it may speak to them, and wait for its turn to lead.
@@ -411,7 +413,10 @@ impl Inner {
                 }
             }
             Link::Heard => self.connection.heard(now_ms),
-            Link::Failed { reason } => self.connection.failed(now_ms, 1.0, reason.clone()),
+            Link::Failed { reason, is_not_permitted: true } => {
+                self.connection.not_permitted(now_ms, 1.0, reason.clone());
+            }
+            Link::Failed { reason, .. } => self.connection.failed(now_ms, 1.0, reason.clone()),
         }
     }
 

@@ -16,6 +16,7 @@ mod header;
 mod link;
 mod live;
 mod part;
+mod refusal;
 mod route;
 mod tabs;
 mod theme;
@@ -30,6 +31,7 @@ pub(super) use route::Route;
 pub(super) use theme::Theme;
 
 use command::{Command, CommandWindow};
+use refusal::Refusal;
 
 use super::{overview, parts};
 use crate::view::address::Page;
@@ -66,7 +68,10 @@ pub(super) fn App() -> impl IntoView {
         <div class="app" class:stale=Signal::derive(move || live.health().is_stale)>
             <a class="skip" href="#main">"Skip to the content"</a>
             <header::Header live route theme zone page command />
-            <main id="main" tabindex="-1">{body}</main>
+            <main id="main" tabindex="-1">
+                <Refusal live />
+                <div hidden=Signal::derive(move || refusal::is_whole(live))>{body}</div>
+            </main>
             <CommandWindow command live route theme />
         </div>
     }
