@@ -1,5 +1,6 @@
-//! A pipeline's dataflow, laid out for reading: left to right in the order of the data path, what branches off below. Where
-//! there is no room for that, as on a phone, from top to bottom, each step further in than those that lead to it.
+//! A pipeline's dataflow, laid out for reading: left to right in the order of the data path, which is one straight line; sinks
+//! branch off below it, and where there are several, above it as well. Where there is no room for that, as on a phone, from
+//! top to bottom, each step further in than those that lead to it.
 //!
 //! Invariants:
 //! 1. A place depends on nodes, edges and the room only, never on figures: nothing moves while numbers change.
@@ -13,7 +14,7 @@ use super::number::{bytes, rate};
 
 const NODE_HEIGHT: f64 = 106.0;
 /// Of a sink, which has no state and of which there may be many below each other.
-const SINK_HEIGHT: f64 = 66.0;
+const SINK_HEIGHT: f64 = 54.0;
 /// Boxes take what room there is, within limits.
 const NODE_WIDTH: std::ops::RangeInclusive<f64> = 168.0..=248.0;
 /// A letter of the small print in a box.
@@ -127,7 +128,8 @@ impl Counts {
 /// of them.
 pub fn flow(graph: &Graph, counts: &Counts, sinks: &[Sink], room: f64) -> FlowView {
     let heights: Vec<f64> = graph.nodes.iter().map(height).collect();
-    let shape = Shape::of(&columns(graph), &heights, room);
+    let is_sink: Vec<bool> = graph.nodes.iter().map(is_sink).collect();
+    let shape = Shape::of(&columns(graph), &heights, &is_sink, room);
     let culprit = culprit(graph, sinks);
     let nodes = graph.nodes.iter().zip(&shape.places).map(|(node, &place)| {
         let is_culprit = culprit.as_ref().is_some_and(|culprit| culprit.id == node.id);
@@ -169,7 +171,11 @@ impl Place {
 }
 
 fn height(node: &GraphNode) -> f64 {
-    if node.kind == "sink" { SINK_HEIGHT } else { NODE_HEIGHT }
+    if is_sink(node) { SINK_HEIGHT } else { NODE_HEIGHT }
+}
+
+fn is_sink(node: &GraphNode) -> bool {
+    node.kind == "sink"
 }
 
 /// Where boxes stand.
@@ -182,7 +188,7 @@ struct Shape {
 }
 
 impl Shape {
-    fn of(columns: &[usize], heights: &[f64], room: f64) -> Self {
+    fn of(columns: &[usize], heights: &[f64], is_sink: &[bool], room: f64) -> Self {
         let is_tall = 0.0 < room && room < TALL_BELOW;
         let n_columns = columns.iter().max().map_or(0, |last| last + 1);
         let n_gaps = n_columns.saturating_sub(1) as f64;
@@ -201,14 +207,35 @@ impl Shape {
             return Self { is_tall, node_width, places, size: (width, bottom(y)) };
         }
         let node_width = fits((room - 2.0 * MARGIN - n_gaps * GAP_X) / n_columns.max(1) as f64);
-        let mut below = vec![MARGIN; n_columns];
-        for (at, &column) in columns.iter().enumerate() {
-            places[at] = (MARGIN + column as f64 * (node_width + GAP_X), below[column]);
-            below[column] += heights[at] + GAP_Y;
+        let (mut top, mut below) = (0.0_f64, 0.0_f64);
+        for column in 0..n_columns {
+            let members: Vec<usize> = (0..columns.len()).filter(|at| columns[*at] == column).collect();
+            let (order, mut y) = stack(&members, heights, is_sink);
+            top = top.min(y);
+            for at in order {
+                places[at] = (MARGIN + column as f64 * (node_width + GAP_X), y);
+                y += heights[at] + GAP_Y;
+            }
+            below = below.max(y);
         }
+        places.iter_mut().for_each(|place| place.1 += MARGIN - top);
         let width = 2.0 * MARGIN + n_columns as f64 * node_width + n_gaps * GAP_X;
-        Self { is_tall, node_width, places, size: (width, bottom(below.into_iter().fold(MARGIN, f64::max))) }
+        Self { is_tall, node_width, places, size: (width, bottom(below + MARGIN - top)) }
     }
+}
+
+/// The boxes of a column from top to bottom, and where the first one begins: those of the data path have their middle at 0,
+/// half of the sinks stand above them. Sinks alone have theirs there.
+fn stack(members: &[usize], heights: &[f64], is_sink: &[bool]) -> (Vec<usize>, f64) {
+    let (sinks, path): (Vec<usize>, Vec<usize>) = members.iter().partition(|at| is_sink[**at]);
+    let height = |boxes: &[usize]| boxes.iter().map(|at| heights[*at] + GAP_Y).sum::<f64>();
+    if path.is_empty() {
+        let top = (GAP_Y - height(&sinks)) / 2.0;
+        return (sinks, top);
+    }
+    let (above, below) = sinks.split_at(sinks.len() / 2);
+    let top = (GAP_Y - height(&path)) / 2.0 - height(above);
+    ([above, &path, below].concat(), top)
 }
 
 /// The height of a drawing whose next box would stand at `y`.
@@ -251,7 +278,7 @@ fn node_view(node: &GraphNode, (x, y): (f64, f64), width: f64, is_culprit: bool)
         y,
         width,
         height: height(node),
-        is_flat: node.kind == "sink",
+        is_flat: is_sink(node),
         kind: node.kind.clone(),
         subtasks: node.subtasks.filter(|n| 1 < *n).map(|n| format!("×{n}")).unwrap_or_default(),
         // What stands beside it takes 12 pixels on each side.
@@ -414,173 +441,4 @@ fn cut(text: &str, n_letters: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use weir_api::GraphEdge;
-
-    use super::*;
-
-    fn node(id: &str, kind: &str, busy_ratio: Option<f64>, blocked_ratio: Option<f64>) -> GraphNode {
-        GraphNode {
-            id: id.into(),
-            kind: kind.into(),
-            label: format!("{kind} of something with a long name"),
-            busy_ratio,
-            blocked_ratio,
-            ..GraphNode::default()
-        }
-    }
-
-    fn edge(from: &str, to: &str, rows: Option<u64>) -> GraphEdge {
-        GraphEdge { from: from.into(), to: to.into(), rows, rows_per_second: None }
-    }
-
-    fn graph(source: (f64, f64), window: (f64, f64)) -> Graph {
-        Graph {
-            nodes: vec![
-                node("source orders", "source", Some(source.0), Some(source.1)),
-                node("partial", "partial", None, None),
-                node("window", "window", Some(window.0), Some(window.1)),
-                node("result", "result", None, None),
-                node("sink out", "sink", None, None),
-            ],
-            edges: vec![
-                edge("source orders", "partial", None),
-                edge("partial", "window", Some(100)),
-                edge("window", "result", Some(10)),
-                edge("window", "sink out", Some(10)),
-            ],
-        }
-    }
-
-    fn sink(state: &str) -> Sink {
-        Sink {
-            sink: "out".into(),
-            pipeline: "revenue".into(),
-            state: state.into(),
-            outbox_rows: 9,
-            outbox_bytes: 9,
-            delivered_epoch: 1,
-            error: Some("no broker".into()),
-        }
-    }
-
-    #[test]
-    fn data_path_runs_to_the_right_and_sinks_branch_off_below() {
-        let view = flow(&graph((0.1, 0.0), (0.1, 0.0)), &Counts::default(), &[], 0.0);
-        let places: Vec<(f64, f64)> = view.nodes.iter().map(|node| (node.x, node.y)).collect();
-        let step = 168.0 + GAP_X;
-        let column = |n: f64| MARGIN + n * step;
-        let second_row = MARGIN + NODE_HEIGHT + GAP_Y;
-        assert_eq!(
-            places,
-            [
-                (column(0.0), MARGIN),
-                (column(1.0), MARGIN),
-                (column(2.0), MARGIN),
-                (column(3.0), MARGIN),
-                (column(3.0), second_row)
-            ]
-        );
-        assert_eq!(view.edges[1].path, "M414 55H487");
-        let labels = [&view.edges[2], &view.edges[3]].map(|edge| (edge.label_x, edge.label_y));
-        assert_eq!(labels, [(column(3.0) - 38.0, 47.0), (column(3.0) - 19.0, second_row + 25.0)]);
-        assert_eq!(view.nodes[2].short_label, "window of something wit…");
-        let wide = flow(&graph((0.1, 0.0), (0.1, 0.0)), &Counts::default(), &[], 1_200.0);
-        assert_eq!((wide.nodes[0].width, wide.width), (242.0, 1_200.0));
-        assert_eq!(wide.nodes[2].short_label, "window of something with a long name");
-    }
-
-    #[test]
-    fn on_a_phone_steps_stand_below_each_other() {
-        let view = flow(&graph((0.1, 0.0), (0.1, 0.0)), &Counts::default(), &[], 308.0);
-        let row = NODE_HEIGHT + GAP_Y;
-        let places: Vec<(f64, f64)> = view.nodes.iter().map(|node| (node.x, node.y)).collect();
-        let expected = [(12.0, 2.0), (34.0, 2.0 + row), (56.0, 2.0 + 2.0 * row), (78.0, 2.0 + 3.0 * row)];
-        assert_eq!(places[..4], expected);
-        assert_eq!(places[4], (78.0, 2.0 + 4.0 * row), "what branches off stands as far in");
-        assert!(view.width <= 308.0, "{}", view.width);
-        assert_eq!((view.nodes[4].height, view.height), (SINK_HEIGHT, 2.0 + 4.0 * row + SINK_HEIGHT + 2.0));
-        assert_eq!(view.edges[0].path, "M23 108V181H31");
-        assert_eq!(view.edges[3].path, "M67 360V539H75", "past the result, left of it");
-        // Two sources: the line of the first one runs left of the second.
-        let two = Graph {
-            nodes: ["a", "b", "join"].map(|id| node(id, "source", None, None)).to_vec(),
-            edges: vec![edge("a", "join", None), edge("b", "join", None)],
-        };
-        let view = flow(&two, &Counts::default(), &[], 308.0);
-        assert_eq!(view.edges[0].path, "M12 55H5V307H31");
-        assert_eq!(view.edges[1].path, "M23 234V307H31");
-    }
-
-    #[test]
-    fn who_holds_up_is_named_in_words() {
-        let said = |graph: &Graph, sinks: &[Sink]| {
-            let view = flow(graph, &Counts::default(), sinks, 0.0);
-            let culprit = view.nodes.iter().find(|node| node.is_culprit).map(|node| node.id.clone());
-            (view.sentence, culprit)
-        };
-        assert_eq!(
-            said(&graph((0.2, 0.62), (0.97, 0.0)), &[]),
-            (
-                "The step that keeps the windows holds the pipeline up: it works 97 % of its time, and the source waits \
-                 for it 62 % of the time."
-                    .into(),
-                Some("window".into())
-            )
-        );
-        assert_eq!(
-            said(&graph((0.2, 0.9), (0.1, 0.8)), &[sink("down")]),
-            (
-                "The sink out holds the pipeline up: it is down and its outbox is full: no broker, and the step that \
-                 keeps the windows waits for it 80 % of the time."
-                    .into(),
-                Some("sink out".into())
-            )
-        );
-        assert_eq!(
-            said(&graph((0.12, 0.0), (0.03, 0.01)), &[sink("down")]),
-            ("Nothing is held up. Most is done by the source: 12 % of its time.".into(), None)
-        );
-        assert!(said(&graph((0.95, 0.0), (0.03, 0.01)), &[]).0.contains("is the limit of this pipeline"));
-        let idle = "Nothing is held up: there is next to nothing to do.";
-        assert_eq!(said(&graph((0.0, 0.0), (0.004, 0.0)), &[]).0, idle);
-    }
-
-    #[test]
-    fn rates_are_those_of_the_last_samples() {
-        let mut counts = Counts::default();
-        let mut graph = graph((0.0, 0.0), (0.0, 0.0));
-        for second in 0..20_u64 {
-            graph.edges[1].rows = Some(second * second);
-            counts.take(&graph, second as f64 * 1_000.0);
-        }
-        let rates: Vec<String> =
-            flow(&graph, &counts, &[], 0.0).edges.into_iter().map(|edge| edge.rate).collect();
-        // (19² − 14²) / 5 s; nobody counts the first edge.
-        assert_eq!(rates, ["", "33/s", "0/s", "0/s"]);
-        graph.edges[1].rows = Some(3);
-        counts.take(&graph, 20_000.0);
-        assert_eq!(flow(&graph, &counts, &[], 0.0).edges[1].rate, "", "a count that went back starts over");
-    }
-
-    proptest! {
-        /// Whatever edges there are, also in cycles, and however much room: no two nodes overlap, and all are inside.
-        #[test]
-        fn nodes_never_overlap(edges in prop::collection::vec((0..8_usize, 0..8_usize), 0..20), room in 0.0..2_000.0_f64) {
-            let kind = |n: usize| if n.is_multiple_of(3) { "sink" } else { "window" };
-            let nodes: Vec<GraphNode> = (0..8).map(|n| node(&n.to_string(), kind(n), None, None)).collect();
-            let edges = edges.into_iter().map(|(from, to)| edge(&from.to_string(), &to.to_string(), None)).collect();
-            let view = flow(&Graph { nodes, edges }, &Counts::default(), &[], room);
-            for (at, one) in view.nodes.iter().enumerate() {
-                let overlaps = |other: &NodeView| {
-                    let across = one.x < other.x + other.width && other.x < one.x + one.width;
-                    across && one.y < other.y + other.height && other.y < one.y + one.height
-                };
-                prop_assert!(!view.nodes[at + 1..].iter().any(overlaps));
-            }
-            let is_inside = |node: &NodeView| node.x + node.width <= view.width && node.y + node.height <= view.height;
-            prop_assert!(view.nodes.iter().all(is_inside));
-        }
-    }
-}
+mod tests;

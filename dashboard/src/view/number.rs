@@ -212,10 +212,39 @@ pub fn live_cell(column: &Column, value: &Value, zone: &Zone) -> String {
             };
             time::parse_instant(text).map_or_else(|| text.clone(), clock)
         }
-        Value::String(text) if is_numeric(column) => grouped(text),
+        Value::String(text) if is_numeric(column) => grouped(&shortened(text)),
         Value::Number(_) => grouped(&json::text(value)),
         other => exact_cell(other),
     }
+}
+
+/// A decimal to read. More than four digits behind the point, as averages have them, are two, below one four; no zeros behind the
+/// second.
+fn shortened(text: &str) -> String {
+    let Some((whole, fraction)) = text.split_once('.').filter(|(_, fraction)| 2 < fraction.len()) else {
+        return text.to_owned();
+    };
+    let is_small = whole.trim_start_matches('-') == "0";
+    let n_kept = if is_small { 4 } else { 2 };
+    let n_cut = if 4 < fraction.len() { fraction.len() - n_kept } else { 0 };
+    let mut digits: Vec<u8> = text.as_bytes()[..text.len() - n_cut].to_vec();
+    let mut carries = 0 < n_cut && b'5' <= fraction.as_bytes()[n_kept];
+    for digit in digits.iter_mut().rev().filter(|digit| digit.is_ascii_digit()) {
+        if !carries {
+            break;
+        }
+        carries = *digit == b'9';
+        *digit = if carries { b'0' } else { *digit + 1 };
+    }
+    let mut short = String::from_utf8(digits).unwrap_or_default();
+    if carries {
+        let at = usize::from(short.starts_with('-'));
+        short.insert(at, '1');
+    }
+    let n_zeros = short.bytes().rev().take_while(|byte| *byte == b'0').count();
+    let n_behind = fraction.len() - n_cut;
+    short.truncate(short.len() - n_zeros.min(n_behind - 2));
+    short
 }
 
 /// A value exactly as it came: for answers to queries.
@@ -236,6 +265,13 @@ mod tests {
 
     fn column(sql_type: &str) -> Column {
         Column { name: "c".into(), sql_type: sql_type.into(), nullable: true }
+    }
+
+    #[test]
+    fn decimals_are_as_short_as_doubles() {
+        let short = ["122.550000", "-0.999950", "9.99995", "1.23454", "7.123", "12.30", "5", "1.005000"]
+            .map(shortened);
+        assert_eq!(short, ["122.55", "-1.00", "10.00", "1.23", "7.123", "12.30", "5", "1.01"]);
     }
 
     #[test]

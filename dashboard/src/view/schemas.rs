@@ -19,7 +19,7 @@ pub fn columns_query(sources: &[String]) -> String {
     match names.is_empty() {
         true => String::new(),
         false => format!(
-            "SELECT source, name, type, nullable, subject, version FROM weir.columns WHERE source IN ({}) \
+            "SELECT source, name, type, nullable, subject, version, since_version FROM weir.columns WHERE source IN ({}) \
              ORDER BY source, position LIMIT {ROWS_MAX}",
             names.join(", ")
         ),
@@ -53,28 +53,34 @@ fn quoted(text: &str) -> String {
 pub struct SourceView {
     /// `Columns of orders, as version 3 of orders-value has them`.
     pub caption: String,
-    /// Name, type, and `nullable` or nothing.
+    /// Name, type, and what else there is to say: `nullable, since version 3`. Of columns that were there from the first version
+    /// known no version is said.
     pub columns: Vec<[String; 3]>,
 }
 
 /// The sources of an answer to [`columns_query`].
 pub fn columns(answer: &SqlResponse) -> Vec<SourceView> {
     let mut sources: Vec<(String, SourceView)> = Vec::new();
-    for row in &answer.rows {
-        let [source, name, sql_type, nullable, subject, version] = row.as_slice() else { continue };
+    // The first version known of the source before.
+    let mut first = None;
+    for (at, row) in answer.rows.iter().enumerate() {
+        let [source, name, sql_type, nullable, subject, version, since] = row.as_slice() else { continue };
         let source = exact_cell(source);
-        let nullable = if *nullable == Value::Bool(true) { "nullable".to_owned() } else { String::new() };
-        let column = [exact_cell(name), exact_cell(sql_type), nullable];
-        match sources.last_mut().filter(|(last, _)| *last == source) {
-            Some((_, view)) => view.columns.push(column),
-            None => {
-                let read_as = match (subject.as_str(), version.as_u64()) {
-                    (Some(subject), Some(version)) => format!(", as version {version} of {subject} has them"),
-                    _ => String::new(),
-                };
-                let caption = format!("Columns of the source {source}{read_as}");
-                sources.push((source, SourceView { caption, columns: vec![column] }));
-            }
+        if sources.last().is_none_or(|(last, _)| *last != source) {
+            let of_source = answer.rows[at..].iter().take_while(|row| row.first() == answer.rows[at].first());
+            first = of_source.filter_map(|row| row.get(6)?.as_u64()).min();
+            let read_as = match (subject.as_str(), version.as_u64()) {
+                (Some(subject), Some(version)) => format!(", as version {version} of {subject} has them"),
+                _ => String::new(),
+            };
+            let caption = format!("Columns of the source {source}{read_as}");
+            sources.push((source, SourceView { caption, columns: Vec::new() }));
+        }
+        let nullable = (*nullable == Value::Bool(true)).then(|| "nullable".to_owned());
+        let since = since.as_u64().filter(|since| first < Some(*since)).map(|n| format!("since version {n}"));
+        let notes = [nullable, since].into_iter().flatten().collect::<Vec<_>>().join(", ");
+        if let Some((_, view)) = sources.last_mut() {
+            view.columns.push([exact_cell(name), exact_cell(sql_type), notes]);
         }
     }
     sources.into_iter().map(|(_, view)| view).collect()
@@ -142,9 +148,9 @@ mod tests {
     #[test]
     fn a_source_has_its_columns_and_their_version() {
         let sources = columns(&answer(json!([
-            ["clicks", "at", "BIGINT", false, null, null],
-            ["orders", "id", "BIGINT", false, "orders-value", 3],
-            ["orders", "note", "VARCHAR", true, "orders-value", 3],
+            ["clicks", "at", "BIGINT", false, null, null, null],
+            ["orders", "note", "VARCHAR", true, "orders-value", 3, 3],
+            ["orders", "id", "BIGINT", false, "orders-value", 3, 2],
         ])));
         let captions: Vec<&str> = sources.iter().map(|source| &*source.caption).collect();
         assert_eq!(
@@ -154,7 +160,8 @@ mod tests {
                 "Columns of the source orders, as version 3 of orders-value has them"
             ]
         );
-        assert_eq!(sources[1].columns[1], ["note", "VARCHAR", "nullable"].map(String::from));
+        assert_eq!(sources[1].columns[0], ["note", "VARCHAR", "nullable, since version 3"].map(String::from));
+        assert_eq!(sources[1].columns[1][2], "", "there from the first version known");
         assert_eq!(columns_query(&[]), "", "nothing is asked of no source");
         assert!(columns_query(&["a".into(), "b'c".into()]).contains("IN ('a', 'b''c')"));
     }

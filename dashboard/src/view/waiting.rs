@@ -4,7 +4,7 @@
 //! partitions, each of which is at its newest event time − `delay`; a partition that has been read to its end and stays
 //! silent for `idle_timeout` is no longer active.
 
-use weir_api::{Partition, Timing};
+use weir_api::{Partition, PipelineState, Timing};
 
 use super::number::{grouped, whole_span};
 use super::windows::window_text;
@@ -48,6 +48,18 @@ pub fn waiting(
     let window = window_text(end.checked_sub(size)?, end, zone);
     let closes_at = end.checked_add(lateness)?;
     Some(scene.open(&window, closes_at, watermark))
+}
+
+/// Why no window of a pipeline that is not running closes; `None`: it is.
+pub fn at_rest(state: PipelineState) -> Option<Waiting> {
+    let why = match state {
+        PipelineState::Running => return None,
+        PipelineState::Starting => "while the pipeline is starting",
+        PipelineState::Stopped => "since the pipeline has stopped",
+        PipelineState::Failed => "since the pipeline has failed",
+    };
+    let sentence = format!("Nothing is read {why}: windows that are open stay open.");
+    Some(Waiting { headline: String::new(), sentence, culprit: None })
 }
 
 struct Scene<'a> {
@@ -111,17 +123,30 @@ impl Scene<'_> {
                 culprit: Some(at),
             };
         }
-        let to_go = whole_span(((closes_at - watermark).max(0) / MILLISECOND) as f64);
-        let others = match self.partitions.len() {
+        // To the second that is shown: whoever subtracts gets the same.
+        let shown = watermark.div_euclid(time::SECOND) * time::SECOND;
+        let to_go = whole_span(((closes_at - shown).max(0) / MILLISECOND) as f64);
+        let others = match active().count() {
             1 => format!("{} takes {}", self.name(at), self.row_needed(closes_at)),
             _ => format!("the partitions are in step, each takes {}", self.row_needed(closes_at)),
         };
+        let others = others + &self.left_out();
         let sentence = format!(
             "{start} until the watermark is at {}. It is at {}, {to_go} to go: {others}.",
             self.zone.clock(closes_at),
             self.zone.clock(watermark),
         );
         Waiting { headline: format!("{window} closes in {to_go} of event time"), sentence, culprit: None }
+    }
+
+    /// Who is not waited for; empty: nobody.
+    fn left_out(&self) -> String {
+        let idle: Vec<usize> = (0..self.partitions.len()).filter(|at| self.partitions[*at].idle).collect();
+        match *idle {
+            [] => String::new(),
+            [at] => format!("; {} is idle and not waited for", self.name(at)),
+            _ => format!("; {} idle partitions are not waited for", idle.len()),
+        }
     }
 
     fn holds_back(&self, at: usize, least: i64, gap: i64, closes_at: i64) -> String {
@@ -247,7 +272,13 @@ mod tests {
             )
         );
         let idle = [partition(0, Some(37), 0, false), partition(1, Some(3), 0, true)];
-        assert_eq!(said(&idle).1, None, "an idle partition holds nobody back");
+        let (sentence, culprit) = said(&idle);
+        assert_eq!(culprit, None, "an idle partition holds nobody back");
+        let end = "3 s to go: shop.orders 0 takes a row of 00:00:45 or later; shop.orders 1 is idle and not waited for.";
+        assert!(sentence.ends_with(end), "{sentence}");
+        let zone = Zone::default();
+        let between = waiting(&TIMING, &in_step, Some(36 * time::SECOND + 900_000), &zone).expect("windows");
+        assert!(between.sentence.contains("It is at 00:00:36, 4 s to go"), "{}", between.sentence);
     }
 
     #[test]
@@ -271,6 +302,16 @@ mod tests {
         assert_eq!(waiting(&TIMING, &[], None, &Zone::default()), None);
         let appends = Timing { window_size_ms: None, window_slide_ms: None, ..TIMING };
         assert_eq!(waiting(&appends, &idle, Some(0), &Zone::default()), None);
+    }
+
+    #[test]
+    fn who_reads_nothing_closes_nothing() {
+        assert_eq!(at_rest(PipelineState::Running), None);
+        let starting = at_rest(PipelineState::Starting).expect("it is said").sentence;
+        assert_eq!(
+            starting,
+            "Nothing is read while the pipeline is starting: windows that are open stay open."
+        );
     }
 
     #[test]

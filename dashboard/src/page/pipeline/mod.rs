@@ -19,7 +19,7 @@ mod windows;
 use leptos::prelude::*;
 use weir_api::PipelineDetail;
 
-use super::shell::{Live, Route, Theme, get_again};
+use super::shell::{ListState, Live, Route, Theme, get_again};
 use crate::protocol::percent_encode;
 use crate::view::address::Page;
 use crate::view::detail;
@@ -41,7 +41,15 @@ pub(super) fn PipelinePage(
     zone: Memo<Zone>,
     name: Memo<String>,
 ) -> impl IntoView {
-    let path = Memo::new(move |_| name.with(|name| format!("/api/v1/pipelines/{}", percent_encode(name))));
+    // A name that the server does not know is not asked for again and again.
+    let is_unknown = Memo::new(move |_| {
+        let is_known = |name: &String| live.read(|store| store.pipelines().iter().any(|it| it.name == *name));
+        live.list() == ListState::Ready && !name.with(is_known)
+    });
+    let path = Memo::new(move |_| match is_unknown.get() {
+        true => String::new(),
+        false => name.with(|name| format!("/api/v1/pipelines/{}", percent_encode(name))),
+    });
     let detail = get_again::<PipelineDetail>(live, 1.0, path);
     let stage = Memo::new(move |_| live.read(|store| name.with(|name| detail::stage(store, name))));
     let facts = Memo::new(move |_| {
@@ -81,7 +89,7 @@ pub(super) fn PipelinePage(
                 <a href=Signal::derive(move || route.link_to(Page::Overview)) hidden=is_known>"To the overview"</a>
             </p>
         </section>
-        <ResultTable live route theme zone name stage />
+        <ResultTable live route theme zone name stage is_unknown />
         <div class="sections" hidden=Signal::derive(move || !is_known.get())>
             <WaitingFor live zone detail answer />
             <Flow detail />

@@ -19,10 +19,12 @@ pub(super) fn ResultTable(
     zone: Memo<Zone>,
     name: Memo<String>,
     stage: Memo<StageView>,
+    is_unknown: Memo<bool>,
 ) -> impl IntoView {
     let last_ms = Memo::new(move |_| route.with(Address::last_ms));
     Effect::new(move |_| {
-        live.want(Wanted { tables: vec![name.get()], last_ms: last_ms.get() });
+        let tables = if is_unknown.get() { Vec::new() } else { vec![name.get()] };
+        live.want(Wanted { tables, last_ms: last_ms.get() });
     });
     let measures = Memo::new(move |_| {
         live.read(|store| name.with(|name| store.table(name).map(series::measures).unwrap_or_default()))

@@ -19,6 +19,10 @@ pub(super) fn answer(zone: Memo<Zone>, detail: Again<PipelineDetail>) -> Memo<Op
     Memo::new(move |_| {
         let of = |detail: &PipelineDetail| {
             let timing = detail.timing.as_ref()?;
+            timing.window_size_ms?;
+            if let Some(rest) = waiting::at_rest(detail.pipeline.state) {
+                return Some(rest);
+            }
             zone.with(|zone| waiting::waiting(timing, &detail.partitions, watermark(detail), zone))
         };
         detail.with(|detail| detail.and_then(of))
@@ -69,7 +73,7 @@ pub(super) fn WaitingFor(
                             <th scope="col">"Partition"</th>
                             <th scope="col" class="axis"><Ticks axis /></th>
                             <th scope="col" class="num">"Watermark"</th>
-                            <th scope="col" class="num">"Behind"</th>
+                            <th scope="col" class="num">{Signal::derive(move || axis.with(|axis| axis.end.head()))}</th>
                             <th scope="col" class="num">"To read"</th>
                             <th scope="col" class="num">"Next offset"</th>
                         </tr>
@@ -94,7 +98,7 @@ fn Ticks(axis: Memo<Axis>) -> impl IntoView {
         view! { <span>{label}</span> }
     };
     view! {
-        <span class="unseen">"Watermark behind the clock"</span>
+        <span class="unseen">"Watermark on a time axis"</span>
         <span class="ticks" aria-hidden="true">{[0, 1, 2, 3, 4].map(tick).collect_view()}</span>
     }
 }
