@@ -18,7 +18,7 @@ const LAG_WARNING_MS: f64 = 60_000.0;
 /// became a dead letter before, the record itself has to be as young.
 pub const RECENT_MINUTES: u32 = 15;
 
-/// Asks for what [`Extras::read_lives`] reads. The interval is [`RECENT_MINUTES`].
+/// Asks for what [`Lives::read`] reads. The interval is [`RECENT_MINUTES`].
 pub const LIVES_QUERY: &str = "SELECT p.name, avg(e.duration_ms), min(e.epoch) FILTER (WHERE e.committed_at >= now() - INTERVAL '15 minutes'), \
      max(p.dead_letters_replayed), max(p.dead_letters_expired), max(p.lost_records) \
      FROM weir.pipelines p LEFT JOIN weir.epochs e ON e.pipeline = p.name GROUP BY p.name";
@@ -28,11 +28,15 @@ pub const SINKS_QUERY: &str = "SELECT sink, pipeline, state, outbox_rows, outbox
 /// What statuses do not say: how long epochs take, which records were not counted of late, and how sinks are.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Extras {
-    lives: Vec<Life>,
+    pub lives: Lives,
     /// Dead letters of the last [`RECENT_MINUTES`], and how many of them are late rows, by pipeline; `None`: not known yet.
     losses: Option<Vec<(String, u64, u64)>>,
     sinks: Vec<Sink>,
 }
+
+/// What is known of each pipeline's life.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Lives(Vec<Life>);
 
 /// Of one pipeline. Counts are those of its life.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -47,9 +51,9 @@ struct Life {
     lost: u64,
 }
 
-impl Extras {
-    /// Takes the answer to [`LIVES_QUERY`].
-    pub fn read_lives(&mut self, answer: &SqlResponse) {
+impl Lives {
+    /// Reads the answer to [`LIVES_QUERY`].
+    pub fn read(answer: &SqlResponse) -> Self {
         let row = |row: &weir_api::Row| {
             let count = |at: usize| row.get(at)?.as_u64();
             Some(Life {
@@ -61,17 +65,20 @@ impl Extras {
                 lost: count(5)?,
             })
         };
-        self.lives = answer.rows.iter().filter_map(row).collect();
+        Self(answer.rows.iter().filter_map(row).collect())
     }
 
-    /// Asks for what [`Self::read_losses`] reads: dead letters of the last [`RECENT_MINUTES`], by the record's time or by the
-    /// epoch in which it became one.
+    /// Asks for what [`Extras::read_losses`] reads: dead letters of the last [`RECENT_MINUTES`], by the record's time or by the
+    /// epoch in which it became one. Empty while nothing is known.
     pub fn losses_query(&self) -> String {
+        if self.0.is_empty() {
+            return String::new();
+        }
         let mut query = format!(
             "SELECT pipeline, count(*), count(*) FILTER (WHERE reason = 'late_row') FROM weir.dead_letters \
              WHERE record_time >= now() - INTERVAL '{RECENT_MINUTES} minutes'"
         );
-        for life in &self.lives {
+        for life in &self.0 {
             if let Some(first) = life.first_recent {
                 let name = life.pipeline.replace('\'', "''");
                 query += &format!(" OR pipeline = '{name}' AND epoch >= {first}");
@@ -80,12 +87,27 @@ impl Extras {
         query + " GROUP BY pipeline"
     }
 
-    /// Takes the answer to [`Self::losses_query`].
+    fn of(&self, pipeline: &str) -> Option<&Life> {
+        self.0.iter().find(|life| life.pipeline == pipeline)
+    }
+}
+
+impl Extras {
+    /// Takes the answer to [`Lives::losses_query`].
     pub fn read_losses(&mut self, answer: &SqlResponse) {
         let row = |row: &weir_api::Row| {
             Some((row.first()?.as_str()?.to_owned(), row.get(1)?.as_u64()?, row.get(2)?.as_u64()?))
         };
         self.losses = Some(answer.rows.iter().filter_map(row).collect());
+    }
+
+    /// With the losses that were known before, if there was anything.
+    #[must_use]
+    pub fn with_losses_of(mut self, before: Option<&Self>) -> Self {
+        if let Some(before) = before {
+            self.losses.clone_from(&before.losses);
+        }
+        self
     }
 
     /// Takes the answer to [`SINKS_QUERY`].
@@ -104,10 +126,6 @@ impl Extras {
             })
         };
         self.sinks = answer.rows.iter().filter_map(row).collect();
-    }
-
-    fn life(&self, pipeline: &str) -> Option<&Life> {
-        self.lives.iter().find(|life| life.pipeline == pipeline)
     }
 
     /// Dead letters of late, and those of them that are late rows.
@@ -199,7 +217,7 @@ struct Losses {
 impl Losses {
     fn of(pipeline: &Pipeline, pulse: &Pulse, extras: &Extras) -> Self {
         let unknown = Life::default();
-        let life = extras.life(&pipeline.name).unwrap_or(&unknown);
+        let life = extras.lives.of(&pipeline.name).unwrap_or(&unknown);
         let (asked, asked_late) = extras.losses(&pipeline.name);
         // Statuses come sooner than an answer, and answers reach further back.
         let recent = asked.max(pulse.dead_letters_recent());
@@ -220,6 +238,8 @@ pub enum Trouble {
     Failed,
     /// A sink that does not take rows.
     Sink,
+    /// It waits for what it reads from.
+    Waiting,
     /// Records of the last minutes were not counted.
     Losing,
     /// The watermark is far behind the clock although there is something to read.
@@ -256,6 +276,9 @@ fn row(store: &Store, extras: &Extras, pipeline: &Pipeline, now_ms: f64) -> Pipe
     let trouble = match pipeline.state {
         PipelineState::Failed => Some(Trouble::Failed),
         _ if sinks.iter().any(|sink| sink.is_bad) => Some(Trouble::Sink),
+        PipelineState::Starting | PipelineState::Running if pipeline.error.is_some() => {
+            Some(Trouble::Waiting)
+        }
         _ if losses.recent != 0 => Some(Trouble::Losing),
         PipelineState::Starting => Some(Trouble::Starting),
         PipelineState::Stopped => Some(Trouble::Stopped),
@@ -275,7 +298,7 @@ fn row(store: &Store, extras: &Extras, pipeline: &Pipeline, now_ms: f64) -> Pipe
         dead_letters: grouped(&pipeline.dead_letters.to_string()),
         dead_letters_recent: recent(losses.recent),
         losses,
-        epoch_time: extras.life(&pipeline.name).and_then(|life| life.epoch_ms).map_or_else(dash, millis),
+        epoch_time: extras.lives.of(&pipeline.name).and_then(|life| life.epoch_ms).map_or_else(dash, millis),
         epoch: grouped(&pipeline.epoch.to_string()),
         sinks,
         trouble,
@@ -313,9 +336,9 @@ pub fn summary(rows: &[PipelineRow], extras: &Extras) -> Summary {
         let text = "This project has no pipelines. Add a file to its folder pipelines and start Weir again.";
         return say("none", text.to_owned());
     }
-    // Those that lose records stand beside each other and are one trouble.
-    let is_losing = |row: &PipelineRow| row.trouble == Some(Trouble::Losing);
-    let groups = rows.chunk_by(|above, below| is_losing(above) && is_losing(below));
+    // Those that lose records stand beside each other and are one trouble, as those that wait.
+    let is_shared = |row: &PipelineRow| matches!(row.trouble, Some(Trouble::Losing | Trouble::Waiting));
+    let groups = rows.chunk_by(|above, below| is_shared(above) && above.trouble == below.trouble);
     let mut troubles: Vec<String> = groups.filter_map(sentence).collect();
     let n_troubled = troubles.len();
     if n_troubled == 0 {
@@ -354,6 +377,13 @@ fn sentence(rows: &[PipelineRow]) -> Option<String> {
             let sink = row.sinks.iter().find(|sink| sink.is_bad).map_or("a sink", |sink| &*sink.name);
             format!("{sink} does not take the rows of {name}")
         }
+        Trouble::Waiting => {
+            let error = row.error.as_deref().unwrap_or_default().trim_end_matches('.');
+            match rows.len() {
+                1 => format!("{name} waits: {error}"),
+                n => format!("{n} pipelines wait: {error}"),
+            }
+        }
         Trouble::Losing => {
             let sum = |part: fn(&Losses) -> u64| rows.iter().map(|row| part(&row.losses)).sum::<u64>();
             let (recent, recent_late) = (sum(|it| it.recent), sum(|it| it.recent_late));
@@ -362,9 +392,10 @@ fn sentence(rows: &[PipelineRow]) -> Option<String> {
                 n if n == recent => ", late".to_owned(),
                 n => format!(", {} late", figure(n)),
             };
-            let who = match rows.len() {
-                1 => format!("{name} has"),
-                n => format!("{n} pipelines have"),
+            let who = match rows {
+                [_] => format!("{name} has"),
+                [_, other] => format!("{name} and {} have", other.name),
+                _ => format!("{} pipelines have", rows.len()),
             };
             format!("{who} {} (last {RECENT_MINUTES} min{late})", counted(recent, "new dead letter"))
         }
@@ -390,7 +421,11 @@ fn note(rows: &[PipelineRow]) -> String {
     let parts = parts.iter().filter(|(n, ..)| *n != 0);
     let said = parts
         .map(|(n, what, how)| format!("{} {} {how}.", counted(*n, what), if *n == 1 { "is" } else { "are" }));
-    said.collect::<Vec<_>>().join(" ")
+    let mut said: Vec<String> = said.collect();
+    if 1 < rows.iter().filter(|row| row.losses.kept != 0).count() {
+        said.push("Each pipeline keeps its own: a record that two read may be there twice.".to_owned());
+    }
+    said.join(" ")
 }
 
 /// The points of a line in a box of 60 by 16, newest rate at the right edge. The scale starts at zero, so that a
@@ -414,161 +449,4 @@ fn spark_points(rates: impl ExactSizeIterator<Item = f64>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-    use weir_api::Event;
-
-    use super::*;
-
-    fn pipeline(name: &str, state: PipelineState) -> Pipeline {
-        Pipeline {
-            name: name.into(),
-            state,
-            epoch: 1_234,
-            committed_at: None,
-            watermark: Some("1970-01-01T00:00:10.000Z".into()),
-            lost_records: 0,
-            dead_letters_replayed: 0,
-            dead_letters_expired: 0,
-            rows_in: 0,
-            rows_out: 0,
-            late_rows: 0,
-            tombstones: 0,
-            dead_letters: 1_000,
-            error: None,
-        }
-    }
-
-    fn store(states: &[(&str, PipelineState)]) -> Store {
-        let mut store = Store::default();
-        store.set_pipelines(states.iter().map(|(name, state)| pipeline(name, *state)).collect());
-        store
-    }
-
-    fn beat(store: &mut Store, name: &str, lag_records: u64, dead_letters: u64) {
-        let status = format!(
-            r#"{{"pipeline":"{name}","state":"running","epoch":1234,"watermark":"1970-01-01T00:00:10.000Z","lag_records":{lag_records},"rows_per_second":0,"late_rows":0,"dead_letters":{dead_letters}}}"#
-        );
-        store.fold("1", Event::parse("status", &status).expect("a status")).expect("fits");
-    }
-
-    fn said(store: &Store, extras: &Extras, now_ms: f64) -> (Vec<String>, Summary) {
-        let rows = rows(store, extras, now_ms);
-        let summary = summary(&rows, extras);
-        (rows.into_iter().map(|row| row.name).collect(), summary)
-    }
-
-    fn answer(rows: serde_json::Value) -> SqlResponse {
-        let answer = json!({"columns": [], "rows": rows, "row_count": 0, "truncated": false, "epochs": {}, "elapsed_ms": 1.0});
-        serde_json::from_value(answer).expect("an answer")
-    }
-
-    fn sinks(rows: serde_json::Value) -> Extras {
-        let mut extras = Extras::default();
-        extras.read_sinks(&answer(rows));
-        extras.read_losses(&answer(json!([])));
-        extras
-    }
-
-    #[test]
-    fn worst_stands_first_and_is_named() {
-        let store = store(&[
-            ("a", PipelineState::Running),
-            ("b", PipelineState::Stopped),
-            ("c", PipelineState::Failed),
-            ("d", PipelineState::Running),
-        ]);
-        let down = sinks(json!([["out", "d", "down", 1_204, 1_250_000, 7, "no broker"]]));
-        let (names, summary) = said(&store, &down, 11_000.0);
-        assert_eq!(names, ["c", "d", "b", "a"]);
-        assert_eq!(summary.kind, "bad");
-        assert_eq!(summary.text, "c has failed, out does not take the rows of d; 1 more needs a look.");
-        let rows = rows(&store, &down, 11_000.0);
-        assert_eq!(rows[1].sinks[0].waiting, "1,204 rows waiting, 1.25 MB");
-    }
-
-    #[test]
-    fn all_is_well_when_nothing_is_wrong() {
-        let one = store(&[("a", PipelineState::Running)]);
-        let delivers = sinks(json!([["out", "a", "running", 0, 0, 7, null]]));
-        assert_eq!(
-            said(&one, &delivers, 11_000.0).1.text,
-            "All is well: the pipeline is running, the sink delivers."
-        );
-        let two = store(&[("a", PipelineState::Running), ("b", PipelineState::Running)]);
-        let (_, well) = said(&two, &sinks(json!([])), 11_000.0);
-        assert_eq!(well.kind, "well");
-        let (_, unknown) = said(&two, &Extras::default(), 11_000.0);
-        assert_eq!(
-            (unknown.kind, &*unknown.text),
-            ("none", "Asking for dead letters; all 2 pipelines are running.")
-        );
-        let note = "2,000 dead letters are kept: records that were not counted, or late for a window.";
-        assert_eq!(well.note, note, "older ones are said, too");
-        assert!(summary(&[], &delivers).text.starts_with("This project has no pipelines."));
-    }
-
-    #[test]
-    fn behind_is_who_has_something_to_read() {
-        let mut store = store(&[("busy", PipelineState::Running), ("quiet", PipelineState::Running)]);
-        beat(&mut store, "busy", 5, 1_000);
-        beat(&mut store, "quiet", 0, 1_000);
-        let (_, summary) = said(&store, &Extras::default(), 81_000.0);
-        assert_eq!(summary.text, "busy is 1 min 11 s behind.");
-        assert_eq!(summary.kind, "warn");
-    }
-
-    #[test]
-    fn all_is_not_well_while_records_are_lost() {
-        let running = ["a", "b", "c"].map(|name| (name, PipelineState::Running));
-        let mut store = store(&running);
-        let mut extras = Extras::default();
-        extras.read_lives(&answer(json!([["a", 3.5, 100, 900, 40, 0], ["b", 1.0, null, 1_000, 0, 7]])));
-        let query = extras.losses_query();
-        let conditions = "'15 minutes' OR pipeline = 'a' AND epoch >= 100 GROUP BY pipeline";
-        assert!(query.ends_with(conditions), "{query}");
-        extras.read_losses(&answer(json!([["a", 1, 1], ["c", 1_204, 4]])));
-        let (names, said_of_all) = said(&store, &extras, 11_000.0);
-        assert_eq!((names.join(" ").as_str(), said_of_all.kind), ("a c b", "warn"));
-        assert_eq!(said_of_all.text, "2 pipelines have 1,205 new dead letters (last 15 min, 5 late).");
-        assert_eq!(
-            said_of_all.note,
-            "1,060 dead letters are kept: records that were not counted, or late for a window. 40 dead letters are kept no \
-             longer. 7 records are gone from Kafka before being read."
-        );
-        let of_a = &rows(&store, &extras, 0.0)[0];
-        assert_eq!((&*of_a.epoch_time, &*of_a.dead_letters_recent), ("3.5 ms", "+1"));
-        beat(&mut store, "b", 0, 1_000);
-        beat(&mut store, "b", 0, 1_002);
-        extras.read_losses(&answer(json!([])));
-        let (names, said_of_all) = said(&store, &extras, 11_000.0);
-        assert_eq!(names, ["b", "a", "c"]);
-        assert_eq!(said_of_all.text, "b has 2 new dead letters (last 15 min).", "seen before it is answered");
-    }
-
-    #[test]
-    fn the_query_has_the_minutes_that_are_said() {
-        assert!(LIVES_QUERY.contains(&format!("INTERVAL '{RECENT_MINUTES} minutes'")));
-    }
-
-    #[test]
-    fn what_went_wrong_of_late_is_told_apart() {
-        let mut store = store(&[("a", PipelineState::Running)]);
-        assert_eq!(rows(&store, &Extras::default(), 0.0)[0].rows_per_second, "–");
-        beat(&mut store, "a", 0, 1_000);
-        beat(&mut store, "a", 0, 1_003);
-        let row = &rows(&store, &Extras::default(), 0.0)[0];
-        assert_eq!(
-            (&*row.dead_letters, &*row.dead_letters_recent, &*row.late_rows_recent),
-            ("1,003", "+3", "")
-        );
-    }
-
-    #[test]
-    fn small_line_ends_at_the_right_edge() {
-        let points = |rates: &[f64]| spark_points(rates.iter().copied());
-        assert_eq!(points(&[5.0]), "");
-        assert_eq!(points(&[0.0, 5.0]), "59.0,15.0 60.0,1.0");
-        assert_eq!(points(&[0.0, 0.0]), "59.0,15.0 60.0,15.0");
-    }
-}
+mod tests;

@@ -59,12 +59,12 @@ pub(super) fn Line(rows: Memo<Vec<PipelineRow>>, route: Route, name: String) -> 
             <td class="num figure" class:warn=is_slow data-label="Watermark lag" data-testid="pipeline-lag">
                 {text(|row| &row.watermark_lag)}
             </td>
-            <td class="num figure" data-label="To read">{text(|row| &row.lag_records)}</td>
+            <td class="num figure" data-label="Records to read">{text(|row| &row.lag_records)}</td>
             <td class="num figure" data-label="Epoch time" data-testid="pipeline-epoch">{text(|row| &row.epoch_time)}</td>
             <td class="num figure" data-label="Late rows" data-testid="pipeline-late">
                 {counter(text(|row| &row.late_rows), text(|row| &row.late_rows_recent))}
             </td>
-            <td class="num figure" data-label="Dead letters" data-testid="pipeline-dead">
+            <td class="num figure" data-label="All dead letters" data-testid="pipeline-dead">
                 {counter(text(|row| &row.dead_letters), text(|row| &row.dead_letters_recent))}
             </td>
             <td class="sinks" data-label="Sinks" data-testid="pipeline-sinks">{sinks}</td>

@@ -6,12 +6,11 @@ mod line;
 use std::cell::RefCell;
 
 use leptos::prelude::*;
-use weir_api::SqlResponse;
 
 use super::shell::{ListState, Live, Route, sql_again};
 use crate::protocol::Wanted;
 use crate::view::address::Page;
-use crate::view::pipelines::{self, Extras, LIVES_QUERY, SINKS_QUERY};
+use crate::view::pipelines::{self, Extras, LIVES_QUERY, Lives, SINKS_QUERY};
 
 use boards::Boards;
 use line::Line;
@@ -60,13 +59,13 @@ pub(super) fn Overview(live: Live, route: Route) -> impl IntoView {
                 <thead>
                     <tr>
                         <th scope="col">"Pipeline"</th>
-                        <th scope="col" class="num">"Rows/s"</th>
+                        <th scope="col" class="num" title="Rows that are read from Kafka">"Rows/s"</th>
                         <th scope="col" class="spark-head"><span class="unseen">"Rates of the last minute"</span></th>
-                        <th scope="col" class="num" title="How far the watermark is behind the clock">"Watermark lag"</th>
-                        <th scope="col" class="num" title="Records in Kafka that are not yet read">"To read"</th>
+                        <th scope="col" class="num" title="How far the watermark is behind the clock: windows that end before it are complete">"Watermark lag"</th>
+                        <th scope="col" class="num" title="Records in Kafka that are not yet read">"Records to read"</th>
                         <th scope="col" class="num" title="Mean time from a barrier to the end of the synced write">"Epoch time"</th>
-                        <th scope="col" class="num">"Late rows"</th>
-                        <th scope="col" class="num" title="Late rows included">"Dead letters"</th>
+                        <th scope="col" class="num" title="Rows that came when their window was closed; they are among the dead letters">"Late rows"</th>
+                        <th scope="col" class="num" title="Records that were not counted, late rows included">"All dead letters"</th>
                         <th scope="col" class="sinks-head">"Sinks"</th>
                     </tr>
                 </thead>
@@ -87,19 +86,17 @@ fn ask(live: Live) -> Memo<Extras> {
     let known = KNOWN.take().filter(is_young).map(|(_, extras)| extras);
     let lives = sql_again(live, 3.0, Memo::new(|_| LIVES_QUERY.to_owned()));
     let sinks = sql_again(live, 3.0, Memo::new(|_| SINKS_QUERY.to_owned()));
-    // Asked once it is known which epochs are new.
-    let query = |answer: &SqlResponse| {
-        let mut extras = Extras::default();
-        extras.read_lives(answer);
-        extras.losses_query()
-    };
-    let question = Memo::new(move |_| lives.with(|answer| answer.map(query).unwrap_or_default()));
-    let losses = sql_again(live, 5.0, question);
-    Memo::new(move |before: Option<&Extras>| {
+    let told = Memo::new(move |before: Option<&Extras>| {
         // Of each question that is not answered yet, what was known.
         let mut extras = before.or(known.as_ref()).cloned().unwrap_or_default();
-        lives.with(|answer| answer.into_iter().for_each(|answer| extras.read_lives(answer)));
+        lives.with(|answer| answer.into_iter().for_each(|answer| extras.lives = Lives::read(answer)));
         sinks.with(|answer| answer.into_iter().for_each(|answer| extras.read_sinks(answer)));
+        extras
+    });
+    // Asked once it is known which epochs are new.
+    let losses = sql_again(live, 5.0, Memo::new(move |_| told.with(|extras| extras.lives.losses_query())));
+    Memo::new(move |before: Option<&Extras>| {
+        let mut extras = told.get().with_losses_of(before);
         losses.with(|answer| answer.into_iter().for_each(|answer| extras.read_losses(answer)));
         KNOWN.set(Some((js_sys::Date::now(), extras.clone())));
         extras
