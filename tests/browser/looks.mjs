@@ -1,9 +1,9 @@
-// Takes pictures of the pages: light and dark, wide and narrow. What may be in them, the test decides.
+// Takes pictures of the pages: light and dark, on a desk, a tablet and a phone. What may be in them, the test decides.
 // `node looks.mjs NODE_MODULES CHROMIUM URL FOLDER`.
 import { complaints, context, id, listen, more, url } from './launch.mjs';
 
 const [folder] = more;
-const SIZES = [[1440, 1000], [360, 740]];
+const SIZES = [[1440, 1000], [768, 1024], [360, 740]];
 const page = await context.newPage();
 
 // What sticks out of a page to its side, and texts that are cut though nothing says that they may be: an ellipsis says so.

@@ -1,4 +1,4 @@
-//! Pictures of every page in both themes, on a desk and on a phone, with nothing, little and much to show. A person has to look
+//! Pictures of every page in both themes, on a desk, a tablet and a phone, with nothing, little and much to show. A person has to look
 //! at them, in `target/tmp/looks`; that no page is wider than its window and no text is cut, this test sees.
 
 use std::fs;

@@ -145,6 +145,7 @@ mod tests {
             end: (start + 10) * SECOND,
             value: *start as f64,
             is_final: true,
+            firm: 0.0,
         };
         ChartData {
             series: vec![Series { label: "a".into(), slot: 0, points: starts.iter().map(point).collect() }],

@@ -6,7 +6,7 @@ use super::series::{Axis, ChartData, MAX_SERIES, Point, Rest, Series, Slots, gre
 use crate::protocol::time::{MILLISECOND, SECOND};
 use crate::store::table::Table;
 use crate::view::address::Range;
-use crate::view::board::cells::{Cells, Columns, cells};
+use crate::view::board::cells::{Cell, Cells, Columns, cells};
 use crate::view::board::span::{Span, last_ms};
 use crate::view::board::sql::TOP_ROWS;
 use crate::view::board::unit::Unit;
@@ -32,14 +32,31 @@ pub fn gather(
         ..ChartData::default()
     };
     if panel.chart == Chart::Top {
-        ranking(panel, cells, common)
+        ranking(panel, table, cells, common)
     } else {
-        series(panel, cells, columns, common, slots)
+        series(panel, table, cells, columns, common, slots)
+    }
+}
+
+/// What a cell comes to without the windows that are open, where that is a part of what it comes to.
+fn firm(cell: &Cell<'_>, cells: &Cells<'_>, table: &Table) -> f64 {
+    if cell.is_final || !matches!(cells.aggregate, Aggregate::Sum | Aggregate::Count | Aggregate::Max) {
+        return 0.0;
+    }
+    let closed = cell.rows().filter(|row| table.is_final(row));
+    let numbers = closed.filter_map(|row| match (cells.aggregate, cells.y) {
+        (Aggregate::Count, _) | (_, None) => Some(1.0),
+        (_, Some(y)) => row.number(y),
+    });
+    match cells.aggregate {
+        Aggregate::Max => numbers.fold(0.0, f64::max),
+        _ => numbers.sum(),
     }
 }
 
 fn series(
     panel: &Panel,
+    table: &Table,
     cells: Cells<'_>,
     columns: Columns,
     common: ChartData,
@@ -47,9 +64,10 @@ fn series(
 ) -> ChartData {
     let n_series_total = cells.lines.len();
     let lines = cells.lines.iter().map(|line| {
-        let point = |cell: &crate::view::board::cells::Cell<'_>| {
+        let point = |cell: &Cell<'_>| {
             let value = cell.value(cells.y, cells.aggregate)?;
-            Some(Point { start: cell.x, end: cell.end, value, is_final: cell.is_final })
+            let firm = if cells.axis == Axis::Time { 0.0 } else { firm(cell, &cells, table) };
+            Some(Point { start: cell.x, end: cell.end, value, is_final: cell.is_final, firm })
         };
         (line.label.clone(), line.cells.iter().filter_map(point).collect::<Vec<_>>())
     });
@@ -80,28 +98,30 @@ fn series(
 }
 
 /// One point for each of the greatest values, the greatest first.
-fn ranking(panel: &Panel, cells: Cells<'_>, common: ChartData) -> ChartData {
+fn ranking(panel: &Panel, table: &Table, cells: Cells<'_>, common: ChartData) -> ChartData {
     let n_series_total = cells.lines.len();
-    let entries = cells.lines.into_iter().filter_map(|line| {
-        let cell = line.cells.into_iter().next()?;
-        Some((line.label, cell.value(cells.y, cells.aggregate)?, cell.is_final))
+    let entries = cells.lines.iter().filter_map(|line| {
+        let cell = line.cells.first()?;
+        let firm = firm(cell, &cells, table);
+        Some((line.label.clone(), cell.value(cells.y, cells.aggregate)?, cell.is_final, firm))
     });
-    let mut entries: Vec<(String, f64, bool)> = entries.collect();
+    let mut entries: Vec<(String, f64, bool, f64)> = entries.collect();
     // The sort is stable: equal ones stay in the order of their labels.
-    entries.sort_by(|(_, left, _), (_, right, _)| right.total_cmp(left));
+    entries.sort_by(|(_, left, ..), (_, right, ..)| right.total_cmp(left));
     entries.truncate(TOP_ROWS);
-    let points = (0..).zip(&entries).map(|(at, &(_, value, is_final))| Point {
+    let points = (0..).zip(&entries).map(|(at, &(_, value, is_final, firm))| Point {
         start: at,
         end: at + 1,
         value,
         is_final,
+        firm,
     });
     let label = panel.y.clone().unwrap_or_default();
     ChartData {
         series: vec![Series { label, slot: 0, points: points.collect() }],
         n_series_total,
         step: 1,
-        axis: Axis::Categories(entries.into_iter().map(|(label, _, _)| label).collect()),
+        axis: Axis::Categories(entries.into_iter().map(|(label, ..)| label).collect()),
         as_bars: true,
         ..common
     }
@@ -187,5 +207,8 @@ mod tests {
         assert_eq!(data.axis, Axis::Categories(vec!["tea".into(), "rum".into()]));
         assert_eq!(data.series[0].points.iter().map(|point| point.value).collect::<Vec<_>>(), [7.0, 3.0]);
         assert_eq!(data.start_near(1.2), Some(1));
+        let firm: Vec<(bool, f64)> =
+            data.series[0].points.iter().map(|point| (point.is_final, point.firm)).collect();
+        assert_eq!(firm, [(false, 2.0), (true, 0.0)], "without the window that is open");
     }
 }

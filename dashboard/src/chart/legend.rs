@@ -107,6 +107,7 @@ mod tests {
             end: (start + 10) * 1_000_000,
             value,
             is_final,
+            firm: 0.0,
         };
         let series = |label: &str, slot, points| Series { label: label.into(), slot, points };
         ChartData {

@@ -31,7 +31,9 @@ impl Axes {
         let first = |fits: &dyn Fn(&Column) -> bool| columns.iter().find(|column| fits(column));
         let is_text = |column: &Column| column.sql_type == "VARCHAR";
         let time = first(&|column| column.name == "window_start").or_else(|| first(&is_time));
-        let y = first(&is_numeric)?;
+        // Numbers that are names measure nothing.
+        let is_name = |column: &Column| column.name == "id" || column.name.ends_with("_id");
+        let y = first(&|column| is_numeric(column) && !is_name(column)).or_else(|| first(&is_numeric))?;
         let x = time.or_else(|| first(&is_text)).or_else(|| first(&|column| column.name != y.name))?;
         let series = first(&|column| is_text(column) && column.name != x.name);
         Some(Self {

@@ -28,6 +28,8 @@ pub struct Point {
     pub end: i64,
     pub value: f64,
     pub is_final: bool,
+    /// Of a value of several windows that is not final, what it comes to without those that are open; 0 elsewhere.
+    pub firm: f64,
 }
 
 /// A line, or the bars, of one key.
@@ -167,7 +169,7 @@ pub fn build(table: &Table, measure: &str, slots: &mut Slots) -> Option<ChartDat
         // A null makes no point, as no row does: the line has a gap there.
         if let Some(value) = row.number(measure_place) {
             let end = places.window_end.and_then(|place| row.instant(place)).unwrap_or(start);
-            points.push(Point { start, end, value, is_final: table.is_final(row) });
+            points.push(Point { start, end, value, is_final: table.is_final(row), firm: 0.0 });
         }
     }
     let n_series_total = by_label.len();
@@ -219,10 +221,11 @@ pub(super) fn greatest(mut series: Vec<Labelled>, n_max: usize) -> (Vec<Labelled
 pub(super) fn others(rest: &[Labelled], drawn: &[Labelled]) -> Series {
     let mut sums: BTreeMap<i64, Point> = BTreeMap::new();
     for point in rest.iter().flat_map(|(_, points)| points) {
-        let sum = sums.entry(point.start).or_insert(Point { value: 0.0, ..*point });
+        let sum = sums.entry(point.start).or_insert(Point { value: 0.0, firm: 0.0, ..*point });
         sum.value += point.value;
         sum.end = sum.end.max(point.end);
         sum.is_final &= point.is_final;
+        sum.firm += point.firm;
     }
     let mut label = "all others".to_owned();
     while drawn.iter().any(|(taken, _)| *taken == label) {
@@ -297,6 +300,7 @@ mod tests {
             end: (start + 10) * SECOND,
             value,
             is_final,
+            firm: 0.0,
         };
         assert_eq!(data.series[0].points, [point(0, 1.0, true), point(10, 2.5, false)]);
         assert!(data.series[1].points.is_empty(), "null is no point");
@@ -316,7 +320,7 @@ mod tests {
 
     #[test]
     fn others_are_final_where_all_of_them_are() {
-        let point = |start, value, is_final| Point { start, end: start + 10, value, is_final };
+        let point = |start, value, is_final| Point { start, end: start + 10, value, is_final, firm: 0.0 };
         let rest = [
             ("a".to_owned(), vec![point(0, 1.0, true), point(10, 2.0, true)]),
             ("b".to_owned(), vec![point(10, -0.5, false), point(20, 4.0, false)]),
@@ -330,7 +334,7 @@ mod tests {
         /// However many series there are, what is drawn and the others come to the same in every window as all of them.
         #[test]
         fn nothing_of_the_whole_is_lost(values in prop::collection::vec(prop::collection::btree_map(0..4_i64, -100..100_i32, 0..4), 0..40), n_max in 0..30_usize) {
-            let point = |(start, value): (i64, i32)| Point { start, end: start + 1, value: f64::from(value), is_final: true };
+            let point = |(start, value): (i64, i32)| Point { start, end: start + 1, value: f64::from(value), is_final: true, firm: 0.0 };
             let all: Vec<Labelled> = (0..).zip(values).map(|(n, points)| (format!("{n:02}"), points.into_iter().map(point).collect())).collect();
             let total = |series: &[Point], start: i64| series.iter().filter(|point| point.start == start).map(|point| point.value).sum::<f64>();
             let (drawn, rest) = greatest(all.clone(), n_max);

@@ -20,6 +20,8 @@ pub struct Band {
     pub base: f64,
     pub tip: f64,
     pub is_final: bool,
+    /// Up to where it is final; `base` where none of it is known to be.
+    pub firm: f64,
     /// Whether there is a point.
     pub is_there: bool,
 }
@@ -53,7 +55,11 @@ pub fn piles(series: &[&Series]) -> Vec<Pile> {
             let base = *side;
             *side += value;
             let is_final = point.is_none_or(|point| point.is_final);
-            Band { base, tip: *side, is_final, is_there: point.is_some() }
+            // A part of the whole, and on the same side of zero.
+            let firm = point.map_or(0.0, |point| point.firm);
+            let firm =
+                if firm * value <= 0.0 { base } else { base + firm.abs().min(value.abs()).copysign(value) };
+            Band { base, tip: *side, is_final, firm, is_there: point.is_some() }
         });
         Pile { start, end, bands: bands.collect() }
     };
@@ -67,7 +73,8 @@ mod tests {
     use super::*;
 
     fn series(points: &[(i64, f64)]) -> Series {
-        let point = |&(start, value): &(i64, f64)| Point { start, end: start + 1, value, is_final: true };
+        let point =
+            |&(start, value): &(i64, f64)| Point { start, end: start + 1, value, is_final: true, firm: 0.0 };
         Series { label: String::new(), slot: 0, points: points.iter().map(point).collect() }
     }
 

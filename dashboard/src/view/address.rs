@@ -79,6 +79,8 @@ pub enum Range {
     Last(i64),
     /// From one instant to another, microseconds since 1970: it stays where it is.
     Between { from: i64, to: i64 },
+    /// Up to an instant, microseconds since 1970, and as far back as each part of the page looks by itself.
+    Until(i64),
 }
 
 /// See the module. What is `None` is chosen by the page.
@@ -95,6 +97,8 @@ pub struct Address {
     pub only: Option<String>,
     /// The panel of a dashboard that is enlarged, counted from 1.
     pub panel: Option<usize>,
+    /// A panel, as JSON, that the draft of a dashboard is to have: an answer that is pinned.
+    pub pin: Option<String>,
     /// Which dead letters.
     pub letters: Choice,
 }
@@ -112,6 +116,7 @@ impl Address {
                 "y" => address.measure = value,
                 "q" => address.query = value,
                 "only" => address.only = value,
+                "pin" => address.pin = value,
                 "panel" => {
                     address.panel = value.and_then(|text| text.parse().ok()).filter(|panel| *panel != 0);
                 }
@@ -127,10 +132,10 @@ impl Address {
                 _ => {}
             }
         }
-        if let (Some(from), Some(to)) = (from, to)
-            && from < to
-        {
-            address.range = Some(Range::Between { from, to });
+        match (from, to) {
+            (Some(from), Some(to)) if from < to => address.range = Some(Range::Between { from, to }),
+            (None, Some(to)) => address.range = Some(Range::Until(to)),
+            _ => {}
         }
         address
     }
@@ -151,6 +156,7 @@ impl Address {
             Some(Range::Between { from, to }) => {
                 pairs.push(format!("from={}&to={}", time::instant_text(from), time::instant_text(to)));
             }
+            Some(Range::Until(to)) => pairs.push(format!("to={}", time::instant_text(to))),
             None => {}
         }
         if let Some(measure) = &self.measure {
@@ -168,6 +174,9 @@ impl Address {
         }
         if let Some(panel) = self.panel {
             pairs.push(format!("panel={panel}"));
+        }
+        if let Some(pin) = &self.pin {
+            pairs.push(format!("pin={}", percent_encode(pin)));
         }
         pairs.extend(self.letters.pairs());
         let separator = if pairs.is_empty() { "" } else { "?" };
@@ -259,7 +268,10 @@ mod tests {
         prop_oneof![
             prop::sample::select(&SPANS[..])
                 .prop_map(|span| Range::Last(time::parse_duration_ms(span).expect("a span"))),
-            instants.prop_map(|(from, ms)| Range::Between { from: from * 1_000, to: (from + ms) * 1_000 }),
+            instants
+                .clone()
+                .prop_map(|(from, ms)| Range::Between { from: from * 1_000, to: (from + ms) * 1_000 }),
+            instants.prop_map(|(to, _)| Range::Until(to * 1_000)),
         ]
     }
 
@@ -272,10 +284,11 @@ mod tests {
             query in prop::option::of("\\PC{1,8}\n?\\PC{0,4}"),
             only in prop::option::of("\\PC{1,8}"),
             panel in prop::option::of(1..99_usize),
+            pin in prop::option::of("\\PC{1,8}"),
             zone in prop::sample::select(vec!["utc", "local", "America/New_York"]),
         ) {
             let zone = ZoneName::parse(zone).expect("a zone");
-            let address = Address { page, range, measure, zone, query, only, panel, letters: Choice::default() };
+            let address = Address { page, range, measure, zone, query, only, panel, pin, letters: Choice::default() };
             let href = address.href();
             let (path, search) = href.split_once('?').unwrap_or((&href, ""));
             prop_assert_eq!(Address::parse(path, search), address);

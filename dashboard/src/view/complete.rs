@@ -25,6 +25,14 @@ pub struct Catalog {
     pub columns: BTreeMap<String, Vec<Column>>,
 }
 
+impl Catalog {
+    /// The names of a table's columns, in a line; empty where they are not known.
+    pub fn column_names(&self, table: &str) -> String {
+        let columns = self.columns.get(table).into_iter().flatten();
+        columns.map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// What is offered.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Completion {
@@ -142,7 +150,11 @@ fn members(qualifier: &str, named: &[(String, String)], catalog: &Catalog, optio
 }
 
 fn everything(named: &[(String, String)], catalog: &Catalog, options: &mut Vec<Choice>) {
-    let tables: BTreeSet<&str> = named.iter().map(|(_, table)| table.as_str()).collect();
+    let mut tables: BTreeSet<&str> = named.iter().map(|(_, table)| table.as_str()).collect();
+    if tables.is_empty() {
+        // One writes SELECT before FROM.
+        tables.extend(catalog.columns.keys().map(String::as_str).filter(|table| !table.contains('.')));
+    }
     for table in tables {
         columns_of(table, catalog, options);
     }
@@ -152,7 +164,8 @@ fn everything(named: &[(String, String)], catalog: &Catalog, options: &mut Vec<C
     options.extend(aliases.into_iter().map(|name| choice(name, quoted(name), "table", 4)));
     options.extend(FUNCTIONS.iter().map(|(name, detail)| choice(name, format!("{name}("), detail, 1)));
     options.extend(KEYWORDS.iter().map(|word| choice(word, (*word).to_owned(), "", 0)));
-    options.extend(catalog.tables.iter().map(|table| choice(table, table.clone(), "table", -1)));
+    let others = catalog.tables.iter().filter(|table| !named.iter().any(|(name, _)| name == *table));
+    options.extend(others.map(|table| choice(table, table.clone(), "table", -1)));
 }
 
 fn columns_of(table: &str, catalog: &Catalog, options: &mut Vec<Choice>) {
@@ -167,7 +180,7 @@ fn choice(label: &str, apply: String, detail: &str, boost: i32) -> Choice {
 }
 
 /// A name as it must be written.
-fn quoted(name: &str) -> String {
+pub fn quoted(name: &str) -> String {
     if is_name(name) && name.to_lowercase() == name && !is_keyword(name) {
         name.to_owned()
     } else {
@@ -296,6 +309,14 @@ mod tests {
         assert_eq!(first("SELECT * FROM weir.dead_letters d WHERE d.|"), ["reason", "offset"]);
         assert_eq!(first("SELECT * FROM revenue ORDER BY co|"), ["country", "Total"]);
         assert_eq!(labels("é = SELECT re| FROM revenue").expect("columns").0, 11);
+    }
+
+    #[test]
+    fn columns_of_all_results_are_offered_before_a_table_is_named() {
+        assert_eq!(first("SELECT |"), ["country", "Total"]);
+        let (_, all) = labels("SELECT | FROM revenue").expect("options");
+        assert_eq!(all.iter().filter(|label| *label == "revenue").count(), 1, "a table is offered once");
+        assert!(!all.contains(&"offset".to_owned()), "not of a table that is not named");
     }
 
     #[test]

@@ -1,25 +1,25 @@
-//! A panel for a dashboard's file, made of an answer: what `dashboards/NAME.yaml` takes.
+//! A panel for a dashboard, made of an answer.
 //!
 //! A panel shows columns of one result table. What a query does beyond that is said, so that nobody takes the panel for
 //! the query.
 
-use weir_api::Column;
+use weir_api::{Aggregate, Chart, Column, Panel};
 
 use super::grid::answer::Answer;
 use super::number::is_numeric;
 
 /// What can be pinned.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Pin {
-    /// A list item of `panels:`; `None`: no panel can show this.
-    pub yaml: Option<String>,
-    /// Where it goes, or why there is none, and what it leaves out.
+    /// `None`: no panel can show this.
+    pub panel: Option<Panel>,
+    /// What the panel leaves out, or why there is none; empty: it shows all.
     pub sentence: String,
 }
 
 /// The panel of an answer to `query`. `columns` are those of the result table that it reads.
 pub fn pin(query: &str, answer: &Answer, columns: Option<&[Column]>) -> Pin {
-    let none = |sentence: &str| Pin { yaml: None, sentence: sentence.to_owned() };
+    let none = |sentence: &str| Pin { panel: None, sentence: sentence.to_owned() };
     let mut tables = answer.epochs().keys();
     let (Some(table), None) = (tables.next(), tables.next()) else {
         return none(
@@ -42,40 +42,37 @@ pub fn pin(query: &str, answer: &Answer, columns: Option<&[Column]>) -> Pin {
         );
     };
     let (chart, title) = match (time, series) {
-        (Some(_), Some(series)) => ("line", format!("{} by {}", capital(&measure.name), series.name)),
-        (Some(_), None) => ("bar", capital(&measure.name)),
-        (None, Some(series)) => ("top", format!("{} by {}", capital(&measure.name), series.name)),
-        (None, None) => ("stat", capital(&measure.name)),
+        (Some(_), Some(series)) => (Chart::Line, format!("{} by {}", capital(&measure.name), series.name)),
+        (Some(_), None) => (Chart::Bar, capital(&measure.name)),
+        (None, Some(series)) => (Chart::Top, format!("{} by {}", capital(&measure.name), series.name)),
+        (None, None) => (Chart::Stat, capital(&measure.name)),
     };
-    let mut yaml = format!("  - title: {title}\n    pipeline: {table}\n    chart: {chart}\n");
-    let mut add = |key: &str, value: &str| yaml.push_str(&format!("    {key}: {}\n", scalar(value)));
-    if let Some(time) = time {
-        add("x", &time.name);
-    }
-    add("y", &measure.name);
-    match (time, series) {
-        (Some(_), Some(series)) => add("series", &series.name),
-        (None, Some(series)) => {
-            add("series", &series.name);
-            add("aggregate", "sum");
-        }
-        (None, None) => add("aggregate", "sum"),
-        (Some(_), None) => {}
-    }
-    add("last", "30m");
-    Pin { yaml: Some(yaml), sentence: sentence(query, table, &computed) }
+    let panel = Panel {
+        title,
+        pipeline: table.clone(),
+        chart,
+        x: time.map(|time| time.name.clone()),
+        y: Some(measure.name.clone()),
+        series: series.map(|series| series.name.clone()),
+        aggregate: time.is_none().then_some(Aggregate::Sum),
+        last: Some("30m".to_owned()),
+        unit: None,
+        width: None,
+        height: None,
+    };
+    Pin { panel: Some(panel), sentence: sentence(query, table, &computed) }
 }
 
 fn sentence(query: &str, table: &str, computed: &[&Column]) -> String {
-    let mut text = "Put it under panels: in a file of dashboards/, and start weir again.".to_owned();
+    let mut said = Vec::new();
     if let Some(column) = computed.first() {
-        text.push_str(&format!(" \"{}\" is no column of {table}: a panel can't compute it.", column.name));
+        said.push(format!("\"{}\" is no column of {table}: a panel can't compute it.", column.name));
     }
     let words = query.to_lowercase();
     if words.split_whitespace().any(|word| word == "where" || word == "having") {
-        text.push_str(" The query's filters are not part of a panel.");
+        said.push("The query's filters are not part of the panel.".to_owned());
     }
-    text
+    said.join(" ")
 }
 
 fn is_time(column: &Column) -> bool {
@@ -91,20 +88,9 @@ fn capital(name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// A YAML scalar: in quotes where it would be read as something else.
-fn scalar(text: &str) -> String {
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        && text.starts_with(|letter: char| letter.is_ascii_alphabetic() || text == "30m")
-        && !["true", "false", "null", "yes", "no", "on", "off"].contains(&&*text.to_lowercase());
-    if is_plain {
-        text.to_owned()
-    } else {
-        format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::board::yaml;
     use super::super::grid::answer::of;
     use super::*;
 
@@ -120,9 +106,9 @@ mod tests {
         );
         let pin = pin("SELECT … WHERE x", &answer, None);
         assert_eq!(
-            pin.yaml.as_deref(),
+            pin.panel.as_ref().map(yaml::item).as_deref(),
             Some(
-                "  - title: Revenue by country\n    pipeline: revenue\n    chart: line\n    x: window_start\n    y: revenue\n    series: country\n    last: 30m\n"
+                "  - title: Revenue by country\n    pipeline: revenue\n    chart: line\n    x: window_start\n    y: revenue\n    series: country\n    last: \"30m\"\n"
             )
         );
         assert!(pin.sentence.contains("filters are not part"));
@@ -132,24 +118,19 @@ mod tests {
     fn what_a_panel_can_not_show_is_said() {
         let answer = of(&[("share", "DOUBLE"), ("orders", "BIGINT")], &[]);
         let pin = pin("SELECT 1", &answer, Some(&[column("orders")]));
-        let yaml = pin.yaml.expect("orders can be shown");
-        assert!(
-            yaml.contains("chart: stat") && yaml.contains("y: orders") && yaml.contains("aggregate: sum"),
-            "{yaml}"
-        );
+        let panel = pin.panel.expect("orders can be shown");
+        assert_eq!((panel.chart, panel.y.as_deref()), (Chart::Stat, Some("orders")));
+        assert_eq!(panel.aggregate, Some(Aggregate::Sum));
         assert!(pin.sentence.contains("\"share\" is no column of revenue"));
-        assert_eq!(super::pin("SELECT 1", &of(&[("t", "VARCHAR")], &[]), None).yaml, None);
-        assert_eq!(scalar("on"), "\"on\"");
+        assert_eq!(super::pin("SELECT 1", &of(&[("t", "VARCHAR")], &[]), None).panel, None);
     }
 
     #[test]
     fn sums_by_key_are_a_ranking() {
         let answer = of(&[("country", "VARCHAR"), ("revenue", "DOUBLE")], &[]);
-        assert_eq!(
-            pin("SELECT 1", &answer, None).yaml.as_deref(),
-            Some(
-                "  - title: Revenue by country\n    pipeline: revenue\n    chart: top\n    y: revenue\n    series: country\n    aggregate: sum\n    last: 30m\n"
-            )
-        );
+        let pin = pin("SELECT 1", &answer, None);
+        let panel = pin.panel.expect("a ranking");
+        assert_eq!((panel.chart, panel.series.as_deref()), (Chart::Top, Some("country")));
+        assert_eq!((panel.x, pin.sentence.as_str()), (None, ""));
     }
 }

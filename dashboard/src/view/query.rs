@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use weir_api::Column;
+
+use super::complete::quoted;
 use super::grid::answer::{Answer, Ended, ROWS_MAX};
 use super::number::{grouped, millis};
 
@@ -10,12 +13,14 @@ const LIVE_EVERY_MS: f64 = 250.0;
 /// One that reads no result table runs again after so long: nothing tells that its answer is another.
 const LIVE_BLIND_MS: f64 = 2_000.0;
 
-/// A first query: of a pipeline, else of what there is in any project.
-pub fn suggestion(pipeline: Option<&str>) -> String {
-    match pipeline {
-        Some(pipeline) => format!("SELECT *\nFROM {pipeline}\nLIMIT 100"),
-        None => "SELECT *\nFROM weir.pipelines".to_owned(),
-    }
+/// A first query: the newest rows of a table, as far as its columns are known, else what there is in any project.
+pub fn suggestion(table: Option<&str>, columns: &[Column]) -> String {
+    let Some(table) = table else { return "SELECT *\nFROM weir.pipelines".to_owned() };
+    let named = |name: &str| columns.iter().find(|column| column.name == name);
+    let time = named("window_start").or_else(|| named("window_end"));
+    let time = time.or_else(|| columns.iter().find(|column| column.sql_type.starts_with("TIMESTAMP")));
+    let order = time.map(|time| format!("\nORDER BY {} DESC", quoted(&time.name))).unwrap_or_default();
+    format!("SELECT *\nFROM {table}{order}\nLIMIT 100")
 }
 
 /// `12 rows in 3.1 ms, revenue at epoch 812.`, and what is not there.
@@ -119,6 +124,21 @@ mod tests {
             r#"{"problem":{"type":"urn:weir:error:E0305","title":"t","status":503,"detail":"too long"}}"#;
         answer.push(format!("{problem}\n").as_bytes()).expect("an end");
         assert_eq!(summary(&answer), "Only the first 2 rows. Then the query failed: too long [E0305].");
+    }
+
+    #[test]
+    fn newest_rows_are_offered_where_it_is_known_which_those_are() {
+        let column = |name: &str, sql_type: &str| Column {
+            name: name.into(),
+            sql_type: sql_type.into(),
+            nullable: false,
+        };
+        let windows = [column("window_end", "TIMESTAMP(3)"), column("window_start", "TIMESTAMP(3)")];
+        let offered = |columns: &[Column]| suggestion(Some("revenue"), columns);
+        assert_eq!(offered(&windows), "SELECT *\nFROM revenue\nORDER BY window_start DESC\nLIMIT 100");
+        let rows = [column("n", "BIGINT"), column("At", "TIMESTAMP(3) WITH TIME ZONE")];
+        assert!(offered(&rows).contains("ORDER BY \"At\" DESC"), "{}", offered(&rows));
+        assert_eq!(offered(&[]), "SELECT *\nFROM revenue\nLIMIT 100");
     }
 
     #[test]

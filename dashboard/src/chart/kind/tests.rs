@@ -12,6 +12,7 @@ fn data(chart: Chart, n_windows: i64, n_final: i64, labels: &[&str]) -> ChartDat
         end: (at + 1) * 10 * SECOND,
         value: 10.0,
         is_final: at < n_final,
+        firm: 0.0,
     };
     let series = labels.iter().enumerate().map(|(slot, label)| Series {
         label: (*label).to_owned(),
@@ -155,7 +156,7 @@ fn dense_lines_keep_some_marks_at_the_same_instants() {
 #[test]
 fn the_greatest_values_have_bars_of_their_share() {
     let names = ["tea", "rum"].map(String::from);
-    let point = |at: i64, value| Point { start: at, end: at + 1, value, is_final: at == 0 };
+    let point = |at: i64, value| Point { start: at, end: at + 1, value, is_final: at == 0, firm: 0.0 };
     let series = Series { label: "n".into(), slot: 0, points: vec![point(0, 8.0), point(1, 2.0)] };
     let data =
         ChartData { series: vec![series], axis: Axis::Categories(names.into()), ..ChartData::default() };

@@ -42,10 +42,14 @@ fn draw(scene: &Scene<'_>) -> Drawing {
         let share = if greatest == 0.0 { 0.0 } else { point.value.abs() / greatest };
         let height = BAR.min(line - 2.0);
         let bar = [left, middle - height / 2.0, (room * share).max(1.0), height];
-        if point.is_final {
-            finals.push(bar)
-        } else {
-            others.push(bar)
+        let firm = if point.value == 0.0 { 0.0 } else { (point.firm / point.value).clamp(0.0, 1.0) * bar[2] };
+        match point.is_final {
+            true => finals.push(bar),
+            false if firm == 0.0 => others.push(bar),
+            false => {
+                finals.push([bar[0], bar[1], firm, bar[3]]);
+                others.push([bar[0] + firm, bar[1], bar[2] - firm, bar[3]]);
+            }
         }
         drawing.front.push(Shape::text(
             name_width,

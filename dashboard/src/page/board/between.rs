@@ -4,9 +4,8 @@ use leptos::html;
 use leptos::prelude::*;
 
 use super::Board;
-use super::controls::present;
+use super::controls::bounds;
 use crate::page::dropdown::Dropdown;
-use crate::view::address::Range;
 use crate::view::board::span::{bound, bound_text, zoomed};
 
 #[component]
@@ -16,8 +15,7 @@ pub(super) fn Between(board: Board) -> impl IntoView {
     let is_wrong = RwSignal::new(false);
     // What is shown now, to start from.
     let fill = move |_| {
-        let shown = untrack(|| board.chosen.get().filter(is_between).or_else(|| present(board)));
-        let Some(Range::Between { from: first, to: last }) = shown else { return };
+        let Some((first, last)) = untrack(|| bounds(board)) else { return };
         is_wrong.set(false);
         for (field, instant) in [(from, first), (to, last)] {
             if let Some(field) = field.get_untracked() {
@@ -65,8 +63,4 @@ pub(super) fn Between(board: Board) -> impl IntoView {
             </form>
         </details>
     }
-}
-
-fn is_between(range: &Range) -> bool {
-    matches!(range, Range::Between { .. })
 }

@@ -4,8 +4,8 @@ use leptos::html;
 use leptos::prelude::*;
 
 use super::between::Between;
-use super::{Board, STANDBY_MS, export};
-use crate::protocol::time::{self, MILLISECOND};
+use super::{Board, export};
+use crate::protocol::time;
 use crate::view::address::Range;
 use crate::view::board::span::{self, SPANS, words};
 
@@ -21,9 +21,9 @@ pub(super) fn Controls(
             board.dashboard.with(|dashboard| dashboard.as_ref().map(|dashboard| dashboard.title.clone()));
         title.unwrap_or_else(|| board.name.get())
     };
-    let is_held = Memo::new(move |_| matches!(board.chosen.get(), Some(Range::Between { .. })));
+    let is_held = Memo::new(move |_| is_held(board.chosen.get()));
     let said = move || match board.chosen.get() {
-        Some(range @ Range::Between { .. }) => {
+        Some(range @ (Range::Between { .. } | Range::Until(_))) => {
             board.zone.with(|zone| format!("{} {}", words(range, zone), zone.label))
         }
         _ => String::new(),
@@ -32,9 +32,11 @@ pub(super) fn Controls(
         move || board.draft.is_saved().then(|| format!("Saved as dashboards/{}.yaml", board.name.get()));
     // What was followed before it was held, to go on with.
     let followed = StoredValue::new(None::<Range>);
-    Effect::new(move |_| match board.chosen.get() {
-        Some(Range::Between { .. }) => {}
-        range => followed.set_value(range),
+    Effect::new(move |_| {
+        let range = board.chosen.get();
+        if !self::is_held(range) {
+            followed.set_value(range);
+        }
     });
     let hold = move |_| {
         if is_held.get_untracked() {
@@ -44,7 +46,7 @@ pub(super) fn Controls(
         }
     };
     let wider = move |_| {
-        if let Some(Range::Between { from, to }) = board.chosen.get_untracked() {
+        if let Some((from, to)) = untrack(|| bounds(board)) {
             let half = (to - from) as f64 / 2.0;
             route.go(|address| address.range = span::zoomed(from as f64 - half, to as f64 + half));
         }
@@ -68,7 +70,7 @@ pub(super) fn Controls(
                     title="Hold these times, or follow the newest rows"
                     on:click=hold
                 >
-                    {move || if is_held.get() { "Resume" } else { "Pause" }}
+                    {move || if is_held.get() { "Go live" } else { "Pause" }}
                 </button>
                 <Between board />
                 <Spans board />
@@ -94,26 +96,32 @@ fn Spans(board: Board) -> impl IntoView {
     let own_current = move || board.chosen.get().is_none().then_some("true");
     view! {
         <nav class="segments" aria-label="How far back">
-            <a href=own_href aria-current=own_current data-testid="span-own" title="Each panel as far back as its file says">"as filed"</a>
+            <a href=own_href aria-current=own_current data-testid="span-own" title="Each panel as far back as its file says">"default"</a>
             {spans.collect_view()}
         </nav>
     }
 }
 
-/// The stretch of time that the panels show now.
-pub(super) fn present(board: Board) -> Option<Range> {
+fn is_held(chosen: Option<Range>) -> bool {
+    matches!(chosen, Some(Range::Between { .. } | Range::Until(_)))
+}
+
+/// What holds the stretch of time that the panels show now.
+fn present(board: Board) -> Option<Range> {
     board.dashboard.with(|dashboard| {
         let dashboard = dashboard.as_ref()?;
-        let last_ms = span::reach_ms(dashboard, board.chosen.get()).max(STANDBY_MS);
         board.live.read(|store| {
             let tables = dashboard.panels.iter().filter_map(|panel| store.table(&panel.pipeline));
             let newest = tables.filter_map(|table| table.watermark()).max()?;
-            let from = newest.saturating_sub(last_ms.saturating_mul(MILLISECOND));
-            // Whole seconds read better in an address.
-            let second = |instant: i64| instant.div_euclid(time::SECOND) * time::SECOND;
-            Some(Range::Between { from: second(from), to: second(newest) + time::SECOND })
+            Some(span::held(board.chosen.get(), newest))
         })
     })
+}
+
+/// The bounds of what the panels show now.
+pub(super) fn bounds(board: Board) -> Option<(i64, i64)> {
+    let held = present(board)?;
+    board.dashboard.with(|dashboard| span::bounds(dashboard.as_ref()?, Some(held)))
 }
 
 /// Copies the address with absolute times, so that who opens it sees the same numbers.
@@ -122,7 +130,7 @@ fn Share(board: Board) -> impl IntoView {
     let was_copied = RwSignal::new(false);
     let copy = move |_| {
         let Some(range) = untrack(|| match board.chosen.get() {
-            range @ Some(Range::Between { .. }) => range,
+            range if is_held(range) => range,
             _ => present(board),
         }) else {
             return;

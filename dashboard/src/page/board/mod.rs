@@ -22,9 +22,9 @@ mod rows;
 
 use leptos::html;
 use leptos::prelude::*;
-use weir_api::Dashboard;
+use weir_api::{Dashboard, Panel};
 
-use super::shell::{Again, Live, Route, Theme, get_again};
+use super::shell::{Again, ListState, Live, Route, Theme, get_again};
 use crate::protocol::{Wanted, percent_encode};
 use crate::view::address::{Page, Range};
 use crate::view::board::span;
@@ -98,13 +98,21 @@ pub(super) fn BoardPage(
         board.dashboard.with(|dashboard| {
             let dashboard = dashboard.as_ref()?;
             let last_ms = match chosen {
-                Some(Range::Between { .. }) => STANDBY_MS,
+                Some(Range::Between { .. } | Range::Until(_)) => STANDBY_MS,
                 _ => span::reach_ms(dashboard, chosen),
             };
-            Some(Wanted { tables: span::tables(dashboard), last_ms })
+            let mut tables = span::tables(dashboard);
+            if live.list() == ListState::Ready {
+                // The server has no stream of a table that it does not know.
+                let is_known =
+                    |name: &String| live.read(|store| store.pipelines().iter().any(|it| it.name == *name));
+                tables.retain(is_known);
+            }
+            Some(Wanted { tables, last_ms })
         })
     });
     Effect::new(move |_| live.want(wanted.get().unwrap_or_default()));
+    take_pin(board);
     let n_panels = Memo::new(move |_| {
         board.dashboard.with(|dashboard| dashboard.as_ref().map_or(0, |it| it.panels.len()))
     });
@@ -129,6 +137,19 @@ pub(super) fn BoardPage(
             <Inspect board />
         </div>
     }
+}
+
+/// Puts the panel that the address names into the draft, once there is a dashboard to have it.
+fn take_pin(board: Board) {
+    Effect::new(move |_| {
+        let Some(pin) = board.route.with(|address| address.pin.clone()) else { return };
+        let Some(dashboard) = board.dashboard.get() else { return };
+        // What is no panel is passed over, as all of an address that is not understood.
+        if let Ok(panel) = serde_json::from_str::<Panel>(&pin) {
+            board.draft.pin(dashboard, panel);
+        }
+        board.route.replace(|address| address.pin = None);
+    });
 }
 
 /// Why there are no panels, if there are none.

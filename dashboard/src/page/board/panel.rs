@@ -22,7 +22,7 @@ use crate::view::board::cells::Columns;
 use crate::view::board::figure::{self, FigureView};
 use crate::view::board::grid::{Grid, grid};
 use crate::view::board::shown;
-use crate::view::board::span::last_ms;
+use crate::view::board::span::{last_ms, of_panel};
 use crate::view::board::state::{Stage, State, state};
 use crate::view::board::unit::Unit;
 
@@ -45,15 +45,15 @@ impl Source {
             board.dashboard.with(|dashboard| dashboard.as_ref().and_then(|it| it.panels.get(at).cloned()))
         });
         let of_live = move |read: fn(&Panel, &Table, Option<Range>) -> Option<String>| {
-            let chosen = board.chosen.get();
             panel.with(|panel| {
                 let panel = panel.as_ref()?;
+                let chosen = of_panel(panel, board.chosen.get());
                 board.live.read(|store| read(panel, store.table(&panel.pipeline)?, chosen))
             })
         };
         let question = Memo::new(move |_| of_live(shown::question));
         let is_complete = Memo::new(move |_| {
-            let Some(Range::Between { to, .. }) = board.chosen.get() else { return true };
+            let Some(Range::Between { to, .. } | Range::Until(to)) = board.chosen.get() else { return true };
             let watermark = panel.with(|panel| {
                 let panel = panel.as_ref()?;
                 board.live.read(|store| store.table(&panel.pipeline).and_then(Table::complete_until))
@@ -90,9 +90,9 @@ impl Source {
 
     /// Reads the panel and its rows, if there are any, and runs again when they changed.
     pub(super) fn read<T>(self, read: impl FnOnce(&Panel, &Table, Columns, Option<Range>) -> T) -> Option<T> {
-        let chosen = self.board.chosen.get();
         self.panel.with(|panel| {
             let panel = panel.as_ref()?;
+            let chosen = of_panel(panel, self.board.chosen.get());
             let found = |table: &Table| {
                 let columns = Columns::find(panel, table).ok()?;
                 Some(read(panel, table, columns, chosen))
@@ -122,10 +122,10 @@ impl Source {
 
     /// What is said of the panel, which shows `n_rows` rows.
     fn state(self, n_rows: usize) -> Option<State> {
-        let chosen = self.board.chosen.get();
-        let failure = self.asked.failure().filter(|_| matches!(chosen, Some(Range::Between { .. })));
         self.panel.with(|panel| {
             let panel = panel.as_ref()?;
+            let chosen = of_panel(panel, self.board.chosen.get());
+            let failure = self.asked.failure().filter(|_| matches!(chosen, Some(Range::Between { .. })));
             let range = match chosen {
                 Some(range @ Range::Between { .. }) => range,
                 _ => Range::Last(last_ms(panel, chosen)),
@@ -221,11 +221,23 @@ pub(super) fn PanelBox(board: Board, at: usize, enlarged: Memo<Option<usize>>) -
             Some((panel.width.unwrap_or(width), panel.height.unwrap_or(height)))
         })
     });
+    let is_old = Memo::new(move |_| state.with(|state| state.as_ref().is_some_and(|state| state.is_old)));
     let class = move || {
         let mark = if board.draft.is_target(at) { " target" } else { "" };
+        let age = if is_old.get() { " stale" } else { "" };
         size.get()
-            .map(|(width, height)| format!("panel wide-{width} high-{height}{mark}"))
+            .map(|(width, height)| format!("panel wide-{width} high-{height}{mark}{age}"))
             .unwrap_or_default()
+    };
+    let late_href = move || {
+        let pipeline = source.panel.with(|panel| panel.as_ref().map(|panel| panel.pipeline.clone()));
+        board.route.link(|address| {
+            *address = address.at(Page::Letters);
+            // Since the pipeline began.
+            address.range = None;
+            address.letters.pipeline = pipeline;
+            address.letters.reason = Some("late_row".to_owned());
+        })
     };
     let as_table = RwSignal::new(false);
     let text = move |part: fn(&State) -> &str| {
@@ -260,7 +272,18 @@ pub(super) fn PanelBox(board: Board, at: usize, enlarged: Memo<Option<usize>>) -
             {move || board.draft.is_there().then(|| view! { <Strip board at /> })}
             <div class="panel-head">
                 <h2 id=format!("panel-title-{at}")>{title}</h2>
-                <p class="until figure" data-testid="panel-complete">{text(|state| &state.complete)}</p>
+                <p class="until figure">
+                    <span data-testid="panel-complete">{text(|state| &state.complete)}</span>
+                    <a
+                        class="late"
+                        href=Signal::derive(late_href)
+                        title="Rows that came after their window had closed, since the pipeline began: they are dead letters and in no number"
+                        data-testid="panel-late"
+                        hidden=Signal::derive(move || text(|state| &state.late).with(String::is_empty))
+                    >
+                        {text(|state| &state.late)}
+                    </a>
+                </p>
                 <Menu source content title complete=text(|state| &state.complete) as_table enlarged />
             </div>
             <div class="panel-said" hidden=Signal::derive(move || text(|state| &state.sentence).with(String::is_empty))>

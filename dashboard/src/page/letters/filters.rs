@@ -38,7 +38,10 @@ pub(super) fn Filters(
                 zone.short_clock(to)
             )
         })),
-        _ => None,
+        Some(Range::Until(to)) => {
+            Some(zone.with(|zone| format!("up to {} {}", zone.date(to), zone.short_clock(to))))
+        }
+        Some(Range::Last(_)) | None => None,
     };
     let reason_link = move |value: Option<String>| {
         route.link(|address| {

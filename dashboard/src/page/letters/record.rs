@@ -49,7 +49,8 @@ pub(super) fn Record(live: Live, route: Route, zone: Memo<Zone>, choice: Memo<Ch
     Effect::new(move |_| {
         query.with(|_| ());
         if let Some(section) = section.get().filter(|_| is_chosen.get()) {
-            bring_into_view(&section);
+            // Once it is there: until then it has no place.
+            request_animation_frame(move || bring_into_view(&section));
         }
     });
     view! {
@@ -132,6 +133,9 @@ fn Retrieval(letter: Letter, source: Again<Source>) -> impl IntoView {
     view! {
         <div class="letter-command" hidden=Signal::derive(move || command.with(Option::is_none))>
             <h3>"Read it from Kafka"</h3>
+            <p class="quiet" hidden=Signal::derive(move || !command.with(|command| command.as_ref().is_some_and(|it| it.contains("${"))))>
+                "The address is from a variable of the environment that Weir runs in: your shell needs it, too."
+            </p>
             <pre tabindex="0" role="region" aria-label="Command" data-testid="letter-kcat">{text}</pre>
             <CopyButton label="Copy the kcat command" text=move |()| text() testid="letter-copy-kcat" />
         </div>

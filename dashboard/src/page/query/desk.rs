@@ -64,6 +64,8 @@ pub(super) struct Desk {
     pub(super) axes: RwSignal<Option<Axes>>,
     pub(super) is_running: RwSignal<bool>,
     was_cancelled: RwSignal<bool>,
+    /// The query that a person ran last.
+    last: RwSignal<String>,
     /// The answer that is shown, and the query that it is of.
     answer: StoredValue<(Answer, String), LocalStorage>,
     /// Counts what is added to the answer.
@@ -110,6 +112,7 @@ impl Desk {
             axes: RwSignal::new(None),
             is_running: RwSignal::new(false),
             was_cancelled: RwSignal::new(false),
+            last: RwSignal::new(String::new()),
             answer: StoredValue::new_local((Answer::default(), String::new())),
             frame: RwSignal::new(0),
             number: RwSignal::new(0),
@@ -136,6 +139,12 @@ impl Desk {
         self.run.with_value(|run| run.as_ref().is_some_and(|run| run.query == query))
             || self.answer.with_value(|(_, answered)| answered == query)
             || self.wrong.with_untracked(|wrong| wrong.as_ref().is_some_and(|wrong| wrong.query == query))
+    }
+
+    /// Whether the answer that is shown is of a query before the last one: that runs, failed or was cancelled.
+    pub(super) fn is_outdated(self) -> bool {
+        let answered = self.answered();
+        self.number.get() != 0 && self.last.with(|last| *last != answered)
     }
 
     /// The number of the answer, for keys of its rows; 0: there is none.
@@ -183,6 +192,10 @@ impl Desk {
             *generation
         });
         self.was_cancelled.set(false);
+        if !is_live {
+            self.wrong.set(None);
+            self.last.set(query.clone());
+        }
         self.started_ms.set_value(js_sys::Date::now());
         self.run.set_value(Some(Run {
             abort,
@@ -283,19 +296,20 @@ impl Desk {
     /// Ends the run, on the server too. What has come of it stays.
     pub(super) fn cancel(self) {
         self.is_live.set(false);
-        if self.cut() {
+        if let Some(query) = self.cut() {
             self.was_cancelled.set(true);
+            self.remember(Entry { query, at_ms: js_sys::Date::now(), outcome: "cancelled".to_owned() });
         }
     }
 
-    /// Whether there was a run to end.
-    fn cut(self) -> bool {
+    /// Ends the run that is under way; its query, if there was one.
+    fn cut(self) -> Option<String> {
         let run = self.run.try_update_value(Option::take).flatten();
         self.generation.update_value(|generation| *generation = generation.wrapping_add(1));
         self.is_running.set(false);
-        run.is_some_and(|run| {
+        run.map(|run| {
             run.abort.abort();
-            true
+            run.query
         })
     }
 

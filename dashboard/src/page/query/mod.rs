@@ -22,7 +22,7 @@ use leptos::prelude::*;
 use super::shell::{ListState, Live, Route, Theme};
 use crate::protocol::Wanted;
 use crate::view::explain;
-use crate::view::query;
+use crate::view::history::headline;
 use crate::view::zone::Zone;
 
 use catalog::Tables;
@@ -45,7 +45,7 @@ pub(super) fn Query(live: Live, route: Route, theme: Theme, zone: Memo<Zone>) ->
     let tables = Tables::of_tab();
     let place = RwSignal::new(None::<Place>);
     untrack(|| follow(desk, route));
-    suggest(desk, live);
+    suggest(desk, live, tables);
     keep_live(desk, live);
     tables.look_up(desk.text);
     let plans = Memo::new(move |_| {
@@ -53,11 +53,14 @@ pub(super) fn Query(live: Live, route: Route, theme: Theme, zone: Memo<Zone>) ->
         desk.with(explain::plans)
     });
     let shows_grid = Memo::new(move |_| desk.number() != 0 && plans.with(Option::is_none));
+    let is_outdated = Memo::new(move |_| desk.is_outdated());
+    // A quick query's own answer comes before one could read what is said of the old one.
+    let is_left = Memo::new(move |_| is_outdated.get() && !desk.is_running.get());
     view! {
         <section class="query" aria-labelledby="query">
             <div class="section-head">
                 <h1 id="query">"SQL"</h1>
-                <p class="quiet">"One SELECT over result tables and the system tables of the schema " <code>"weir"</code> "."</p>
+                <p class="quiet">"One SELECT, EXPLAIN, SHOW or DESCRIBE, over result tables and the system tables of the schema " <code>"weir"</code> "."</p>
             </div>
             <Editor desk route tables place />
             <div class="actions">
@@ -76,13 +79,19 @@ pub(super) fn Query(live: Live, route: Route, theme: Theme, zone: Memo<Zone>) ->
                 <p class="quiet figure" role="status" data-testid="sql-summary">{Signal::derive(move || desk.sentence())}</p>
             </div>
             <Trouble desk place />
-            <Tools desk tables is_plan=Signal::derive(move || plans.with(Option::is_some)) hidden=Signal::derive(move || desk.number() == 0) />
-            {move || plans.get().map(|plans| view! { <PlanOf plans /> })}
-            {move || (shows_grid.get() && desk.is_drawn.get()).then(|| view! { <ChartOf desk theme zone /> })}
-            {move || shows_grid.get().then(|| view! { <Grid desk zone /> })}
+            <Tools desk tables is_plan=Signal::derive(move || plans.with(Option::is_some)) live route hidden=Signal::derive(move || desk.number() == 0 || is_left.get()) />
+            <p class="outdated-note" data-testid="sql-outdated" hidden=Signal::derive(move || !is_left.get())>
+                "Below is still the answer to the query before: "
+                <code>{move || headline(&desk.answered())}</code>
+            </p>
+            <div class:outdated=is_outdated>
+                {move || plans.get().map(|plans| view! { <PlanOf plans /> })}
+                {move || (shows_grid.get() && desk.is_drawn.get()).then(|| view! { <ChartOf desk theme zone /> })}
+                {move || shows_grid.get().then(|| view! { <Grid desk zone /> })}
+            </div>
         </section>
         <TableLinks desk route tables />
-        <Past desk route />
+        <Past live desk route />
     }
 }
 
@@ -104,17 +113,21 @@ fn follow(desk: Desk, route: Route) {
     });
 }
 
-/// Offers a query for the first pipeline, unless there is one already.
-fn suggest(desk: Desk, live: Live) {
-    Effect::new(move |was_offered: Option<bool>| {
-        if was_offered == Some(true) || live.list() == ListState::Loading {
-            return was_offered.unwrap_or(false);
+/// Offers a query for the first pipeline, unless there is one already: the newest rows, as soon as it is known which those are.
+fn suggest(desk: Desk, live: Live, tables: Tables) {
+    Effect::new(move |offered: Option<Option<String>>| {
+        if live.list() == ListState::Loading {
+            return None;
         }
-        if desk.text.with_untracked(String::is_empty) {
-            let first = live.read(|store| store.pipelines().first().map(|first| first.name.clone()));
-            desk.text.set(query::suggestion(first.as_deref()));
+        let first = untrack(|| live.read(|store| store.pipelines().first().map(|first| first.name.clone())));
+        let is_ours =
+            desk.text.with_untracked(|text| text.is_empty() || offered.flatten().as_ref() == Some(text));
+        if !is_ours {
+            return None;
         }
-        true
+        let query = tables.suggestion(first.as_deref());
+        desk.text.set(query.clone());
+        Some(query)
     });
 }
 

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use super::desk::Desk;
-use crate::page::shell::Route;
+use crate::page::shell::{Live, Route};
 use crate::view::history::{Entry, headline};
 use crate::view::number::whole_span;
 
@@ -11,7 +11,7 @@ use crate::view::number::whole_span;
 const LINES_MAX: usize = 50;
 
 #[component]
-pub(super) fn Past(desk: Desk, route: Route) -> impl IntoView {
+pub(super) fn Past(live: Live, desk: Desk, route: Route) -> impl IntoView {
     let sought = RwSignal::new(String::new());
     let found = Memo::new(move |_| desk.history.with(|history| sought.with(|sought| history.find(sought))));
     let n_all = move || desk.history.with(|history| history.entries().len());
@@ -26,14 +26,18 @@ pub(super) fn Past(desk: Desk, route: Route) -> impl IntoView {
             desk.history.update(|history| history.remove(&query));
             desk.keep_history();
         };
-        let age = whole_span(js_sys::Date::now() - entry.at_ms);
+        let at_ms = entry.at_ms;
+        let age = move || {
+            live.now_ms();
+            format!("{} ago", whole_span(js_sys::Date::now() - at_ms))
+        };
         view! {
             <li>
                 <button type="button" class="plain past-query" data-testid="sql-past-query" title=entry.query.clone() on:click=use_it>
                     <code>{headline(&entry.query)}</code>
                     <span class="quiet figure">{entry.outcome.clone()}</span>
                 </button>
-                <span class="quiet figure">{age} " ago"</span>
+                <span class="quiet figure">{age}</span>
                 <button type="button" class="plain forget" aria-label="Forget this query" title="Forget" on:click=forget>"×"</button>
             </li>
         }

@@ -5,12 +5,17 @@ use leptos::prelude::*;
 use super::catalog::Tables;
 use super::desk::Desk;
 use crate::page::copy::{CopyButton, save};
+use crate::page::shell::{Live, Route};
+use crate::view::address::Page;
+use crate::view::board::yaml;
 use crate::view::grid::export::{self, Form};
 use crate::view::grid::sort;
 use crate::view::pin::{self, Pin};
 
 #[component]
 pub(super) fn Tools(
+    live: Live,
+    route: Route,
     desk: Desk,
     tables: Tables,
     is_plan: Signal<bool>,
@@ -52,23 +57,42 @@ pub(super) fn Tools(
                 "Pin to dashboard"
             </button>
         </div>
-        {move || panel.get().map(|pin| view! { <Panel pin /> })}
+        {move || panel.get().filter(|_| !hidden.get()).map(|pin| view! { <PanelOf live route pin /> })}
     }
 }
 
+/// What the panel is, and the dashboards whose draft may have it.
 #[component]
-fn Panel(pin: Pin) -> impl IntoView {
-    let yaml = pin.yaml.map(|yaml| {
-        let copied = yaml.clone();
+fn PanelOf(live: Live, route: Route, pin: Pin) -> impl IntoView {
+    let Pin { panel, sentence } = pin;
+    let panel = panel.map(|panel| {
+        let json = serde_json::to_string(&panel).unwrap_or_default();
+        let text = yaml::item(&panel);
+        let copied = text.clone();
+        let board = move |board: weir_api::DashboardEntry| {
+            let json = json.clone();
+            let href = move || {
+                route.link(|address| {
+                    *address = address.at(Page::Board(board.name.clone()));
+                    address.pin = Some(json.clone());
+                })
+            };
+            view! { <a class="button" data-testid="sql-pin-to" href=Signal::derive(href)>{board.title}</a> }
+        };
+        let boards = move || live.dashboards().unwrap_or_default().into_iter().map(board.clone()).collect_view();
+        let has_boards = move || live.dashboards().is_some_and(|boards| !boards.is_empty());
         view! {
-            <pre tabindex="0" role="region" aria-label="Panel" data-testid="sql-panel">{yaml}</pre>
+            <p class="actions" hidden=Signal::derive(move || !has_boards())>"Into the draft of" {boards}</p>
+            <p class="quiet">"Or put it under panels: in a file of dashboards/, which is read at the next start."</p>
+            <pre tabindex="0" role="region" aria-label="Panel" data-testid="sql-panel">{text}</pre>
             <CopyButton label="Copy the panel" text=move |()| copied.clone() testid="sql-copy-panel" />
         }
     });
+    let is_whole = sentence.is_empty();
     view! {
         <div class="pin">
-            <p class="quiet">{pin.sentence}</p>
-            {yaml}
+            <p class="quiet" hidden=is_whole>{sentence}</p>
+            {panel}
         </div>
     }
 }

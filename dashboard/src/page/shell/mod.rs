@@ -69,8 +69,8 @@ pub(super) fn App() -> impl IntoView {
             <a class="skip" href="#main">"Skip to the content"</a>
             <header::Header live route theme zone page command />
             <main id="main" tabindex="-1">
-                <Refusal live />
                 <div hidden=Signal::derive(move || refusal::is_whole(live))>{body}</div>
+                <Refusal live />
             </main>
             <CommandWindow command live route theme />
         </div>

@@ -1,8 +1,8 @@
 //! One number of a panel: which rows it is of, whether it is final, and what forms behind it.
 //!
 //! Without `last` it is of the newest window that is final, since one that has just begun says little; with `last` of
-//! the windows that ended in that span up to there. Where nothing is final yet it is of the windows that are open. A
-//! chosen stretch of time goes before both.
+//! the windows that ended in that span up to there. Where nothing is final yet it is of the windows that are open. With a
+//! chosen stretch of time it is as it was at the end of that, of windows that had ended: its title goes on being true.
 
 use weir_api::Panel;
 
@@ -55,7 +55,7 @@ pub fn figure<'a>(
 ) -> Option<Figure<'a>> {
     let by_end = Columns { x: columns.time.map(|(_, end)| end), series: None, ..columns };
     let span = match chosen {
-        Some(Range::Between { from, to }) => Span::between(from, to),
+        Some(Range::Between { to, .. } | Range::Until(to)) => Span::ending(i64::MIN, to),
         _ => Span::ALL,
     };
     let all = cells(panel, table, by_end, span);
@@ -66,11 +66,10 @@ pub fn figure<'a>(
     let until = newest_final.or(line.cells.last().map(|cell| cell.x))?;
     let has_windows = columns.time.is_some_and(|(start, end)| start != end);
     let before = || line.cells.iter().rev().map(|cell| cell.x).find(|x| *x < until);
-    let span = match (chosen, own_last_ms(panel)) {
-        (Some(Range::Between { .. }), _) => span,
-        (_, Some(last_ms)) => Span::ending(until.saturating_sub(last_ms.saturating_mul(MILLISECOND)), until),
-        _ if !has_windows => Span::ALL,
-        _ => Span::ending(before().unwrap_or(i64::MIN).max(start_of(line, until)), until),
+    let span = match own_last_ms(panel) {
+        Some(last_ms) => Span::ending(until.saturating_sub(last_ms.saturating_mul(MILLISECOND)), until),
+        None if !has_windows => span,
+        None => Span::ending(before().unwrap_or(i64::MIN).max(start_of(line, until)), until),
     };
     let mut parts = line.cells.iter().filter(|cell| {
         let (start, end) = bounds(cell);
@@ -171,7 +170,10 @@ mod tests {
         check(Some("10s"), None, &ROWS, ("5.5", "00:00:10 – 00:00:20, final", next));
         check(Some("20s"), Some(Range::Last(1)), &ROWS, ("6.5", "00:00:00 – 00:00:20, final", next));
         let chosen = Range::Between { from: 10 * SECOND, to: 30 * SECOND };
-        check(Some("10s"), Some(chosen), &ROWS, ("13.5", "00:00:10 – 00:00:30, provisional", ""));
+        check(Some("10s"), Some(chosen), &ROWS, ("5.5", "00:00:10 – 00:00:20, final", next));
+        let earlier = Some(Range::Between { from: 0, to: 29 * SECOND });
+        check(None, earlier, &ROWS, ("5.5", "00:00:10 – 00:00:20, final", ""));
+        check(None, Some(Range::Until(19 * SECOND)), &ROWS, ("1", "00:00:00 – 00:00:10, final", ""));
     }
 
     #[test]

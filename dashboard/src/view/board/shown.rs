@@ -7,6 +7,7 @@ use super::cells::Columns;
 use super::figure::figure;
 use super::span::{Span, last_ms};
 use super::sql::{self, ROWS_MAX};
+use crate::protocol::time::MILLISECOND;
 use crate::store::table::Table;
 use crate::view::address::Range;
 
@@ -29,7 +30,11 @@ pub fn reach(panel: &Panel, watermark: Option<i64>, chosen: Option<Range>) -> Sp
 /// The question for the rows of a chosen stretch of time, which the stream does not carry; `None` where it does.
 /// `live` is the table as the stream has it, for its columns.
 pub fn question(panel: &Panel, live: &Table, chosen: Option<Range>) -> Option<String> {
-    let Some(Range::Between { from, to }) = chosen else { return None };
+    let Some(Range::Between { mut from, to }) = chosen else { return None };
+    if panel.chart == Chart::Stat {
+        // Its own span, which may be longer.
+        from = from.min(to.saturating_sub(last_ms(panel, None).saturating_mul(MILLISECOND)));
+    }
     let columns = Columns::find(panel, live).ok()?;
     Some(sql::rows_query(&panel.pipeline, live, columns, Span::between(from, to)))
 }

@@ -62,6 +62,38 @@ pub fn last_ms(panel: &Panel, chosen: Option<Range>) -> i64 {
     }
 }
 
+/// What a panel shows of what was chosen: up to an instant it looks as far back as by its file.
+pub fn of_panel(panel: &Panel, chosen: Option<Range>) -> Option<Range> {
+    match chosen {
+        Some(Range::Until(to)) => Some(Range::Between { from: before(to, last_ms(panel, None)), to }),
+        chosen => chosen,
+    }
+}
+
+/// The bounds of what a dashboard shows where it does not follow the watermark; `None`: it does.
+pub fn bounds(dashboard: &Dashboard, chosen: Option<Range>) -> Option<(i64, i64)> {
+    match chosen? {
+        Range::Between { from, to } => Some((from, to)),
+        Range::Until(to) => Some((before(to, reach_ms(dashboard, None)), to)),
+        Range::Last(_) => None,
+    }
+}
+
+/// What holds the times that are shown now, with `newest` as the newest instant: each panel shows the same as before.
+pub fn held(chosen: Option<Range>, newest: i64) -> Range {
+    // Whole seconds read better in an address.
+    let to = newest.div_euclid(time::SECOND) * time::SECOND + time::SECOND;
+    match chosen {
+        Some(Range::Last(last_ms)) => Range::Between { from: before(to, last_ms), to },
+        Some(range) => range,
+        None => Range::Until(to),
+    }
+}
+
+fn before(to: i64, last_ms: i64) -> i64 {
+    to.saturating_sub(last_ms.saturating_mul(MILLISECOND))
+}
+
 /// How far back the stream must reach for all panels, in milliseconds.
 pub fn reach_ms(dashboard: &Dashboard, chosen: Option<Range>) -> i64 {
     let reaches = dashboard.panels.iter().map(|panel| last_ms(panel, chosen));
@@ -109,6 +141,7 @@ pub fn words(range: Range, zone: &Zone) -> String {
                 known.map_or_else(|| time::duration_text(last_ms), |(_, words)| (*words).to_owned())
             )
         }
+        Range::Until(to) => format!("up to {}, {}", zone.date(to), zone.short_clock(to)),
         Range::Between { from, to } => {
             let (first, last) = (zone.date(from), zone.date(to));
             if first == last {
@@ -152,6 +185,23 @@ mod tests {
             panels: vec![panel(Chart::Line, Some("5m")), panel(Chart::Stat, Some("10s"))],
         };
         assert_eq!((reach_ms(&board, None), tables(&board)), (300_000, vec!["a".to_owned()]));
+    }
+
+    #[test]
+    fn what_is_held_is_what_was_shown() {
+        let (chart, number) = (panel(Chart::Line, Some("5m")), panel(Chart::Stat, Some("10s")));
+        let newest = 1_000 * time::SECOND + 7;
+        let until = held(None, newest);
+        assert_eq!(until, Range::Until(1_001 * time::SECOND));
+        let shown = |panel: &Panel| of_panel(panel, Some(until));
+        let to = 1_001 * time::SECOND;
+        assert_eq!(shown(&chart), Some(Range::Between { from: 701 * time::SECOND, to }));
+        assert_eq!(shown(&number), Some(Range::Between { from: 991 * time::SECOND, to }));
+        let last = held(Some(Range::Last(60_000)), newest);
+        assert_eq!(last, Range::Between { from: 941 * time::SECOND, to });
+        let board = Dashboard { title: "t".into(), panels: vec![chart, number] };
+        assert_eq!(bounds(&board, Some(until)), Some((701 * time::SECOND, to)));
+        assert_eq!(bounds(&board, Some(Range::Last(1))), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What must be said of a panel: how complete it is, and why there is nothing in it.
 
-use weir_api::Panel;
+use weir_api::{Panel, PipelineState};
 
 use super::cells::Columns;
 use super::span::words;
@@ -43,6 +43,10 @@ pub struct State {
     pub sentence: String,
     /// `complete up to 12:04:30`.
     pub complete: String,
+    /// `136 late`: rows that came after their window had closed, and are in no number; empty: none did.
+    pub late: String,
+    /// Its pipeline does not run: its numbers are those of before.
+    pub is_old: bool,
 }
 
 /// What is said of a panel whose rows come from `table`, and how many of them it shows.
@@ -58,6 +62,10 @@ pub fn state(
     let complete = live.map(|live| complete(live, range, zone)).unwrap_or_default();
     let pipeline = store.pipelines().iter().find(|pipeline| pipeline.name == panel.pipeline);
     let trouble = pipeline.map(|pipeline| trouble(&panel.pipeline, pipeline)).unwrap_or_default();
+    let late = match pipeline.map_or(0, |pipeline| pipeline.late_rows) {
+        0 => String::new(),
+        n => format!("{} late", grouped(&n.to_string())),
+    };
     let name = &panel.pipeline;
     let (stage, sentence) = match (pipeline, table) {
         (None, None) if !store.pipelines().is_empty() => {
@@ -72,10 +80,13 @@ pub fn state(
             }
             Ok(_) if n_rows == 0 => (Stage::Empty, trouble),
             Ok(_) if trouble.is_empty() && table.truncated() => (Stage::Ready, cut(table)),
-            Ok(_) => (Stage::Ready, trouble),
+            Ok(_) if trouble.is_empty() => (Stage::Ready, trouble),
+            // The reason stands where all of the pipeline does, once.
+            Ok(_) => (Stage::Ready, format!("{name} is not running: these are its last numbers.")),
         },
     };
-    State { stage, sentence, complete }
+    let is_old = pipeline.is_some_and(|pipeline| pipeline.state != PipelineState::Running);
+    State { stage, sentence, complete, late, is_old }
 }
 
 /// How complete the numbers of a table are, as far as the range reaches.
@@ -101,7 +112,9 @@ fn empty(table: &Table, range: Range, zone: &Zone) -> String {
         {
             "This stretch of time lies ahead of the watermark. Rows appear as it gets there.".to_owned()
         }
-        Range::Between { .. } => format!("No rows in {}. Another stretch may have some.", words(range, zone)),
+        Range::Between { .. } | Range::Until(_) => {
+            format!("No rows in {}. Another stretch may have some.", words(range, zone))
+        }
     }
 }
 
@@ -165,6 +178,9 @@ mod tests {
         let failed = store("failed", "");
         let sentence = "revenue has failed. Its numbers are those of its last epoch.";
         check(&failed, "_final", Range::Last(60_000), (Stage::Empty, sentence, "complete up to 00:00:35"));
+        let rows = store("failed", r#"["1970-01-01T00:00:30.000",true]"#);
+        let sentence = "revenue is not running: these are its last numbers.";
+        check(&rows, "_final", Range::Last(60_000), (Stage::Ready, sentence, "complete up to 00:00:30"));
         let unknown = Store::default();
         check(&unknown, "n", Range::Last(60_000), (Stage::Waiting, "Waiting for the rows of revenue.", ""));
     }

@@ -12,11 +12,16 @@ pub fn yaml(dashboard: &Dashboard) -> String {
         return text + "panels: []\n";
     }
     text.push_str("panels:\n");
-    for panel in &dashboard.panels {
-        for (at, (key, value)) in entries(panel).into_iter().enumerate() {
-            let indent = if at == 0 { "  - " } else { "    " };
-            text.push_str(&format!("{indent}{key}: {value}\n"));
-        }
+    dashboard.panels.iter().for_each(|panel| text.push_str(&item(panel)));
+    text
+}
+
+/// A panel as an item of the list `panels:`.
+pub fn item(panel: &Panel) -> String {
+    let mut text = String::new();
+    for (at, (key, value)) in entries(panel).into_iter().enumerate() {
+        let indent = if at == 0 { "  - " } else { "    " };
+        text.push_str(&format!("{indent}{key}: {value}\n"));
     }
     text
 }

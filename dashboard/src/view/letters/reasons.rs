@@ -29,7 +29,7 @@ pub const ALL: [Reason; 7] = [
         word: "incompatible_schema",
         title: "Incompatible schema",
         meaning: "The schema it was written with can't be read as the source's schema.",
-        advice: "Give new fields a default, or set `schema` in the source's file to a version that reads both.",
+        advice: "Give new fields a default, or set \"schema\" in the source's file to a version that reads both.",
     },
     Reason {
         word: "bad_payload",
@@ -40,8 +40,8 @@ pub const ALL: [Reason; 7] = [
     Reason {
         word: "bad_event_time",
         title: "Bad event time",
-        meaning: "The event time is null, or further ahead of the record's own time than `max_ahead` allows.",
-        advice: "Look for a device with a wrong clock; raise `watermark.max_ahead` in the source's file if such times are right.",
+        meaning: "The event time is null, or further ahead of the record's own time than \"max_ahead\" allows.",
+        advice: "Look for a device with a wrong clock; raise \"max_ahead\" in the source's file if such times are right.",
     },
     Reason {
         word: "evaluation_error",
@@ -53,7 +53,7 @@ pub const ALL: [Reason; 7] = [
         word: "late_row",
         title: "Late",
         meaning: "The row came after a window that it belongs to had closed. It still counts in windows that were open.",
-        advice: "If many are late, raise `watermark.delay` of the source or `lateness` of the pipeline: windows then close later.",
+        advice: "If many are late, raise \"delay\" of the source or \"lateness\" of the pipeline: windows then close later.",
     },
 ];
 

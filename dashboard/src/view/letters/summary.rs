@@ -68,6 +68,7 @@ pub(super) fn time_condition(range: Option<Range>) -> Option<String> {
         Range::Between { from, to } => {
             Some(format!("record_time >= {} AND record_time < {}", at(from), at(to)))
         }
+        Range::Until(to) => Some(format!("record_time < {}", at(to))),
     }
 }
 
@@ -190,7 +191,7 @@ impl Counts {
         Some(match range {
             Some(Range::Between { from, to }) => Span::new(from, to - 1),
             Some(Range::Last(last_ms)) => Span::new(now - last_ms * 1_000, now),
-            None => {
+            Some(Range::Until(_)) | None => {
                 let span = self.times.map(|(from, to)| Span::new(from, to))?;
                 Span { from: span.from.min(span.to - BARS_MIN * span.step), ..span }
             }

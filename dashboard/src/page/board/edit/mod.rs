@@ -19,6 +19,8 @@ use form::Form;
 pub(super) use grip::ResizeGrip;
 pub(super) use strip::Strip;
 
+/// A click that discards has to be followed by another within this.
+const SURE_FOR: std::time::Duration = std::time::Duration::from_secs(4);
 /// After so long the server has been asked again for what was written.
 const ASKED_AGAIN: std::time::Duration = std::time::Duration::from_secs(7);
 
@@ -90,6 +92,14 @@ impl Draft {
     /// Begins with the dashboard as the server has it.
     pub(super) fn begin(self, dashboard: Dashboard) {
         self.set(Some(dashboard));
+    }
+
+    /// Begins with a dashboard, unless there is a draft of it already, and a panel more: the first one, and selected.
+    pub(super) fn pin(self, mut dashboard: Dashboard, panel: Panel) {
+        dashboard.panels.insert(0, panel);
+        self.set(Some(dashboard));
+        self.selected.set(0);
+        self.said.set("The panel is the first one of the draft.".to_owned());
     }
 
     fn discard(self) {
@@ -194,6 +204,19 @@ pub(super) fn Editor(board: Board) -> impl IntoView {
     let title = move || {
         draft.dashboard.with(|dashboard| dashboard.as_ref().map(|it| it.title.clone()).unwrap_or_default())
     };
+    let is_sure = RwSignal::new(false);
+    let discard = move |_| {
+        if is_sure.get_untracked() {
+            draft.discard();
+        } else {
+            is_sure.set(true);
+            // The editor may be gone by then.
+            let unsure = move || {
+                let _gone = is_sure.try_set(false);
+            };
+            set_timeout(unsure, SURE_FOR);
+        }
+    };
     let file = move || format!("dashboards/{}.yaml", board.name.get());
     view! {
         <section class="editor" aria-labelledby="editor" data-testid="editor">
@@ -216,7 +239,9 @@ pub(super) fn Editor(board: Board) -> impl IntoView {
                     />
                 </label>
                 <button type="button" class="primary" data-testid="draft-add" on:click=add>"Add a panel"</button>
-                <button type="button" data-testid="draft-discard" on:click=move |_| draft.discard()>"Discard the draft"</button>
+                <button type="button" data-testid="draft-discard" on:click=discard>
+                    {move || if is_sure.get() { "Discard it for good" } else { "Discard the draft" }}
+                </button>
             </div>
             {move || has_form.get().then(|| view! { <Form board /> })}
             <File board />

@@ -26,6 +26,11 @@ pub(in crate::page::board) fn Strip(board: Board, at: usize) -> impl IntoView {
     let item = move |label: &'static str, act: Box<dyn Fn()>| {
         view! { <button type="button" on:click=move |_| act()>{label}</button> }
     };
+    // Another panel stands below the menu then.
+    let go = move |to: usize| {
+        menu.close();
+        draft.shift(at, to);
+    };
     let remove = move || {
         draft.change(|dashboard| {
             if at < dashboard.panels.len() {
@@ -59,8 +64,8 @@ pub(in crate::page::board) fn Strip(board: Board, at: usize) -> impl IntoView {
             >
                 <summary data-testid="strip-place">"Place"</summary>
                 <div class="menu-items">
-                    {item("Earlier", Box::new(move || draft.shift(at, at.saturating_sub(1))))}
-                    {item("Later", Box::new(move || draft.shift(at, at + 1)))}
+                    {item("Earlier", Box::new(move || go(at.saturating_sub(1))))}
+                    {item("Later", Box::new(move || go(at + 1)))}
                     {item("Narrower", Box::new(move || by(-1, 0)))}
                     {item("Wider", Box::new(move || by(1, 0)))}
                     {item("Shorter", Box::new(move || by(0, -1)))}
