@@ -300,11 +300,14 @@ mod tests {
         assert_eq!(slowest(Some(3), [(Some(9), true)].into_iter()), Some(3));
     }
 
-    /// The watermarks after each of some barriers; at each, a partition is `(watermark, idle)`.
-    fn after_barriers<const N: usize>(barriers: &[[(Option<i64>, bool); N]]) -> Vec<Option<i64>> {
+    /// `(watermark, idle)` of a partition at a barrier.
+    type Seen = (Option<i64>, bool);
+
+    /// The watermarks after each of some barriers.
+    fn after_barriers<const N: usize>(barriers: &[[Seen; N]]) -> Vec<Option<i64>> {
         let (mut time, mut before) = (PipelineTime::default(), [(None, false); N]);
-        let pass = |now: &[(Option<i64>, bool); N]| {
-            let at = |(now, before): (&(Option<i64>, bool), &(Option<i64>, bool))| AtBarrier {
+        let pass = |now: &[Seen; N]| {
+            let at = |(now, before): (&Seen, &Seen)| AtBarrier {
                 watermark_ms: now.0,
                 idle: now.1,
                 was_active: !before.1 || before.0 != now.0,
