@@ -10,6 +10,7 @@ use super::suggest::did_you_mean;
 use super::text::{Env, Redactor, Text};
 use super::value;
 use super::yaml::{Key, Node, Pos, Value};
+use crate::problem::nearest;
 
 /// The file that is being read: where mistakes are noted, and where variables come from.
 pub(crate) struct Sheet<'a> {
@@ -160,9 +161,13 @@ impl<'s, 'a> Fields<'s, 'a> {
         #[cfg(test)]
         self.declared.required.push(key);
         if !self.has(key) {
-            let message = format!("{} needs the key \"{key}\"", self.what);
+            let message = self.needs(key);
             self.sheet.problem(self.at, Code::MissingKey, message);
         }
+    }
+
+    fn needs(&self, key: &str) -> String {
+        format!("{} needs the key \"{key}\"", self.what)
     }
 
     /// A duration in milliseconds, within `min` and `max`.
@@ -251,13 +256,18 @@ impl<'s, 'a> Fields<'s, 'a> {
         }
     }
 
-    /// Notes every key that nobody asked for.
+    /// Notes every key that nobody asked for. A key that is missing because it was mistyped is one mistake, not two.
     pub(crate) fn finish(self) {
         #[cfg(test)]
         declared::note(&self.declared, &self.asked);
         for (key, _) in self.entries {
             if !self.asked.contains(&key.name.as_str()) {
                 let hint = did_you_mean(&key.name, self.asked.iter().copied());
+                if let Some(meant) =
+                    nearest(&key.name, self.asked.iter().copied()).filter(|key| !self.has(key))
+                {
+                    self.sheet.problems.take_back(self.sheet.file, self.at, &self.needs(meant));
+                }
                 let message = format!("unknown key \"{}\"{hint}", key.name);
                 self.sheet.problem(key.at, Code::UnknownKey, message);
             }

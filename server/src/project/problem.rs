@@ -58,6 +58,13 @@ impl Problems {
         self.0.push(Problem { file, at, code: code.as_str(), message, hint: None });
     }
 
+    /// Forgets a mistake that another one turned out to make.
+    pub(super) fn take_back(&mut self, file: &str, at: Pos, message: &str) {
+        self.0.retain(|problem| {
+            (problem.file.as_str(), problem.at, problem.message.as_str()) != (file, at, message)
+        });
+    }
+
     pub(crate) fn add(&mut self, problem: Problem) {
         self.0.push(problem);
     }

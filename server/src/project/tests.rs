@@ -226,7 +226,6 @@ fn all_mistakes_are_told_at_once_in_order() {
             pipelines/revenue.yaml:4:15: error: "group_memory" can't be "1GiB": write a whole number and KiB, MiB, GiB or TiB, such as 64MiB, from 1KiB to 256MiB [E0105]
             pipelines/revenue.yaml:5:15: error: "state_memory" can't be "5": write a whole number and KiB, MiB, GiB or TiB, such as 64MiB, from 1MiB to 1024TiB [E0105]
             sinks/out.yaml:1:1: error: a sink needs the key "type" [E0103]
-            sources/orders.yaml:1:1: error: a source needs the key "topic" [E0103]
             sources/orders.yaml:1:13: error: weir.yaml has no connection "shp", did you mean "shop"? [E0108]
             sources/orders.yaml:3:1: error: unknown key "topc", did you mean "topic"? [E0102]
             sources/orders.yaml:4:21: error: "delay" can't be "5": write a whole number and ms, s, m, h or d, such as 250ms or 10s [E0105]

@@ -112,7 +112,6 @@ fn check_tells_mistakes_in_sql_beside_those_in_yaml() {
     expect![[r#"
         dashboards/d.yaml:1:1: error: unknown key "titel", did you mean "title"? [E0102]
         dashboards/d.yaml:1:1: error: a dashboard needs the key "panels" [E0103]
-        dashboards/d.yaml:1:1: error: a dashboard needs the key "title" [E0103]
         pipelines/wrong.yaml:1:13: error: unknown column "contry" [E0204]
           hint: did you mean "country"?
         sources/clicks.yaml:3:9: error: "schema" can't be "5": it is latest, follow, { subject: s, version: 3 } or { file: orders.avsc } [E0105]
