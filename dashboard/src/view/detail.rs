@@ -63,6 +63,9 @@ pub(super) fn trouble(name: &str, pipeline: &Pipeline) -> String {
         }
         PipelineState::Starting => format!("{name} is starting{reason}."),
         PipelineState::Stopped => format!("{name} has stopped{reason}. Its numbers do not change any more."),
+        PipelineState::Running if pipeline.error.is_some() => {
+            format!("{name} gets nothing new{reason}. Its numbers are those of before.")
+        }
         PipelineState::Running => String::new(),
     }
 }
@@ -149,6 +152,10 @@ mod tests {
             stage(&failed, "a").sentence,
             "a has failed: the topic was made anew. Its numbers are those of its last epoch."
         );
+        let row = r#"["2026-11-22T12:04:30.000",true]"#;
+        let cut_off = stage(&store("running", r#""the broker does not answer.""#, row), "a");
+        let sentence = "a gets nothing new: the broker does not answer. Its numbers are those of before.";
+        assert_eq!((cut_off.stage, cut_off.sentence.as_str()), (Stage::Windows, sentence));
         assert_eq!(
             stage(&failed, "b").sentence,
             "There is no pipeline \"b\". The overview has all there are."

@@ -449,4 +449,4 @@ fn spark_points(rates: impl ExactSizeIterator<Item = f64>) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -4,7 +4,7 @@
 //! partitions, each of which is at its newest event time − `delay`; a partition that has been read to its end and stays
 //! silent for `idle_timeout` is no longer active.
 
-use weir_api::{Partition, PipelineState, Timing};
+use weir_api::{Partition, Pipeline, PipelineState, Timing};
 
 use super::number::{grouped, whole_span};
 use super::windows::window_text;
@@ -50,13 +50,14 @@ pub fn waiting(
     Some(scene.open(&window, closes_at, watermark))
 }
 
-/// Why no window of a pipeline that is not running closes; `None`: it is.
-pub fn at_rest(state: PipelineState) -> Option<Waiting> {
-    let why = match state {
-        PipelineState::Running => return None,
-        PipelineState::Starting => "while the pipeline is starting",
-        PipelineState::Stopped => "since the pipeline has stopped",
-        PipelineState::Failed => "since the pipeline has failed",
+/// Why no window of a pipeline that reads nothing closes; `None`: it reads.
+pub fn at_rest(pipeline: &Pipeline) -> Option<Waiting> {
+    let why = match (pipeline.state, &pipeline.error) {
+        (PipelineState::Running, None) => return None,
+        (PipelineState::Running, Some(_)) => "while its source does not answer",
+        (PipelineState::Starting, _) => "while the pipeline is starting",
+        (PipelineState::Stopped, _) => "since the pipeline has stopped",
+        (PipelineState::Failed, _) => "since the pipeline has failed",
     };
     let sentence = format!("Nothing is read {why}: windows that are open stay open.");
     Some(Waiting { headline: String::new(), sentence, culprit: None })
@@ -306,12 +307,14 @@ mod tests {
 
     #[test]
     fn who_reads_nothing_closes_nothing() {
-        assert_eq!(at_rest(PipelineState::Running), None);
-        let starting = at_rest(PipelineState::Starting).expect("it is said").sentence;
-        assert_eq!(
-            starting,
-            "Nothing is read while the pipeline is starting: windows that are open stay open."
-        );
+        let mut pipeline = crate::view::pipelines::tests::pipeline("a", PipelineState::Running);
+        assert_eq!(at_rest(&pipeline), None);
+        pipeline.error = Some("no broker".into());
+        let said = |pipeline: &Pipeline| at_rest(pipeline).expect("it is said").sentence;
+        let sentence = "Nothing is read while its source does not answer: windows that are open stay open.";
+        assert_eq!(said(&pipeline), sentence);
+        pipeline.state = PipelineState::Starting;
+        assert!(said(&pipeline).starts_with("Nothing is read while the pipeline is starting:"));
     }
 
     #[test]

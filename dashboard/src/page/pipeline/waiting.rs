@@ -20,7 +20,7 @@ pub(super) fn answer(zone: Memo<Zone>, detail: Again<PipelineDetail>) -> Memo<Op
         let of = |detail: &PipelineDetail| {
             let timing = detail.timing.as_ref()?;
             timing.window_size_ms?;
-            if let Some(rest) = waiting::at_rest(detail.pipeline.state) {
+            if let Some(rest) = waiting::at_rest(&detail.pipeline) {
                 return Some(rest);
             }
             zone.with(|zone| waiting::waiting(timing, &detail.partitions, watermark(detail), zone))

@@ -82,10 +82,11 @@ pub fn state(
             Ok(_) if trouble.is_empty() && table.truncated() => (Stage::Ready, cut(table)),
             Ok(_) if trouble.is_empty() => (Stage::Ready, trouble),
             // The reason stands where all of the pipeline does, once.
-            Ok(_) => (Stage::Ready, format!("{name} is not running: these are its last numbers.")),
+            Ok(_) => (Stage::Ready, format!("{name} gets nothing new: these are its last numbers.")),
         },
     };
-    let is_old = pipeline.is_some_and(|pipeline| pipeline.state != PipelineState::Running);
+    let is_old =
+        pipeline.is_some_and(|pipeline| pipeline.state != PipelineState::Running || pipeline.error.is_some());
     State { stage, sentence, complete, late, is_old }
 }
 
@@ -179,7 +180,7 @@ mod tests {
         let sentence = "revenue has failed. Its numbers are those of its last epoch.";
         check(&failed, "_final", Range::Last(60_000), (Stage::Empty, sentence, "complete up to 00:00:35"));
         let rows = store("failed", r#"["1970-01-01T00:00:30.000",true]"#);
-        let sentence = "revenue is not running: these are its last numbers.";
+        let sentence = "revenue gets nothing new: these are its last numbers.";
         check(&rows, "_final", Range::Last(60_000), (Stage::Ready, sentence, "complete up to 00:00:30"));
         let unknown = Store::default();
         check(&unknown, "n", Range::Last(60_000), (Stage::Waiting, "Waiting for the rows of revenue.", ""));

@@ -5,7 +5,7 @@ use weir_api::Event;
 
 use super::*;
 
-fn pipeline(name: &str, state: PipelineState) -> Pipeline {
+pub(in crate::view) fn pipeline(name: &str, state: PipelineState) -> Pipeline {
     Pipeline {
         name: name.into(),
         state,
