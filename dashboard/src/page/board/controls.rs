@@ -32,11 +32,9 @@ pub(super) fn Controls(
         move || board.draft.is_saved().then(|| format!("Saved as dashboards/{}.yaml", board.name.get()));
     // What was followed before it was held, to go on with.
     let followed = StoredValue::new(None::<Range>);
-    Effect::new(move |_| {
-        let range = board.chosen.get();
-        if !self::is_held(range) {
-            followed.set_value(range);
-        }
+    Effect::new(move |_| match board.chosen.get() {
+        range if self::is_held(range) => {}
+        range => followed.set_value(range),
     });
     let hold = move |_| {
         if is_held.get_untracked() {

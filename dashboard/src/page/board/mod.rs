@@ -19,6 +19,7 @@ mod menu;
 mod panel;
 mod plot;
 mod rows;
+mod until;
 
 use leptos::html;
 use leptos::prelude::*;
@@ -101,13 +102,7 @@ pub(super) fn BoardPage(
                 Some(Range::Between { .. } | Range::Until(_)) => STANDBY_MS,
                 _ => span::reach_ms(dashboard, chosen),
             };
-            let mut tables = span::tables(dashboard);
-            if live.list() == ListState::Ready {
-                // The server has no stream of a table that it does not know.
-                let is_known =
-                    |name: &String| live.read(|store| store.pipelines().iter().any(|it| it.name == *name));
-                tables.retain(is_known);
-            }
+            let tables = known(live, span::tables(dashboard));
             Some(Wanted { tables, last_ms })
         })
     });
@@ -137,6 +132,14 @@ pub(super) fn BoardPage(
             <Inspect board />
         </div>
     }
+}
+
+/// Those that the server has a stream of, as far as it has said which.
+fn known(live: Live, mut tables: Vec<String>) -> Vec<String> {
+    if live.list() == ListState::Ready {
+        tables.retain(|name| live.read(|store| store.pipelines().iter().any(|it| it.name == *name)));
+    }
+    tables
 }
 
 /// Puts the panel that the address names into the draft, once there is a dashboard to have it.

@@ -13,6 +13,7 @@ use super::legend::Legend;
 use super::menu::Menu;
 use super::plot::Plot;
 use super::rows::Rows;
+use super::until::Until;
 use crate::chart::gather::gather;
 use crate::chart::kind::{self, Way};
 use crate::chart::series::{ChartData, Slots};
@@ -229,16 +230,6 @@ pub(super) fn PanelBox(board: Board, at: usize, enlarged: Memo<Option<usize>>) -
             .map(|(width, height)| format!("panel wide-{width} high-{height}{mark}{age}"))
             .unwrap_or_default()
     };
-    let late_href = move || {
-        let pipeline = source.panel.with(|panel| panel.as_ref().map(|panel| panel.pipeline.clone()));
-        board.route.link(|address| {
-            *address = address.at(Page::Letters);
-            // Since the pipeline began.
-            address.range = None;
-            address.letters.pipeline = pipeline;
-            address.letters.reason = Some("late_row".to_owned());
-        })
-    };
     let as_table = RwSignal::new(false);
     let text = move |part: fn(&State) -> &str| {
         Signal::derive(move || {
@@ -272,18 +263,7 @@ pub(super) fn PanelBox(board: Board, at: usize, enlarged: Memo<Option<usize>>) -
             {move || board.draft.is_there().then(|| view! { <Strip board at /> })}
             <div class="panel-head">
                 <h2 id=format!("panel-title-{at}")>{title}</h2>
-                <p class="until figure">
-                    <span data-testid="panel-complete">{text(|state| &state.complete)}</span>
-                    <a
-                        class="late"
-                        href=Signal::derive(late_href)
-                        title="Rows that came after their window had closed, since the pipeline began: they are dead letters and in no number"
-                        data-testid="panel-late"
-                        hidden=Signal::derive(move || text(|state| &state.late).with(String::is_empty))
-                    >
-                        {text(|state| &state.late)}
-                    </a>
-                </p>
+                <Until source complete=text(|state| &state.complete) late=text(|state| &state.late) />
                 <Menu source content title complete=text(|state| &state.complete) as_table enlarged />
             </div>
             <div class="panel-said" hidden=Signal::derive(move || text(|state| &state.sentence).with(String::is_empty))>

@@ -1,0 +1,34 @@
+//! How complete a panel's numbers are, and what is in none of them.
+
+use leptos::prelude::*;
+
+use super::panel::Source;
+use crate::view::address::Page;
+
+#[component]
+pub(super) fn Until(source: Source, complete: Signal<String>, late: Signal<String>) -> impl IntoView {
+    let href = move || {
+        let pipeline = source.panel.with(|panel| panel.as_ref().map(|panel| panel.pipeline.clone()));
+        source.board.route.link(|address| {
+            *address = address.at(Page::Letters);
+            // Since the pipeline began.
+            address.range = None;
+            address.letters.pipeline = pipeline;
+            address.letters.reason = Some("late_row".to_owned());
+        })
+    };
+    view! {
+        <p class="until figure">
+            <span data-testid="panel-complete">{complete}</span>
+            <a
+                class="late"
+                href=Signal::derive(href)
+                title="Rows that came after their window had closed, since the pipeline began: they are dead letters and in no number"
+                data-testid="panel-late"
+                hidden=Signal::derive(move || late.with(String::is_empty))
+            >
+                {late}
+            </a>
+        </p>
+    }
+}
