@@ -31,7 +31,7 @@ const faults = () => page.evaluate(() => {
   // A desk has room for everything; a phone at least for the first number of a row.
   for (const box of document.querySelectorAll('main .scroll, main pre, dialog pre')) {
     const { left, right } = box.getBoundingClientRect();
-    if (760 < root.clientWidth && box.clientWidth + 1 < box.scrollWidth) found.push(`has to be scrolled: ${name(box)}`);
+    if (1000 < root.clientWidth && box.clientWidth + 1 < box.scrollWidth) found.push(`has to be scrolled: ${name(box)}`);
     for (const number of [...box.querySelectorAll('tbody tr:not([hidden])')].map((row) => row.querySelector('.num'))) {
       if (!number?.clientWidth || number.getBoundingClientRect().right <= right + 1) continue;
       found.push(`a number is out of sight: ${name(number)} at ${number.getBoundingClientRect().right} of ${left} to ${right}`);
