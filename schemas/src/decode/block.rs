@@ -81,7 +81,9 @@ impl Reader<'_> {
             }
         }
         // Of all records together: more than one may have must be looked at one by one.
-        machine.n_empty() <= MAX_EMPTY && rests.iter().fold(0, |any, rest| any | rest.len()) == 0
+        machine.n_empty() <= MAX_EMPTY
+            && rests.iter().fold(0, |any, rest| any | rest.len()) == 0
+            && self.are_texts(slots)
     }
 
     fn ops<'a>(
@@ -204,6 +206,7 @@ fn maybe(
     })
 }
 
+#[inline(never)]
 fn longs(values: &mut Longs, rests: &mut [&[u8]]) -> bool {
     let Longs { words, late } = values;
     let first = words.len();

@@ -2,8 +2,9 @@
 //!
 //! Invariants:
 //! 1. `offsets` begins with 0, ascends, and ends with the length of `data`; entry `i` is `data[offsets[i]..offsets[i + 1]]`.
-//! 2. Of [`Strings`], `data` is UTF-8, and each offset is at the beginning of a character, or at the end. Nothing in this
-//!    file adds to it what was not seen to be a text before, and nobody else can: Arrow need not look again.
+//! 2. Of [`Strings`], the first `n_seen` bytes of `data` are UTF-8, they end where an entry does, and each offset up to there
+//!    is at the beginning of a character, or at the end. An array is made where that is all of `data`, by nobody but this
+//!    file: Arrow need not look again.
 
 #![expect(
     unsafe_code,
@@ -90,10 +91,12 @@ impl Bytes {
     }
 }
 
-/// Entries that are texts.
+/// Entries that are texts once they have been looked at: all that were added together, which takes a fraction of the time.
 #[derive(Debug, Default)]
 pub(crate) struct Strings {
     entries: Bytes,
+    /// How many bytes have been looked at.
+    n_seen: usize,
 }
 
 impl Strings {
@@ -103,7 +106,12 @@ impl Strings {
 
     #[inline]
     pub(crate) fn push(&mut self, text: &str) -> Result<(), Full> {
-        self.entries.push(text.as_bytes())
+        let are_seen = self.n_seen == self.entries.data.len();
+        self.entries.push(text.as_bytes())?;
+        if are_seen {
+            self.n_seen = self.entries.data.len();
+        }
+        Ok(())
     }
 
     /// As [`Bytes::push_empty`].
@@ -111,7 +119,7 @@ impl Strings {
         self.entries.push_empty();
     }
 
-    /// The text that is next, if it is one.
+    /// What is next and may be a text; see [`Self::see`].
     #[inline(always)]
     pub(crate) fn push_next(&mut self, rest: &mut &[u8]) -> Result<(), Stop> {
         let Bytes { offsets, data, .. } = &mut self.entries;
@@ -123,14 +131,15 @@ impl Strings {
                 data.extend_from_slice(piece);
                 data.truncate(n_bytes);
             }
-            None => data.extend_from_slice(take::checked(text.bytes()).ok_or(Stop::Bad)?),
+            None => data.extend_from_slice(text.bytes()),
         }
         offsets.push(end);
         Ok(())
     }
 
     /// The text that is next in each of `rests`, the ends of `bodies`; gives how many bytes they have. `None`: one of them
-    /// is no text, or there is no room; then none is taken.
+    /// has none, or there is no room; then there may be entries too many.
+    #[inline(never)]
     pub(crate) fn push_block<'a>(
         &mut self,
         bodies: &[&'a [u8]],
@@ -144,24 +153,38 @@ impl Strings {
             Some(together) => data.extend_from_slice(together),
             None => spans.texts(bodies).for_each(|text| data.extend_from_slice(text)),
         }
-        // All of them together: it takes a fraction of the time.
-        let is_good = i32::try_from(data.len()).is_ok()
-            && data.get(start..).is_some_and(|bytes| are_utf8(bytes, spans.lengths()));
-        if !is_good {
-            data.truncate(start);
-            return None;
-        }
+        i32::try_from(data.len()).ok()?;
         let mut end = start;
         offsets.extend(spans.lengths().map(|n| {
             end += n;
             end as i32
         }));
-        Some(end - start)
+        // While they are at hand.
+        self.see().then_some(end - start)
+    }
+
+    /// Whether all entries are texts. If not, those that were added since it last said so are to be given back.
+    #[inline]
+    pub(crate) fn see(&mut self) -> bool {
+        let are_texts = take::are_ascii(&self.entries.data[self.n_seen..]) || self.are_utf8();
+        if are_texts {
+            self.n_seen = self.entries.data.len();
+        }
+        are_texts
+    }
+
+    /// Whether what was not seen yet is UTF-8, and no character of it stands in two entries.
+    #[inline(never)]
+    fn are_utf8(&self) -> bool {
+        let Bytes { offsets, data, .. } = &self.entries;
+        let mut ends = offsets.iter().rev().map_while(|end| (*end as usize).checked_sub(self.n_seen));
+        std::str::from_utf8(&data[self.n_seen..]).is_ok_and(|text| ends.all(|end| text.is_char_boundary(end)))
     }
 
     /// Forgets all entries but the first `n`.
     pub(crate) fn truncate(&mut self, n: usize) {
         self.entries.truncate(n);
+        self.n_seen = self.n_seen.min(self.entries.data.len());
     }
 
     /// As [`Bytes::reserve`].
@@ -175,26 +198,17 @@ impl Strings {
         if nulls.as_ref().is_some_and(|nulls| nulls.len() != n_entries) {
             return Err(ArrowError::InvalidArgumentError("nulls of another number of texts".to_owned()));
         }
+        if !self.see() {
+            return Err(ArrowError::InvalidArgumentError("texts that are none".to_owned()));
+        }
+        self.n_seen = 0;
         let (offsets, data) = self.entries.take();
-        // SAFETY: by invariant 1 the offsets ascend from 0 and end with the length of the data; by invariant 2 what
-        // is between two of them is UTF-8. There are as many nulls as entries.
+        // SAFETY: by invariant 1 the offsets ascend from 0 and end with the length of the data; by invariant 2, all bytes
+        // having been seen, what is between two of them is UTF-8. There are as many nulls as entries.
         let array = unsafe { StringArray::new_unchecked(OffsetBuffer::new_unchecked(offsets), data, nulls) };
         debug_assert!(array.to_data().validate_full().is_ok(), "texts that are none");
         Ok(Arc::new(array))
     }
-}
-
-/// Whether entries of these lengths, one behind the other, are UTF-8: together they are, and no character stands in two
-/// of them.
-fn are_utf8(bytes: &[u8], lengths: impl Iterator<Item = usize>) -> bool {
-    bytes.is_ascii()
-        || std::str::from_utf8(bytes).is_ok_and(|text| {
-            let mut end = 0;
-            lengths.into_iter().all(|n| {
-                end += n;
-                text.is_char_boundary(end)
-            })
-        })
 }
 
 #[cfg(test)]
@@ -212,6 +226,7 @@ mod tests {
         PushEmpty,
         PushNext(Vec<u8>),
         PushBlock(Vec<Vec<u8>>),
+        See,
         Truncate(usize),
     }
 
@@ -227,6 +242,7 @@ mod tests {
             Just(Deed::PushEmpty),
             bytes().prop_map(Deed::PushNext),
             prop::collection::vec(bytes(), 1..BLOCK).prop_map(Deed::PushBlock),
+            Just(Deed::See),
             (0..9_usize).prop_map(Deed::Truncate),
         ];
         prop::collection::vec(deed, 0..12)
@@ -247,51 +263,72 @@ mod tests {
         // Miri is slow, and looks at each step.
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 256 }) })]
 
-        /// Whatever was refused or given back in between, the array is the texts that were taken, and Arrow agrees.
+        /// Whatever was given back in between, the array is the texts that were seen, and Arrow agrees; there is none of
+        /// what is no text.
         #[test]
-        fn strings_are_the_texts_that_were_taken(deeds in deeds()) {
+        fn strings_are_the_texts_that_were_seen(deeds in deeds()) {
             let (mut strings, mut place) = (Strings::default(), Texts::default());
-            let mut expected: Vec<String> = Vec::new();
-            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("a text");
+            let (mut seen, mut added) = (Vec::<Vec<u8>>::new(), Vec::<Vec<u8>>::new());
             for deed in deeds {
                 match deed {
                     Deed::Push(text) => {
                         strings.push(&text).expect("room");
-                        expected.push(text);
+                        added.push(text.into_bytes());
                     }
                     Deed::PushEmpty => {
                         strings.push_empty();
-                        expected.push(String::new());
+                        added.push(Vec::new());
                     }
                     Deed::PushNext(bytes) => {
-                        let body = body(&bytes);
-                        prop_assert_eq!(strings.push_next(&mut body.as_slice()).is_ok(), is_text(&bytes));
-                        expected.extend(is_text(&bytes).then(|| text(&bytes)));
+                        strings.push_next(&mut body(&bytes).as_slice()).expect("room");
+                        added.push(bytes);
                     }
                     Deed::PushBlock(block) => {
                         let bodies: Vec<_> = block.iter().map(|bytes| body(bytes)).collect();
                         let bodies: Vec<_> = bodies.iter().map(Vec::as_slice).collect();
-                        let are_texts = block.iter().all(|bytes| is_text(bytes));
-                        let n_bytes = block.iter().map(Vec::len).sum();
                         let taken = strings.push_block(&bodies, &mut bodies.clone(), &mut place);
+                        let n_bytes = block.iter().map(Vec::len).sum();
+                        added.extend(block);
+                        let are_texts = added.iter().all(|bytes| is_text(bytes));
                         prop_assert_eq!(taken, are_texts.then_some(n_bytes));
-                        if are_texts {
-                            expected.extend(block.iter().map(|bytes| text(bytes)));
-                        }
+                        see(&mut strings, &mut seen, &mut added)?;
                     }
+                    Deed::See => see(&mut strings, &mut seen, &mut added)?,
                     Deed::Truncate(n) => {
                         strings.truncate(n.min(strings.len()));
-                        expected.truncate(n);
+                        added.truncate(n.saturating_sub(seen.len()));
+                        seen.truncate(n);
                     }
                 }
-                prop_assert_eq!(strings.len(), expected.len());
+                prop_assert_eq!(strings.len(), seen.len() + added.len());
             }
-            prop_assert!(strings.finish(Some(NullBuffer::new_valid(expected.len() + 1))).is_err());
+            prop_assert!(strings.finish(Some(NullBuffer::new_valid(strings.len() + 1))).is_err());
+            if !added.iter().all(|bytes| is_text(bytes)) {
+                prop_assert!(strings.finish(None).is_err());
+            }
+            see(&mut strings, &mut seen, &mut added)?;
             let array = strings.finish(None).expect("an array");
             prop_assert!(array.to_data().validate_full().is_ok());
             let array = array.as_string::<i32>();
-            prop_assert_eq!(array.iter().map(|text| text.unwrap_or_default().to_owned()).collect::<Vec<_>>(), expected);
+            prop_assert_eq!(array.iter().map(|text| text.unwrap_or_default().as_bytes().to_vec()).collect::<Vec<_>>(), seen);
             prop_assert_eq!(strings.len(), 0);
         }
+    }
+
+    /// Those that were added are seen, or given back where one is no text.
+    fn see(
+        strings: &mut Strings,
+        seen: &mut Vec<Vec<u8>>,
+        added: &mut Vec<Vec<u8>>,
+    ) -> Result<(), TestCaseError> {
+        let are_texts = added.iter().all(|bytes| is_text(bytes));
+        prop_assert_eq!(strings.see(), are_texts);
+        if are_texts {
+            seen.append(added);
+        } else {
+            strings.truncate(seen.len());
+            added.clear();
+        }
+        Ok(())
     }
 }

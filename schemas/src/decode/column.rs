@@ -65,6 +65,7 @@ pub(crate) enum Values {
         keys: usize,
         values: usize,
     },
+    /// As many entries as each of its columns has; counted only where it has none.
     Struct {
         n_entries: usize,
         columns: Vec<usize>,
@@ -186,7 +187,8 @@ impl Slot {
         Ok(Self { nulls: Vec::new(), is_nullable: place.is_nullable, values, spare: None })
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// Of a struct with columns, see [`len`].
+    fn len(&self) -> usize {
         match &self.values {
             Values::Null(n_entries) | Values::Fixed { n_entries, .. } | Values::Struct { n_entries, .. } => {
                 *n_entries
@@ -205,10 +207,15 @@ impl Slot {
         }
     }
 
-    /// Appends a null, or in a slot without nulls a value of no meaning; not to what is inside a struct.
+    /// Appends a null, or in a slot without nulls a value of no meaning; to a slot without others inside it.
     pub(crate) fn push_null(&mut self) {
+        self.push_null_as(self.len());
+    }
+
+    /// The same, which becomes that entry; not to what is inside a struct.
+    fn push_null_as(&mut self, entry: usize) {
         if self.is_nullable {
-            self.nulls.push(u32::try_from(self.len()).unwrap_or(u32::MAX));
+            self.nulls.push(u32::try_from(entry).unwrap_or(u32::MAX));
         }
         match &mut self.values {
             Values::Null(n) => *n += 1,
@@ -263,9 +270,18 @@ pub(super) fn reserve<T: ArrowNativeType>(values: &mut Vec<T>, n: usize, spare: 
     values.reserve(n);
 }
 
+/// How many entries a slot has, between two of them.
+pub(crate) fn len(slots: &[Slot], slot: usize) -> usize {
+    match &slots[slot].values {
+        Values::Struct { columns, .. } if !columns.is_empty() => len(slots, columns[0]),
+        _ => slots[slot].len(),
+    }
+}
+
 /// Appends a null to a slot, or, if it has none (below a null record), a value of no meaning.
 pub(crate) fn push_null(slots: &mut [Slot], slot: usize) {
-    slots[slot].push_null();
+    let entry = len(slots, slot);
+    slots[slot].push_null_as(entry);
     let Some(columns) = take_columns(slots, slot) else { return };
     columns.iter().for_each(|&column| push_null(slots, column));
     put_back(slots, slot, columns);
@@ -311,7 +327,7 @@ pub(crate) fn push_end(slots: &mut [Slot], slot: usize) -> Result<(), Full> {
         Values::Map { keys, .. } => *keys,
         _ => return Ok(()),
     };
-    let end = i32::try_from(slots[items].len()).map_err(|_| Full)?;
+    let end = i32::try_from(len(slots, items)).map_err(|_| Full)?;
     if let Values::List { offsets, .. } | Values::Map { offsets, .. } = &mut slots[slot].values {
         offsets.push(end);
     }
@@ -373,7 +389,7 @@ fn cut(offsets: &mut Vec<i32>, n_entries: usize) -> usize {
 fn finish(slots: &mut [Slot], layout: &Layout, slot: usize) -> Result<ArrayRef, ArrowError> {
     let place = &layout.slots[slot];
     let data_type = &place.data_type;
-    let n_entries = slots[slot].len();
+    let n_entries = len(slots, slot);
     let Slot { nulls, values, .. } = &mut slots[slot];
     let nulls = null_buffer(nulls, n_entries);
     let buffer = match values {
@@ -400,8 +416,8 @@ fn finish(slots: &mut [Slot], layout: &Layout, slot: usize) -> Result<ArrayRef, 
             let entries = vec![finish(slots, layout, keys)?, finish(slots, layout, values)?];
             return finish_map(data_type, offsets, entries, nulls);
         }
-        Values::Struct { n_entries, .. } => {
-            let n_entries = mem::take(n_entries);
+        Values::Struct { n_entries: own, .. } => {
+            *own = 0;
             let columns: Result<_, _> =
                 place.children.iter().map(|&column| finish(slots, layout, column)).collect();
             return finish_struct(data_type, n_entries, columns?, nulls);

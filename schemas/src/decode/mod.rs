@@ -228,30 +228,24 @@ impl Decoder {
         // Of the records in the block.
         let mut writer: Option<Arc<Writer>> = None;
         let mut block = Block::new();
-        for value in values {
-            let record = next;
-            next = next.checked_add(1).expect("a batch has fewer than 2^32 records");
-            let Some(value) = value else {
-                outcome.tombstones += 1;
-                continue;
-            };
-            let body = match writer.as_deref().and_then(|writer| writer.body_of::<H>(value)) {
-                Some(body) => body,
-                None => {
+        loop {
+            let header = writer.as_deref().and_then(Writer::header::<H>);
+            match block.fill(header, &mut values, &mut next) {
+                Filled::Whole => self.read(writer.as_deref(), &mut block, outcome)?,
+                Filled::UpTo(None) => outcome.tombstones += 1,
+                Filled::UpTo(Some(value)) => {
                     self.read(writer.as_deref(), &mut block, outcome)?;
+                    let record = next - 1;
                     match outcome.writer::<H>(&mut self.writers, value, record) {
                         Some((found, body)) => {
                             writer = Some(found);
-                            body
+                            block.push(record, body);
                         }
                         None if outcome.blocked.is_some() => return Ok(record as usize),
-                        None => continue,
+                        None => {}
                     }
                 }
-            };
-            block.push(record, body);
-            if block.n == BLOCK {
-                self.read(writer.as_deref(), &mut block, outcome)?;
+                Filled::End => break,
             }
         }
         self.read(writer.as_deref(), &mut block, outcome)?;
@@ -425,6 +419,39 @@ impl<'a> Block<'a> {
         (self.records[n], self.bodies[n]) = (record, body);
         self.n = n + 1;
     }
+
+    /// Takes values that begin with `header`, whose records are `next` and those behind it.
+    fn fill<const H: usize>(
+        &mut self,
+        header: Option<&[u8; H]>,
+        values: &mut impl Iterator<Item = Option<&'a [u8]>>,
+        next: &mut u32,
+    ) -> Filled<'a> {
+        let first = *next;
+        first.checked_add(BLOCK as u32).expect("a batch has fewer than 2^32 records");
+        for (record, at) in (first..).zip(self.n..BLOCK) {
+            let value = values.next();
+            let body = value.flatten().zip(header).and_then(|(value, header)| value.strip_prefix(header));
+            let Some(body) = body else {
+                (self.n, *next) = (at, record + u32::from(value.is_some()));
+                return value.map_or(Filled::End, Filled::UpTo);
+            };
+            (self.records[at], self.bodies[at]) = (record, body);
+        }
+        *next = first + (BLOCK - self.n) as u32;
+        self.n = BLOCK;
+        Filled::Whole
+    }
+}
+
+/// Why a block gets no more values.
+enum Filled<'a> {
+    /// It has [`BLOCK`] records.
+    Whole,
+    /// This value, which was taken, is a tombstone, or begins with something else.
+    UpTo(Option<&'a [u8]>),
+    /// There are none.
+    End,
 }
 
 /// Writer schemas of a batch that are looked for one by one.

@@ -4,6 +4,8 @@
 //!
 //! Invariant: following a program accepts the bytes that [`super::walk`] accepts for the plan that it is of.
 
+use std::collections::BTreeSet;
+
 use super::block::Step;
 use super::layout::Layout;
 use crate::resolve::plan::{Decimal, Plan, RecordPlan, Symbol, Time};
@@ -133,7 +135,7 @@ pub(crate) enum Rare {
     SkipTime {
         of: Time,
     },
-    /// No bytes: an entry of a struct, whose columns follow.
+    /// No bytes: an entry of a struct without columns.
     Struct {
         slot: u32,
     },
@@ -218,6 +220,8 @@ pub(crate) struct Program {
     pub(crate) ops: Vec<Op>,
     /// See [`Program::steps`].
     pub(crate) steps: Vec<Step>,
+    /// The slots that its texts are read into.
+    pub(crate) texts: Vec<u32>,
     /// Of unions, one behind the other: where their branches begin.
     pub(crate) targets: Vec<u32>,
     pub(crate) symbols: Vec<Vec<Symbol>>,
@@ -247,8 +251,12 @@ impl Program {
     pub(crate) fn new(root: &Plan, types: &[Plan], layout: &Layout) -> Self {
         let mut compiler = Compiler { types, layout, open: Vec::new(), landing: 0, program: Self::default() };
         compiler.root(root);
-        compiler.program.steps = compiler.program.steps();
-        compiler.program
+        Self { steps: compiler.program.steps(), ..compiler.finish() }
+    }
+
+    fn texts(&self) -> Vec<u32> {
+        let slots = self.ops.iter().filter(|op| matches!(op, Op::Text { .. })).filter_map(|op| op.slot());
+        slots.collect::<BTreeSet<_>>().into_iter().collect()
     }
 }
 
@@ -263,6 +271,10 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
+    fn finish(self) -> Program {
+        Program { texts: self.program.texts(), ..self.program }
+    }
+
     fn root(&mut self, plan: &Plan) {
         match plan {
             Plan::Record(record) => {
@@ -310,7 +322,7 @@ impl Compiler<'_> {
             program: Program::default(),
         };
         compiler.read(plan, slot);
-        let default = Default { bytes: bytes.to_vec(), program: compiler.program };
+        let default = Default { bytes: bytes.to_vec(), program: compiler.finish() };
         let index = keep(&mut self.program.defaults, default);
         self.rare(Rare::Default { index });
     }
@@ -335,7 +347,9 @@ impl Compiler<'_> {
                 branches => self.union(branches, &mut |c, branch| c.read(branch, at)),
             },
             Plan::Record(record) => {
-                self.rare(Rare::Struct { slot });
+                if place.children.is_empty() {
+                    self.rare(Rare::Struct { slot });
+                }
                 self.record(record, Some(&place.children));
             }
             Plan::Array(item) => match place.children[..] {

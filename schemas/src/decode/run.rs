@@ -71,10 +71,20 @@ impl Reader<'_> {
     pub(crate) fn read(&self, body: &[u8], machine: &mut Machine, slots: &mut [Slot]) -> Result<(), Stop> {
         machine.clear();
         let rest = self.run(0..self.program.ops.len(), body, machine, slots)?;
-        if rest.is_empty() { Ok(()) } else { Err(Stop::Bad) }
+        if rest.is_empty() && self.are_texts(slots) { Ok(()) } else { Err(Stop::Bad) }
     }
 
-    /// The operations in `range`, which go on at its end; gives what is left.
+    /// Whether what was read as texts is UTF-8.
+    pub(super) fn are_texts(&self, slots: &mut [Slot]) -> bool {
+        self.program.texts.iter().all(|slot| {
+            match slots.get_mut(*slot as usize).map(|slot| &mut slot.values) {
+                Some(Values::Text(texts)) => texts.see(),
+                _ => false,
+            }
+        })
+    }
+
+    /// The operations in `range`, which go on at its end; gives what is left. Texts are not looked at.
     #[inline(never)]
     pub(crate) fn run<'a>(
         &self,
@@ -397,7 +407,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::column::Columns;
+    use super::super::column::{Columns, len};
     use super::super::layout::Layout;
     use super::super::walk::fault;
     use super::*;
@@ -461,7 +471,7 @@ mod tests {
                 let read = reader.read_block(&[&body[..]], &mut [&body[..]], &mut machine, &mut columns.slots);
                 prop_assert_eq!(read, fault.is_none(), "{:?} {:?} {:?}", program.steps, body, fault);
                 columns.truncate(0);
-                prop_assert!(columns.slots.iter().all(|slot| slot.len() == 0), "{}", n_rows);
+                prop_assert!((0..columns.slots.len()).all(|slot| len(&columns.slots, slot) == 0), "{}", n_rows);
             }
         }
     }

@@ -209,6 +209,17 @@ pub(super) fn join_sevens(word: u64) -> u64 {
     (word & 0x0fff_ffff) | (word & 0x0fff_ffff_0000_0000) >> 4
 }
 
+/// Whether many bytes are ASCII.
+#[inline(always)]
+pub(super) fn are_ascii(bytes: &[u8]) -> bool {
+    let (chunks, last) = bytes.as_chunks::<32>();
+    let any = chunks.iter().fold([0; 4], |any, chunk| {
+        let words = words(chunk);
+        std::array::from_fn(|i| any[i] | words[i])
+    });
+    (any[0] | any[1] | any[2] | any[3]) & HIGH_BITS == 0 && last.is_ascii()
+}
+
 /// Texts in records are short; the last bytes that are looked at may overlap those before. How long the next
 /// one is can't be foreseen, so there are few cases, without loops.
 #[inline(always)]

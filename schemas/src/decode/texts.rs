@@ -138,7 +138,7 @@ fn copy(to: &mut [u8], from: &[u8]) -> Option<()> {
 pub(crate) fn skip(rest: &mut &[u8], n: u32) -> Option<()> {
     for _ in 0..n {
         let text = Next::take(rest)?;
-        if text.piece().is_none() {
+        if !text.is_ascii_piece() {
             take::checked(text.bytes())?;
         }
     }
@@ -172,14 +172,16 @@ impl<'a> Next<'a> {
         &self.from[..self.n]
     }
 
-    /// The bytes from its first one on, if it is ASCII, and short enough for a piece, which there is.
+    /// The bytes from its first one on, if it is short enough for a piece, which there is.
     #[inline(always)]
     pub(crate) fn piece(self) -> Option<&'a [u8; PIECE]> {
-        if PIECE < self.n {
-            return None;
-        }
-        let piece = self.from.first_chunk::<PIECE>()?;
-        is_ascii(piece, &FIRST[PIECE - self.n..]).then_some(piece)
+        self.from.first_chunk::<PIECE>().filter(|_| self.n <= PIECE)
+    }
+
+    /// Whether it is a piece of ASCII.
+    #[inline(always)]
+    fn is_ascii_piece(self) -> bool {
+        self.piece().is_some_and(|piece| is_ascii(piece, &FIRST[PIECE - self.n..]))
     }
 }
 
@@ -254,7 +256,8 @@ mod tests {
                 let next = Next::take(&mut &**rest).expect("each has one");
                 prop_assert_eq!(next.bytes(), &text[..]);
                 if let Some(piece) = next.piece() {
-                    prop_assert!(text.is_ascii() && piece.starts_with(text));
+                    prop_assert!(piece.starts_with(text));
+                    prop_assert_eq!(next.is_ascii_piece(), text.is_ascii());
                 }
             }
         }

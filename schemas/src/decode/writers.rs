@@ -248,8 +248,13 @@ impl Writer {
     /// The body of a record value that begins with this writer's header, of `H` bytes.
     #[inline]
     pub(super) fn body_of<'a, const H: usize>(&self, value: &'a [u8]) -> Option<&'a [u8]> {
-        let header: &[u8; H] = self.header.first_chunk()?;
-        value.strip_prefix(header)
+        value.strip_prefix(self.header::<H>()?)
+    }
+
+    /// What this writer's values begin with, if that has `H` bytes.
+    #[inline]
+    pub(super) fn header<const H: usize>(&self) -> Option<&[u8; H]> {
+        self.header.first_chunk()
     }
 
     /// What is to be told about it when record `record` is its first.
