@@ -318,9 +318,17 @@ impl Groups {
 }
 
 fn mark(flags: &mut [u8], row_groups: &[u32]) {
-    for group in row_groups {
-        flags[*group as usize] |= CHANGED;
+    each_group(row_groups, |group| flags[group] |= CHANGED);
+}
+
+/// Does so for the group of each row; four rows at a time, since the loop itself takes as much as what is done.
+#[inline]
+pub(super) fn each_group(groups: &[u32], mut act: impl FnMut(usize)) {
+    let (fours, rest) = groups.as_chunks::<4>();
+    for four in fours {
+        four.iter().for_each(|group| act(*group as usize));
     }
+    rest.iter().for_each(|group| act(*group as usize));
 }
 
 /// The rows for which the filter is true: not false, not null.

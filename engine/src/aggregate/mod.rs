@@ -37,6 +37,7 @@ mod tests;
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 
+use groups::each_group;
 pub use groups::{Evaluated, Groups};
 pub use hash::hash_keys;
 pub use layout::{ARRIVAL, Argument, CallSpec, Function, GROUP_BYTES_MAX, Layout, Order};

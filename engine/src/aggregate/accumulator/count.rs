@@ -7,7 +7,7 @@ use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Int64Type};
 
 use super::{Accumulator, Input, each_value, gather, primitive, selection};
-use crate::aggregate::Error;
+use crate::aggregate::{Error, each_group};
 
 #[derive(Default)]
 pub(super) struct Count {
@@ -73,7 +73,7 @@ impl Accumulator for Count {
 /// Adds 1 per selected row.
 pub(super) fn count_rows(groups: &[u32], selected: Option<&BooleanBuffer>, counts: &mut [i64]) {
     match selected {
-        None => groups.iter().for_each(|group| counts[*group as usize] += 1),
+        None => each_group(groups, |group| counts[group] += 1),
         Some(selected) => selected.set_indices().for_each(|row| counts[groups[row] as usize] += 1),
     }
 }

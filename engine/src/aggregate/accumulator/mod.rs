@@ -237,9 +237,14 @@ fn each_value<V: Copy>(
 ) {
     match selection {
         None => {
-            for (group, value) in groups.iter().zip(values) {
-                add(*group as usize, *value);
+            // Four at a time: the loop itself is a third of what a sum takes.
+            let n = groups.len().min(values.len());
+            let (fours, groups) = groups[..n].as_chunks::<4>();
+            let (their_values, values) = values[..n].as_chunks::<4>();
+            for (groups, values) in fours.iter().zip(their_values) {
+                groups.iter().zip(values).for_each(|(group, value)| add(*group as usize, *value));
             }
+            groups.iter().zip(values).for_each(|(group, value)| add(*group as usize, *value));
         }
         Some(selection) => {
             for row in selection.set_indices() {
