@@ -53,6 +53,8 @@ pub struct Status {
     pub late_rows: u64,
     /// Late rows included.
     pub dead_letters: u64,
+    /// What it waits for, or why it failed.
+    pub error: Option<String>,
 }
 
 /// What the `event:` line names and the `data:` line holds.
@@ -140,7 +142,7 @@ mod tests {
 
     const SNAPSHOT: &str = r#"{"table":"revenue","epoch":7,"watermark":"2026-11-22T12:00:05.000Z","columns":[{"name":"window_start","type":"TIMESTAMP(3) WITH TIME ZONE","nullable":false},{"name":"orders","type":"BIGINT","nullable":false},{"name":"_final","type":"BOOLEAN","nullable":false}],"key":["window_start"],"rows":[["2026-11-22T12:00:00.000Z",4,false]]}"#;
     const DELTA: &str = r#"{"table":"revenue","epoch":8,"watermark":null,"upserts":[["2026-11-22T12:00:00.000Z",5,true]],"deletes":[["2026-11-22T11:00:00.000Z"]]}"#;
-    const STATUS: &str = r#"{"pipeline":"revenue","state":"running","epoch":8,"watermark":null,"lag_records":null,"rows_per_second":1250.5,"late_rows":1,"dead_letters":2}"#;
+    const STATUS: &str = r#"{"pipeline":"revenue","state":"running","epoch":8,"watermark":null,"lag_records":null,"rows_per_second":1250.5,"late_rows":1,"dead_letters":2,"error":null}"#;
 
     #[test]
     fn events_have_the_documented_shapes() {

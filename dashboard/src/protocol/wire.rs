@@ -272,6 +272,7 @@ impl Wire for Status {
             rows_per_second: members.double("rows_per_second")?,
             late_rows: members.count("late_rows")?,
             dead_letters: members.count("dead_letters")?,
+            error: members.maybe_text("error")?,
         })
     }
 }
@@ -353,7 +354,7 @@ mod tests {
         );
         check::<Delta>(r#"{"table":"t","epoch":8,"watermark":"w","upserts":[[1,true]],"deletes":[["k"]]}"#);
         check::<Status>(
-            r#"{"pipeline":"t","state":"running","epoch":8,"watermark":"w","lag_records":7,"rows_per_second":1250.5,"late_rows":1,"dead_letters":2}"#,
+            r#"{"pipeline":"t","state":"running","epoch":8,"watermark":"w","lag_records":7,"rows_per_second":1250.5,"late_rows":1,"dead_letters":2,"error":"away"}"#,
         );
         check::<Snapshot>(SNAPSHOT);
         let snapshot: Snapshot = serde_json::from_str(SNAPSHOT).expect("a snapshot");

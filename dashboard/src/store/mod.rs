@@ -164,6 +164,7 @@ impl Store {
         pipeline.state = status.state;
         pipeline.late_rows = status.late_rows;
         pipeline.dead_letters = status.dead_letters;
+        pipeline.error.clone_from(&status.error);
         match named(&mut self.pulses, &status.pipeline) {
             Some(pulse) => pulse.beat(&status),
             None => {
@@ -201,7 +202,7 @@ mod tests {
         event(
             "status",
             &format!(
-                r#"{{"pipeline":"a","state":"{state}","epoch":9,"watermark":null,"lag_records":3,"rows_per_second":2.5,"late_rows":1,"dead_letters":2}}"#
+                r#"{{"pipeline":"a","state":"{state}","epoch":9,"watermark":null,"lag_records":3,"rows_per_second":2.5,"late_rows":1,"dead_letters":2,"error":"the broker is away"}}"#
             ),
         )
     }
@@ -249,6 +250,7 @@ mod tests {
         store.set_pipelines(vec![serde_json::from_str(list).expect("a pipeline")]);
         store.fold("2", status("running")).expect("a status always fits");
         assert_eq!((store.pipelines()[0].epoch, store.pipelines()[0].dead_letters), (9, 2));
+        assert_eq!(store.pipelines()[0].error.as_deref(), Some("the broker is away"));
         assert_eq!(store.pulse("a").expect("a beat").rate(), Some(2.5));
         assert!(!store.take_list_outdated());
         store.want(Wanted { tables: vec!["a".into()], last_ms: 60_000 });
@@ -258,6 +260,6 @@ mod tests {
         assert_eq!(store.pipelines()[0].epoch, 11, "rows are ahead of the status");
         store.fold("5", status("failed")).expect("a status always fits");
         assert_eq!(store.pipelines()[0].epoch, 11, "a status that was under way does not go back");
-        assert!(store.take_list_outdated(), "the reason is only in the list");
+        assert!(store.take_list_outdated(), "the list has more of it");
     }
 }

@@ -512,7 +512,7 @@ async fn stream_sends_snapshot_and_status_and_ends_at_shutdown() {
     assert!(text.contains(r#""key":["window_end","country"]"#), "{text}");
     let bare = format!("GET /api/v1/stream HTTP/1.1\r\nhost: {}\r\n\r\n", server.address);
     let mut statuses = server.send(&bare).await;
-    let (_, text) = read_until(&mut statuses, &["\"dead_letters\":3}\n\n"]).await;
+    let (_, text) = read_until(&mut statuses, &["\"dead_letters\":3,\"error\":null}\n\n"]).await;
     assert!(text.contains(r#"{"pipeline":"revenue","state":"running","epoch":812,"#), "{text}");
     assert!(!text.contains("event: snapshot"), "{text}");
     let metrics = server.get("/metrics").await.text();

@@ -81,5 +81,6 @@ fn status(view: &PipelineView, rows_per_second: f64) -> weir_api::Status {
         rows_per_second,
         late_rows: counters.late_rows,
         dead_letters: counters.dead_letters,
+        error: view.error().map(str::to_owned),
     }
 }
