@@ -258,6 +258,7 @@ impl Committer {
                 headers: Vec::new(),
                 operator: Some(self.shared.window_kind().to_owned()),
                 replays: 0,
+                missed_ms: None,
             });
         }
         Ok(())

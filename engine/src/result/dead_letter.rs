@@ -43,6 +43,23 @@ pub struct DeadLetter {
     pub operator: Option<String>,
     /// How often it was run again, and became one anew.
     pub replays: u32,
+    /// Of a late row: when the first of the windows that it missed starts, and when the last one ends, in milliseconds
+    /// since 1970.
+    pub missed_ms: Option<(i64, i64)>,
+}
+
+/// Why a record became a dead letter.
+#[derive(Debug)]
+pub(crate) struct Why {
+    pub(crate) reason: Reason,
+    pub(crate) detail: String,
+    pub(crate) missed_ms: Option<(i64, i64)>,
+}
+
+impl Why {
+    pub(crate) fn new(reason: Reason, detail: String) -> Self {
+        Self { reason, detail, missed_ms: None }
+    }
 }
 
 /// Which dead letter of a pipeline: whose record, and the epoch in which it became one, or did so anew.
@@ -55,9 +72,11 @@ pub struct LetterId {
 
 impl DeadLetter {
     /// The same record, run again and of no use again.
-    pub(crate) fn again(&self, reason: Reason, detail: String, operator: &str) -> Self {
+    pub(crate) fn again(&self, why: Why, operator: &str) -> Self {
+        let Why { reason, detail, missed_ms } = why;
         let operator = Some(operator.to_owned());
-        Self { reason, detail, operator, replays: self.replays.saturating_add(1), ..self.clone() }
+        let replays = self.replays.saturating_add(1);
+        Self { reason, detail, missed_ms, operator, replays, ..self.clone() }
     }
 
     /// Its bytes in memory, about.
@@ -85,7 +104,7 @@ pub fn dead_letter_schema() -> SchemaRef {
             ("topic", DataType::Utf8, false),
             ("partition", DataType::Int32, true),
             ("offset", DataType::Int64, true),
-            ("record_time", time, true),
+            ("record_time", time.clone(), true),
             ("schema_id", DataType::Int64, true),
             ("reason", DataType::Utf8, false),
             ("detail", DataType::Utf8, false),
@@ -95,6 +114,8 @@ pub fn dead_letter_schema() -> SchemaRef {
             ("headers", DataType::Map(Arc::new(header), false), true),
             ("operator", DataType::Utf8, true),
             ("replays", DataType::Int64, false),
+            ("window_start", time.clone(), true),
+            ("window_end", time, true),
         ];
         let field = |(name, data_type, nullable)| Field::new(name, data_type, nullable);
         Arc::new(Schema::new(columns.map(field).to_vec()))
@@ -129,14 +150,16 @@ fn batch(letters: &[DeadLetter], epoch: Epoch) -> Result<RecordBatch, ArrowError
     fn texts<'a>(letters: &'a [DeadLetter], text: fn(&'a DeadLetter) -> &'a str) -> ArrayRef {
         Arc::new(StringArray::from_iter_values(letters.iter().map(text)))
     }
-    let record_times: TimestampMillisecondArray = letters.iter().map(|l| l.record_time_ms).collect();
+    fn times(letters: &[DeadLetter], time: fn(&DeadLetter) -> Option<i64>) -> ArrayRef {
+        Arc::new(letters.iter().map(time).collect::<TimestampMillisecondArray>().with_timezone("UTC"))
+    }
     let epoch = i64::try_from(epoch.0).unwrap_or(i64::MAX);
     let columns: Vec<ArrayRef> = vec![
         texts(letters, |letter| &letter.source),
         texts(letters, |letter| &letter.topic),
         Arc::new(letters.iter().map(|letter| letter.partition).collect::<Int32Array>()),
         Arc::new(letters.iter().map(|letter| letter.offset).collect::<Int64Array>()),
-        Arc::new(record_times.with_timezone("UTC")),
+        times(letters, |letter| letter.record_time_ms),
         Arc::new(letters.iter().map(|l| l.schema_id.map(i64::from)).collect::<Int64Array>()),
         texts(letters, |letter| letter.reason.as_str()),
         texts(letters, |letter| &letter.detail),
@@ -146,6 +169,8 @@ fn batch(letters: &[DeadLetter], epoch: Epoch) -> Result<RecordBatch, ArrowError
         headers(letters)?,
         Arc::new(letters.iter().map(|letter| letter.operator.as_deref()).collect::<StringArray>()),
         Arc::new(letters.iter().map(|letter| Some(i64::from(letter.replays))).collect::<Int64Array>()),
+        times(letters, |letter| letter.missed_ms.map(|(start_ms, _)| start_ms)),
+        times(letters, |letter| letter.missed_ms.map(|(_, end_ms)| end_ms)),
     ];
     RecordBatch::try_new(dead_letter_schema(), columns)
 }
@@ -199,6 +224,7 @@ pub(super) fn read(rows: &RecordBatch, row: usize, ids: &[LetterId]) -> Option<(
     let text = |at| Some(column(at)?.as_string::<i32>().value(row).to_owned());
     let bytes = |at| Some(column(at)?.as_binary::<i32>().value(row).to_vec());
     let number = |at| Some(column(at)?.as_primitive::<Int64Type>().value(row));
+    let time = |at| Some(column(at)?.as_primitive::<TimestampMillisecondType>().value(row));
     let id = id(&ID_COLUMNS.map(|at| Arc::clone(rows.column(at))), row)?;
     ids.binary_search(&id).ok()?;
     let headers = column(11).map(|maps| {
@@ -214,7 +240,7 @@ pub(super) fn read(rows: &RecordBatch, row: usize, ids: &[LetterId]) -> Option<(
         topic: text(1)?,
         partition: Some(id.partition),
         offset: Some(id.offset),
-        record_time_ms: column(4).map(|times| times.as_primitive::<TimestampMillisecondType>().value(row)),
+        record_time_ms: time(4),
         schema_id: number(5).and_then(|id| u32::try_from(id).ok()),
         reason: Reason::of(&text(6)?)?,
         detail: text(7)?,
@@ -223,6 +249,7 @@ pub(super) fn read(rows: &RecordBatch, row: usize, ids: &[LetterId]) -> Option<(
         headers: headers.unwrap_or_default(),
         operator: text(12),
         replays: number(13).and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+        missed_ms: time(14).zip(time(15)),
     };
     Some((id, letter))
 }

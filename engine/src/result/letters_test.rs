@@ -41,7 +41,7 @@ fn letters_are_found_whole_by_their_ids_in_whatever_block_they_are() {
     let few = snapshot.letters(&wanted, 1).expect("read");
     assert!(!few.is_empty() && few.len() < 3, "no more than fit: {}", few.len());
 
-    let again = letter(41).again(Reason::LateRow, "late".to_owned(), "orders");
+    let again = letter(41).again(Why::new(Reason::LateRow, "late".to_owned()), "orders");
     let changes =
         Changes { replayed: wanted.to_vec(), dead_letters: vec![again.clone()], ..Changes::default() };
     let (after, _) = commit(&mut opened, facts(61), &changes);
@@ -80,7 +80,7 @@ fn letters_of_an_earlier_version_have_what_it_knew() {
     tx.commit().expect("committed");
     opened.tables = Tables::open(&opened.store, spec()).expect("listed");
 
-    let kept_then = DeadLetter { headers: Vec::new(), operator: None, ..dead_letter(7) };
+    let kept_then = DeadLetter { headers: Vec::new(), operator: None, missed_ms: None, ..dead_letter(7) };
     // Merged with those of now, at last.
     for epoch in 2..40 {
         let dead_letters = vec![dead_letter(epoch as i64 + 10)];

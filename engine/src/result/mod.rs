@@ -36,6 +36,7 @@ mod model_test;
 #[cfg(test)]
 mod query_test;
 
+pub(crate) use dead_letter::Why;
 pub use dead_letter::{DeadLetter, LetterId, dead_letter_schema};
 pub use provider::dead_letters_provider;
 pub use scan::Scan;

@@ -156,7 +156,9 @@ impl Model {
             changes.replayed.push(LetterId { epoch: Epoch(epoch), partition: 0, offset });
             if offset % 8 == nth {
                 self.dead_letters.push((offset, self.now_ms, self.epoch));
-                changes.dead_letters.push(dead_letter(offset).again(Reason::BadPayload, String::new(), ""));
+                changes
+                    .dead_letters
+                    .push(dead_letter(offset).again(Why::new(Reason::BadPayload, String::new()), ""));
             }
         }
     }
@@ -177,6 +179,7 @@ pub(super) fn dead_letter(offset: i64) -> DeadLetter {
         headers: vec![("trace".to_owned(), Some(vec![1])), ("empty".to_owned(), None)],
         operator: Some("orders".to_owned()),
         replays: 0,
+        missed_ms: Some((-5, offset)),
     }
 }
 

@@ -15,7 +15,7 @@ use super::{Error, SourceTask};
 use crate::connector::{Decoder, RecordBlock, Span};
 use crate::dataflow::actor::Next;
 use crate::dataflow::replay::{Replay, Replayed};
-use crate::result::{DeadLetter, LetterId};
+use crate::result::{DeadLetter, LetterId, Why};
 use crate::time::watermark::{PartitionTime, Rules};
 
 /// A request under way.
@@ -67,7 +67,7 @@ impl SourceTask {
         self.state.report.counters.rows_in += n_rows;
         self.state.report.schemas.extend(decoded.schemas.iter().cloned());
         for rejected in &decoded.rejected {
-            self.dead_letter(&block, rejected.record, rejected.reason, rejected.detail.clone());
+            self.dead_letter(&block, rejected.record, Why::new(rejected.reason, rejected.detail.clone()));
         }
         // No time has passed but what closed windows.
         let rules = Rules { delay_ms: i64::MAX, ..self.rules };

@@ -15,7 +15,7 @@ use crate::operator::Batch;
 use crate::operator::expand::SourceRows;
 use crate::operator::partial::split_by_pane;
 use crate::operator::stateless::{Prepared, units_per_ms};
-use crate::result::DeadLetter;
+use crate::result::{DeadLetter, Why};
 use crate::time::watermark::{Judged, PartitionTime, Rules, Verdict};
 use crate::time::window::{Windows, floor_to_ms};
 
@@ -33,7 +33,7 @@ impl SourceTask {
         self.state.report.counters.tombstones += decoded.tombstones;
         self.state.report.schemas.extend(decoded.schemas.iter().cloned());
         for rejected in &decoded.rejected {
-            self.dead_letter(block, rejected.record, rejected.reason, rejected.detail.clone());
+            self.dead_letter(block, rejected.record, Why::new(rejected.reason, rejected.detail.clone()));
         }
     }
 
@@ -117,7 +117,7 @@ impl SourceTask {
                 let open_ms = rows.sides.as_ref().filter(|sides| sides.is_valid(row));
                 let open_ms = open_ms.map_or(last_ms.saturating_add(windows.slide_ms), |s| s.value(row));
                 self.state.report.counters.late_rows += 1;
-                self.dead_letter(block, record, Reason::LateRow, missed(&windows, first_ms, open_ms));
+                self.dead_letter(block, record, missed(&windows, first_ms, open_ms));
             }
             Verdict::BadEventTime => {
                 let detail = if rows.times_ms.is_null(row) {
@@ -129,7 +129,7 @@ impl SourceTask {
                         rows.times_ms.value(row).saturating_sub(block.timestamps_ms[record as usize]);
                     format!("the event time is {ahead_ms} ms past the record's Kafka timestamp")
                 };
-                self.dead_letter(block, record, Reason::BadEventTime, detail);
+                self.dead_letter(block, record, Why::new(Reason::BadEventTime, detail));
             }
         }
     }
@@ -164,7 +164,7 @@ impl SourceTask {
             if let Err(at) = lettered.binary_search(&row.record) {
                 lettered.insert(at, row.record);
                 let detail = self.plan.shown_failure(row.detail);
-                self.dead_letter(block, row.record, Reason::EvaluationError, detail);
+                self.dead_letter(block, row.record, Why::new(Reason::EvaluationError, detail));
             }
         }
         for rows in prepared {
@@ -186,22 +186,22 @@ impl SourceTask {
         Ok(())
     }
 
-    pub(super) fn dead_letter(&mut self, block: &RecordBlock, record: u32, reason: Reason, detail: String) {
+    pub(super) fn dead_letter(&mut self, block: &RecordBlock, record: u32, why: Why) {
         let i = record as usize;
         // A letter that becomes one anew was counted when it first did.
         let letter = match self.state.again.get(i) {
-            Some(before) => before.again(reason, detail, self.source.name()),
+            Some(before) => before.again(why, self.source.name()),
             None => {
                 self.state.report.counters.dead_letters += 1;
-                self.shared.dead_letters_total[reason.index()].fetch_add(1, Ordering::Relaxed);
-                self.new_letter(block, i, reason, detail)
+                self.shared.dead_letters_total[why.reason.index()].fetch_add(1, Ordering::Relaxed);
+                self.new_letter(block, i, why)
             }
         };
         self.state.epoch_bytes += letter.n_bytes();
         self.state.report.dead_letters.push(letter);
     }
 
-    fn new_letter(&self, block: &RecordBlock, i: usize, reason: Reason, detail: String) -> DeadLetter {
+    fn new_letter(&self, block: &RecordBlock, i: usize, why: Why) -> DeadLetter {
         let value = block.value(i);
         DeadLetter {
             source: self.source.name().to_owned(),
@@ -210,13 +210,14 @@ impl SourceTask {
             offset: Some(block.offsets[i]),
             record_time_ms: Some(block.timestamps_ms[i]).filter(|ms| 0 <= *ms),
             schema_id: value.and_then(|value| self.decoder.schema_id(value)),
-            reason,
-            detail,
+            reason: why.reason,
+            detail: why.detail,
             key: block.key(i).map(<[u8]>::to_vec),
             payload: value.map(<[u8]>::to_vec),
             headers: self.reader.headers(block, i),
             operator: Some(self.source.name().to_owned()),
             replays: 0,
+            missed_ms: why.missed_ms,
         }
     }
 }
@@ -242,16 +243,15 @@ fn sides(sides: &[(usize, i64)], n_rows: usize) -> Option<Int64Array> {
     Some(Int64Array::from(column))
 }
 
-/// Says which windows a late row missed: those that start in `[first_ms, open_ms)`.
-fn missed(windows: &Windows, first_ms: i64, open_ms: i64) -> String {
+/// Which windows a late row missed: those that start in `[first_ms, open_ms)`.
+fn missed(windows: &Windows, first_ms: i64, open_ms: i64) -> Why {
     let window = |start_ms| format!("[{}, {})", rfc3339_ms(start_ms), rfc3339_ms(windows.end(start_ms)));
-    match open_ms.saturating_sub(first_ms) / windows.slide_ms {
+    let last_ms = open_ms.saturating_sub(windows.slide_ms);
+    let detail = match open_ms.saturating_sub(first_ms) / windows.slide_ms {
         1 => format!("missed window {}", window(first_ms)),
-        n => {
-            let last_ms = open_ms.saturating_sub(windows.slide_ms);
-            format!("missed {n} windows, from {} to {}", window(first_ms), window(last_ms))
-        }
-    }
+        n => format!("missed {n} windows, from {} to {}", window(first_ms), window(last_ms)),
+    };
+    Why { reason: Reason::LateRow, detail, missed_ms: Some((first_ms, windows.end(last_ms))) }
 }
 
 /// `2026-11-22T10:00:00.000Z`; the bare number where the calendar has no such time.

@@ -2,6 +2,7 @@
 //! for some of their windows, whatever the parallelism, the batches and the restarts.
 
 use super::*;
+use crate::result::dead_letter_schema;
 use crate::time::window::Windows;
 
 /// Size, slide and offset, in seconds.
@@ -34,9 +35,12 @@ fn sum_by_key(shape: Shape) -> String {
     )
 }
 
-/// Every row once for each window that counts it, and how many rows are late for one or more.
-fn counted(partitions: &[Vec<Record>], windows: &Windows) -> (Vec<(i64, Record)>, u64) {
-    let (mut counted, mut n_late) = (Vec::new(), 0);
+/// When the first window starts that a late row missed, and when the last one ends; of each late row, ascending.
+type Missed = Vec<(i64, i64)>;
+
+/// Every row once for each window that counts it, and what rows missed that are late for one or more.
+fn counted(partitions: &[Vec<Record>], windows: &Windows) -> (Vec<(i64, Record)>, Missed) {
+    let (mut counted, mut missed) = (Vec::new(), Vec::new());
     for records in partitions {
         let mut watermark = i64::MIN;
         for record in records {
@@ -44,22 +48,38 @@ fn counted(partitions: &[Vec<Record>], windows: &Windows) -> (Vec<(i64, Record)>
             let last = record.0 - (record.0 - windows.offset_ms).rem_euclid(windows.slide_ms);
             let starts = (0..windows.size_ms / windows.slide_ms).map(|i| last - i * windows.slide_ms);
             let is_open = |start: &i64| watermark < start + windows.size_ms;
-            let open: Vec<i64> = starts.filter(is_open).collect();
-            n_late += u64::from((open.len() as i64) < windows.size_ms / windows.slide_ms);
+            let (open, closed): (Vec<i64>, Vec<i64>) = starts.partition(is_open);
+            let bounds = closed.last().zip(closed.first());
+            missed.extend(bounds.map(|(first, last)| (*first, last + windows.size_ms)));
             counted.extend(open.into_iter().map(|start| (start, *record)));
         }
     }
-    (counted, n_late)
+    missed.sort_unstable();
+    (counted, missed)
 }
 
-fn recompute(partitions: &[Vec<Record>], windows: &Windows) -> (Rows, u64) {
-    let (counted, n_late) = counted(partitions, windows);
+fn recompute(partitions: &[Vec<Record>], windows: &Windows) -> (Rows, Missed) {
+    let (counted, missed) = counted(partitions, windows);
     let mut rows = Rows::new();
     for (start, (_, key, amount)) in counted {
         let row = rows.entry((start, key)).or_insert((0, 0, true));
         (row.0, row.1) = (row.0 + 1, row.1 + amount);
     }
-    (rows, n_late)
+    (rows, missed)
+}
+
+fn missed(snapshot: &Snapshot) -> Missed {
+    let columns = ["window_start", "window_end"].map(|name| dead_letter_schema().index_of(name).unwrap());
+    let batches = snapshot.dead_letters(Some(&columns)).unwrap().map(Result::unwrap);
+    let mut missed: Missed = batches
+        .flat_map(|rows| {
+            let times =
+                |i: usize| rows.column(i).as_primitive::<TimestampMillisecondType>().values().to_vec();
+            times(0).into_iter().zip(times(1))
+        })
+        .collect();
+    missed.sort_unstable();
+    missed
 }
 
 proptest! {
@@ -74,10 +94,12 @@ proptest! {
     ) {
         let dir = tempfile::tempdir().unwrap();
         let log = Log::new(partitions.clone(), records_per_poll);
-        let (expected, n_late) = recompute(&partitions, &windows_of(shape));
+        let (expected, late) = recompute(&partitions, &windows_of(shape));
         prop_assert_eq!(run_to_end(&log, &sum_by_key(shape), dir.path(), parallelism), expected);
-        let counters = open_stopped(dir.path()).unwrap().snapshot.facts().counters;
+        let snapshot = open_stopped(dir.path()).unwrap().snapshot;
+        let (counters, n_late) = (snapshot.facts().counters, late.len() as u64);
         prop_assert_eq!((counters.late_rows, counters.dead_letters), (n_late, n_late));
+        prop_assert_eq!(missed(&snapshot), late);
     }
 
     #[test]
