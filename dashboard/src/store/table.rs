@@ -201,6 +201,11 @@ impl Table {
         self.last
     }
 
+    /// From when to when rows are kept, in microseconds: up to the watermark.
+    pub fn span(&self) -> Option<(i64, i64)> {
+        self.watermark.map(|watermark| (watermark.saturating_sub(self.last), watermark))
+    }
+
     /// Whether older rows within the span were left out.
     pub fn truncated(&self) -> bool {
         self.truncated

@@ -13,6 +13,7 @@ pub mod explain;
 pub mod grid;
 pub mod health;
 pub mod history;
+pub mod late;
 pub mod letters;
 pub mod losses;
 pub mod number;

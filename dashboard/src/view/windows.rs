@@ -2,7 +2,8 @@
 //!
 //! Invariant: at most [`MAX_LINES`] rows whatever the result table holds, so that painting costs the same each epoch.
 
-use super::number::{is_numeric, live_cell};
+use super::late::Late;
+use super::number::{grouped, is_numeric, live_cell};
 use super::zone::Zone;
 use crate::store::table::{Kept, Table};
 
@@ -52,17 +53,25 @@ pub fn layout(table: &Table) -> Layout {
     Layout { heads: window.into_iter().chain(others).collect(), has_window, shown }
 }
 
-/// The newest rows, newest window first, in the key's order within a window.
-pub fn lines(table: &Table, layout: &Layout, zone: &Zone) -> Vec<Line> {
+/// The newest rows of `pipeline`, newest window first, in the key's order within a window. The first row of a window says how
+/// many late rows the window is without.
+pub fn lines(pipeline: &str, table: &Table, layout: &Layout, late: &Late, zone: &Zone) -> Vec<Line> {
     let newest = if table.key().is_empty() {
         table.rows().rev().take(MAX_LINES).collect()
     } else {
         newest_by_key(table)
     };
     let mut above = None;
+    let late_rows = |start, end| late.of_window(pipeline, start, end);
     let lines = newest.into_iter().map(|(time, row)| {
         let opens_window = above.replace(time) != Some(time) && layout.has_window;
-        Line { cells: cells(table, layout, row, zone), is_final: table.is_final(row), opens_window }
+        let mut cells = cells(table, layout, row, zone);
+        let late = bounds(table, row).filter(|_| opens_window);
+        match late.map_or(0, |(start, end)| late_rows(start, end)) {
+            0 => {}
+            n => cells[0] = format!("{} · {} late", cells[0], grouped(&n.to_string())),
+        }
+        Line { cells, is_final: table.is_final(row), opens_window }
     });
     lines.collect()
 }
@@ -86,15 +95,17 @@ fn newest_by_key(table: &Table) -> Vec<(i64, &Kept)> {
 fn cells(table: &Table, layout: &Layout, row: &Kept, zone: &Zone) -> Vec<String> {
     let mut cells = Vec::with_capacity(layout.heads.len());
     if layout.has_window {
-        let places = table.places();
-        let bound = |place: Option<usize>| place.and_then(|place| row.instant(place));
-        cells.push(match (bound(places.window_start), bound(places.window_end)) {
-            (Some(start), Some(end)) => window_text(start, end, zone),
-            _ => String::new(),
-        });
+        let window = bounds(table, row).map(|(start, end)| window_text(start, end, zone));
+        cells.push(window.unwrap_or_default());
     }
     cells.extend(layout.shown.iter().map(|&at| live_cell(&table.columns()[at], &row[at], zone)));
     cells
+}
+
+/// From when to when the row's window is.
+fn bounds(table: &Table, row: &Kept) -> Option<(i64, i64)> {
+    let places = table.places();
+    Some((row.instant(places.window_start?)?, row.instant(places.window_end?)?))
 }
 
 /// `12:04:20 – 12:04:30` on the zone's clock; without seconds where neither bound has any.
@@ -142,6 +153,13 @@ mod tests {
         vec![at(second), at(second + 10), json!(country), json!(orders), json!(is_final)]
     }
 
+    fn late() -> Late {
+        let answer = json!({"columns": [], "row_count": 1, "truncated": false, "epochs": {}, "elapsed_ms": 1.0, "rows": [
+            ["revenue", "2026-11-22T12:04:00.000Z", "2026-11-22T12:04:10.000Z", 2],
+        ]});
+        Late::read(&serde_json::from_value(answer).expect("an answer"))
+    }
+
     #[test]
     fn newest_window_stands_first_and_keys_ascend() {
         let rows = vec![
@@ -154,7 +172,7 @@ mod tests {
         let layout = layout(&table);
         let names: Vec<&str> = layout.heads.iter().map(|head| &*head.name).collect();
         assert_eq!(names, ["window", "country", "orders"]);
-        let lines = lines(&table, &layout, &Zone::default());
+        let lines = lines("revenue", &table, &layout, &late(), &Zone::default());
         let seen: Vec<(String, bool, bool)> =
             lines.iter().map(|line| (line.cells.join(" "), line.is_final, line.opens_window)).collect();
         let window = |text: &str, is_final, opens| (text.to_owned(), is_final, opens);
@@ -163,7 +181,7 @@ mod tests {
             [
                 window("12:04:10 – 12:04:20 DE 2", false, true),
                 window("12:04:10 – 12:04:20 FR 1,234", false, false),
-                window("12:04:00 – 12:04:10 DE 4", true, true),
+                window("12:04:00 – 12:04:10 · 2 late DE 4", true, true),
                 window("12:04:00 – 12:04:10 FR 3", true, false),
             ]
         );
@@ -173,7 +191,7 @@ mod tests {
     fn lines_are_bounded() {
         let rows = (0..200).map(|n| row(0, &format!("{n:03}"), n, false)).collect();
         let table = Table::new(snapshot(rows), 60_000).expect("a snapshot fits");
-        let lines = lines(&table, &layout(&table), &Zone::default());
+        let lines = lines("revenue", &table, &layout(&table), &Late::default(), &Zone::default());
         assert_eq!(lines.len(), MAX_LINES);
         assert_eq!(lines[0].cells[1], "000");
     }

@@ -25,10 +25,11 @@ use leptos::html;
 use leptos::prelude::*;
 use weir_api::{Dashboard, Panel};
 
-use super::shell::{Again, ListState, Live, Route, Theme, get_again};
+use super::shell::{Again, ListState, Live, Route, Theme, get_again, late_again};
 use crate::protocol::{Wanted, percent_encode};
 use crate::view::address::{Page, Range};
 use crate::view::board::span;
+use crate::view::late::Late;
 use crate::view::zone::Zone;
 
 use controls::Controls;
@@ -51,6 +52,7 @@ struct Board {
     dashboard: Memo<Option<Dashboard>>,
     draft: Draft,
     chosen: Memo<Option<Range>>,
+    late: Memo<Late>,
     /// The label of the series that is shown alone.
     only: Memo<Option<String>>,
     crosshair: RwSignal<Option<Crosshair>>,
@@ -79,16 +81,18 @@ pub(super) fn BoardPage(
     // A dashboard changes with the server's start only; until it is there it is asked for again.
     let answer = get_again::<Dashboard>(live, 5.0, path);
     let draft = Draft::start(name);
+    let dashboard =
+        Memo::new(move |_| draft.dashboard().or_else(|| answer.with(|dashboard| dashboard.cloned())));
+    let tables = Memo::new(move |_| dashboard.with(|it| it.as_ref().map(span::tables).unwrap_or_default()));
     let board = Board {
         live,
         route,
         theme,
         zone,
         name,
-        dashboard: Memo::new(move |_| {
-            draft.dashboard().or_else(|| answer.with(|dashboard| dashboard.cloned()))
-        }),
+        dashboard,
         draft,
+        late: late_again(live, tables),
         chosen: Memo::new(move |_| route.with(|address| address.range)),
         only: Memo::new(move |_| route.with(|address| address.only.clone())),
         crosshair: RwSignal::new(None),

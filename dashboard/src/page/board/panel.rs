@@ -133,14 +133,17 @@ impl Source {
             };
             self.board.zone.with(|zone| {
                 let of = |table: Option<&Table>| {
-                    self.board.live.read(|store| state(store, panel, table, n_rows, range, zone))
+                    self.board.live.read(|store| {
+                        self.board.late.with(|late| state(store, panel, table, n_rows, range, late, zone))
+                    })
                 };
                 let mut state = match chosen {
                     Some(Range::Between { .. }) => self.answered.with(|answered| of(answered.as_deref())),
-                    _ => self
-                        .board
-                        .live
-                        .read(|store| state(store, panel, store.table(&panel.pipeline), n_rows, range, zone)),
+                    _ => self.board.live.read(|store| {
+                        self.board.late.with(|late| {
+                            state(store, panel, store.table(&panel.pipeline), n_rows, range, late, zone)
+                        })
+                    }),
                 };
                 if let Some(failure) = failure {
                     state.sentence = format!("These times can't be asked for: {failure}.");

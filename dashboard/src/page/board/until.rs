@@ -11,7 +11,7 @@ pub(super) fn Until(source: Source, complete: Signal<String>, late: Signal<Strin
         let pipeline = source.panel.with(|panel| panel.as_ref().map(|panel| panel.pipeline.clone()));
         source.board.route.link(|address| {
             *address = address.at(Page::Letters);
-            // Since the pipeline began.
+            // Whenever they came.
             address.range = None;
             address.letters.pipeline = pipeline;
             address.letters.reason = Some("late_row".to_owned());
@@ -23,7 +23,7 @@ pub(super) fn Until(source: Source, complete: Signal<String>, late: Signal<Strin
             <a
                 class="late"
                 href=Signal::derive(href)
-                title="Rows that came after their window had closed, since the pipeline began: they are dead letters and in no number"
+                title="Rows that came after their windows had closed: they are dead letters and not in these numbers"
                 data-testid="panel-late"
                 hidden=Signal::derive(move || late.with(String::is_empty))
             >

@@ -19,10 +19,12 @@ mod windows;
 use leptos::prelude::*;
 use weir_api::PipelineDetail;
 
-use super::shell::{ListState, Live, Route, Theme, get_again};
+use super::shell::{ListState, Live, Route, Theme, get_again, late_again};
 use crate::protocol::percent_encode;
+use crate::store::table::Table;
 use crate::view::address::Page;
 use crate::view::detail;
+use crate::view::late::{self, Late};
 use crate::view::zone::Zone;
 
 use definition::Definition;
@@ -55,6 +57,7 @@ pub(super) fn PipelinePage(
     let facts = Memo::new(move |_| {
         zone.with(|zone| live.read(|store| name.with(|name| detail::facts(store, name, zone))))
     });
+    let late = late_again(live, Memo::new(move |_| vec![name.get()]));
     let state = Memo::new(move |_| {
         let state = |name: &String| {
             live.read(|store| {
@@ -79,6 +82,7 @@ pub(super) fn PipelinePage(
                 {state}
             </span>
             <p class="complete figure" data-testid="complete-until">{Signal::derive(move || facts.with(|facts| facts.complete.clone()))}</p>
+            <WithoutLate live route name late />
             <p class="figure" class:quiet=move || !is_held_up.get() class:warn=is_held_up data-testid="waits-for">{waits}</p>
             <p class="quiet figure">{Signal::derive(move || facts.with(|facts| facts.small_print.clone()))}</p>
         </div>
@@ -89,7 +93,7 @@ pub(super) fn PipelinePage(
                 <a href=Signal::derive(move || route.link_to(Page::Overview)) hidden=is_known>"To the overview"</a>
             </p>
         </section>
-        <ResultTable live route theme zone name stage is_unknown />
+        <ResultTable live route theme zone name stage is_unknown late />
         <div class="sections" hidden=Signal::derive(move || !is_known.get())>
             <WaitingFor live zone detail answer />
             <Flow detail />
@@ -100,5 +104,29 @@ pub(super) fn PipelinePage(
             </div>
             <Definition live route name detail />
         </div>
+    }
+}
+
+/// How many late rows the numbers that are kept are without, and the way to them.
+#[component]
+fn WithoutLate(live: Live, route: Route, name: Memo<String>, late: Memo<Late>) -> impl IntoView {
+    let without = Memo::new(move |_| {
+        let shown = |name: &String| live.read(|store| store.table(name).and_then(Table::span));
+        let n_late = |name: &String| {
+            shown(name).map_or(0, |(from, to)| late.with(|late| late.between(name, from, to)))
+        };
+        late::without(name.with(n_late))
+    });
+    let href = Signal::derive(move || {
+        route.link(|address| {
+            *address = address.at(Page::Letters);
+            address.letters.pipeline = Some(name.get());
+            address.letters.reason = Some("late_row".to_owned());
+        })
+    });
+    view! {
+        <p class="figure" hidden=Signal::derive(move || without.with(String::is_empty))>
+            <a href=href data-testid="without-late">{without}</a>
+        </p>
     }
 }

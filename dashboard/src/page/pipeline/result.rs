@@ -9,6 +9,7 @@ use crate::page::shell::{Live, Route, Theme};
 use crate::protocol::{Wanted, time};
 use crate::view::address::{Address, Range, SPANS};
 use crate::view::detail::{Stage, StageView};
+use crate::view::late::Late;
 use crate::view::zone::Zone;
 
 #[component]
@@ -20,6 +21,7 @@ pub(super) fn ResultTable(
     name: Memo<String>,
     stage: Memo<StageView>,
     is_unknown: Memo<bool>,
+    late: Memo<Late>,
 ) -> impl IntoView {
     let last_ms = Memo::new(move |_| route.with(Address::last_ms));
     Effect::new(move |_| {
@@ -45,7 +47,7 @@ pub(super) fn ResultTable(
             </div>
             <div class="panes" class:no-chart=Signal::derive(move || !shows(Stage::Windows))>
                 <Chart live theme zone name measure />
-                <Windows live zone name />
+                <Windows live zone name late />
             </div>
         </section>
     }

@@ -8,18 +8,23 @@ use leptos::prelude::*;
 use crate::page::cell::{Kind, cell};
 use crate::page::shell::Live;
 use crate::store::Store;
+use crate::view::late::Late;
 use crate::view::windows::{self, Layout, Line, MAX_LINES};
 use crate::view::zone::Zone;
 
 #[component]
-pub(super) fn Windows(live: Live, zone: Memo<Zone>, name: Memo<String>) -> impl IntoView {
+pub(super) fn Windows(live: Live, zone: Memo<Zone>, name: Memo<String>, late: Memo<Late>) -> impl IntoView {
     let layout =
         Memo::new(move |_| live.read(|store| name.with(|name| store.table(name).map(windows::layout))));
     let lines = Memo::new(move |_| {
         layout.with(|layout| {
             let layout = layout.as_ref()?;
             let lines = |store: &Store, zone: &Zone| {
-                name.with(|name| Some(windows::lines(store.table(name)?, layout, zone)))
+                let of = |name: &String| {
+                    let table = store.table(name)?;
+                    Some(late.with(|late| windows::lines(name, table, layout, late, zone)))
+                };
+                name.with(of)
             };
             zone.with(|zone| live.read(|store| lines(store, zone)))
         })
@@ -35,6 +40,9 @@ pub(super) fn Windows(live: Live, zone: Memo<Zone>, name: Memo<String>) -> impl 
                 "provisional, still counting"
                 <span class="mark final" aria-hidden="true"></span>
                 "final, will not change"
+                <span hidden=Signal::derive(move || late.with(|late| *late == Late::default()))>
+                    " · late: rows that came when their window had closed, and are not in its numbers"
+                </span>
             </p>
         </div>
     }

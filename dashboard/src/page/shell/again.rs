@@ -14,6 +14,7 @@ use weir_api::{SqlRequest, SqlResponse};
 use super::Live;
 use crate::protocol::http::{self, Failure};
 use crate::protocol::wire::Wire;
+use crate::view::late::{self, Late};
 
 /// What was answered; copies are the same.
 pub(in crate::page) struct Again<T: Send + Sync + 'static> {
@@ -55,6 +56,12 @@ pub(in crate::page) fn sql_again(live: Live, seconds: f64, query: Memo<String>) 
     again(live, seconds, query, async |query: String| {
         http::post_alone("/api/v1/sql", &SqlRequest { query, timeout: Some("10s".to_owned()) }).await
     })
+}
+
+/// The late rows of `pipelines`, looked for every ten seconds.
+pub(in crate::page) fn late_again(live: Live, pipelines: Memo<Vec<String>>) -> Memo<Late> {
+    let answer = sql_again(live, 10.0, Memo::new(move |_| pipelines.with(|names| late::query(names))));
+    Memo::new(move |_| answer.with(|answer| answer.map(Late::read).unwrap_or_default()))
 }
 
 /// Asks `question` (an empty one is none) at once and whenever it changes, and then about every `seconds`.

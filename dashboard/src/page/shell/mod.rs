@@ -24,7 +24,7 @@ mod zone;
 
 use leptos::prelude::*;
 
-pub(super) use again::{Again, get_again, sql_again};
+pub(super) use again::{Again, get_again, late_again, sql_again};
 pub(super) use live::{ListState, Live};
 pub(super) use part::{NotLoaded, part};
 pub(super) use route::Route;

@@ -3,12 +3,13 @@
 use weir_api::{Panel, PipelineState};
 
 use super::cells::Columns;
-use super::span::words;
+use super::span::{of_panel, words};
 use crate::protocol::time::MILLISECOND;
 use crate::store::Store;
 use crate::store::table::Table;
 use crate::view::address::Range;
 use crate::view::detail::trouble;
+use crate::view::late::Late;
 use crate::view::number::{grouped, whole_span};
 use crate::view::zone::Zone;
 
@@ -43,7 +44,7 @@ pub struct State {
     pub sentence: String,
     /// `complete up to 12:04:30`.
     pub complete: String,
-    /// `136 late`: rows that came after their window had closed, and are in no number; empty: none did.
+    /// `136 late`: rows that came after their windows had closed, and are not in these numbers; empty: none did.
     pub late: String,
     /// Its pipeline does not run: its numbers are those of before.
     pub is_old: bool,
@@ -56,16 +57,17 @@ pub fn state(
     table: Option<&Table>,
     n_rows: usize,
     range: Range,
+    late: &Late,
     zone: &Zone,
 ) -> State {
     let live = store.table(&panel.pipeline);
     let complete = live.map(|live| complete(live, range, zone)).unwrap_or_default();
-    let pipeline = store.pipelines().iter().find(|pipeline| pipeline.name == panel.pipeline);
-    let trouble = pipeline.map(|pipeline| trouble(&panel.pipeline, pipeline)).unwrap_or_default();
-    let late = match pipeline.map_or(0, |pipeline| pipeline.late_rows) {
+    let late = match live.map_or(0, |live| late_rows(panel, live, range, late)) {
         0 => String::new(),
         n => format!("{} late", grouped(&n.to_string())),
     };
+    let pipeline = store.pipelines().iter().find(|pipeline| pipeline.name == panel.pipeline);
+    let trouble = pipeline.map(|pipeline| trouble(&panel.pipeline, pipeline)).unwrap_or_default();
     let name = &panel.pipeline;
     let (stage, sentence) = match (pipeline, table) {
         (None, None) if !store.pipelines().is_empty() => {
@@ -98,6 +100,17 @@ fn complete(table: &Table, range: Range, zone: &Zone) -> String {
         (Range::Between { to, .. }, Some(until)) if to <= until => "complete".to_owned(),
         (_, Some(until)) => format!("complete up to {}", zone.clock(until)),
         (_, None) => "nothing complete yet".to_owned(),
+    }
+}
+
+/// How many late rows the windows in the range are without.
+fn late_rows(panel: &Panel, table: &Table, range: Range, late: &Late) -> u64 {
+    match (of_panel(panel, Some(range)), table.watermark()) {
+        (Some(Range::Between { from, to }), _) => late.between(&panel.pipeline, from, to),
+        (Some(Range::Last(last_ms)), Some(until)) => {
+            late.between(&panel.pipeline, until.saturating_sub(last_ms.saturating_mul(MILLISECOND)), until)
+        }
+        _ => 0,
     }
 }
 
@@ -148,10 +161,14 @@ mod tests {
         store
     }
 
-    fn check(store: &Store, y: &str, range: Range, expected: (Stage, &str, &str)) {
-        let panel = panel(Chart::Line, None, y, None);
+    fn of(store: &Store, y: &str, range: Range) -> State {
+        let (panel, late) = (panel(Chart::Line, None, y, None), crate::view::late::tests::late());
         let table = store.table("revenue");
-        let state = state(store, &panel, table, table.map_or(0, Table::len), range, &Zone::default());
+        state(store, &panel, table, table.map_or(0, Table::len), range, &late, &Zone::default())
+    }
+
+    fn check(store: &Store, y: &str, range: Range, expected: (Stage, &str, &str)) {
+        let state = of(store, y, range);
         assert_eq!((state.stage, state.sentence.as_str(), state.complete.as_str()), expected);
     }
 
@@ -167,6 +184,15 @@ mod tests {
             Range::Between { from: 0, to: 31 * SECOND },
             ready("complete up to 00:00:30"),
         );
+    }
+
+    #[test]
+    fn numbers_say_how_many_rows_came_too_late_for_them() {
+        let store = store("running", r#"["1970-01-01T00:00:30.000",true]"#);
+        let late = |range| of(&store, "_final", range).late;
+        assert_eq!(late(Range::Last(60_000)), "4 late");
+        assert_eq!(late(Range::Last(15_000)), "");
+        assert_eq!(late(Range::Between { from: 0, to: 5 * SECOND }), "1 late");
     }
 
     #[test]
