@@ -1,6 +1,5 @@
 //! Records of files as rows: by the decoder of all records, but for bytes that the reader knows to be none.
 
-use arrow::buffer::Buffer;
 use weir_engine::connector::{Decoded, Decoder, Reason, RecordBlock, Rejected, SourceError};
 
 use super::reader::Damages;
@@ -24,17 +23,8 @@ impl Decoder for FilesDecoder {
         let Some(detail) = offset.and_then(|offset| self.damages.take(block.partition, *offset)) else {
             return self.records.decode(block, from);
         };
-        let none = RecordBlock {
-            partition: block.partition,
-            data: Buffer::from(Vec::<u8>::new()),
-            offsets: Vec::new(),
-            timestamps_ms: Vec::new(),
-            keys: Vec::new(),
-            values: Vec::new(),
-        };
-        let decoded = self.records.decode(&none, 0)?;
         let rejected = vec![Rejected { record: 0, reason: Reason::BadPayload, detail }];
-        Ok(Decoded { rejected, next: 1, ..decoded })
+        Ok(Decoded { rejected, ..self.records.decode(block, block.len())? })
     }
 
     fn schema_id(&self, value: &[u8]) -> Option<u32> {
