@@ -30,6 +30,7 @@ pub mod wire;
 
 mod avro;
 mod error;
+mod json_schema;
 mod protobuf;
 
 pub use decode::{DecodedBatch, Decoder, RejectReason, Rejected, SeenSchema, Splitter};

@@ -7,7 +7,7 @@ use crate::services::services;
 use crate::weir::Project;
 
 const JSON_SCHEMA: &str = r#"{"$schema": "http://json-schema.org/draft-07/schema#", "type": "object",
-    "properties": {"country": {"type": "string"}, "amount": {"type": "number"}, "at": {"type": "string", "format": "date-time"}},
+    "properties": {"country": {"$ref": "country.json"}, "amount": {"type": "number"}, "at": {"type": "string", "format": "date-time"}},
     "required": ["country", "at"]}"#;
 const AVRO_SCHEMA: &str = r#"{"type": "record", "name": "line", "fields": [{"name": "country", "type": "string"},
     {"name": "amount", "type": ["null", "double"]},
@@ -25,8 +25,13 @@ fn json_csv_and_raw_values_are_tables() {
             producer.send(To { topic, partition: 0, timestamp_ms: 1_000 }, None, Some(value));
         }
     };
-    let id =
-        register(&services.registry.url, "told-value", &json!({"schema": JSON_SCHEMA, "schemaType": "JSON"}));
+    // A part of the schema is a subject of its own.
+    let country = r#"{"$schema": "http://json-schema.org/draft-07/schema#", "type": "string"}"#;
+    let country = json!({"schema": country, "schemaType": "JSON"});
+    register(&services.registry.url, "told-country", &country);
+    let refers = json!([{"name": "country.json", "subject": "told-country", "version": 1}]);
+    let told = json!({"schema": JSON_SCHEMA, "schemaType": "JSON", "references": refers});
+    let id = register(&services.registry.url, "told-value", &told);
     let framed =
         [&[0][..], &id.to_be_bytes(), br#"{"country":"DE","amount":2.5,"at":"1970-01-01T00:00:01Z"}"#]
             .concat();

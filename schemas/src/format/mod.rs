@@ -14,7 +14,6 @@
 
 mod csv;
 mod json;
-pub mod json_schema;
 mod protobuf;
 mod scalar;
 #[cfg(test)]

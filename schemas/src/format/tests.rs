@@ -6,8 +6,9 @@ use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use proptest::prelude::*;
 
-use super::{AnyDecoder, Format, OwnSchema, RAW_SCHEMA, json_schema};
+use super::{AnyDecoder, Format, OwnSchema, RAW_SCHEMA};
 use crate::decode::DecodedBatch;
+use crate::json_schema;
 use crate::registry::SchemaText;
 use crate::resolve::ReaderSchema;
 use crate::wire::{self, SchemaId};
@@ -256,8 +257,35 @@ fn json_schema_is_a_table() {
 }
 
 #[test]
+fn json_schema_with_parts_of_other_subjects_is_a_table() {
+    let schema = r##"{"$id":"http://x/order.json","type":"object","required":["id"],
+        "properties":{"id":{"$ref":"id.json"}, "who":{"$ref":"http://x/who.json#/definitions/who"}, "own":{"$ref":"#/definitions/own"}},
+        "definitions":{"own":{"type":"boolean"}}}"##;
+    // The place within a document is of that document.
+    let who = r##"{"definitions":{"who":{"properties":{"name":{"$ref":"#/definitions/name"}}},"name":{"type":"string"}}}"##;
+    let text = SchemaText {
+        names: vec!["id.json".to_owned(), "http://x/who.json".to_owned()],
+        references: vec![r#"{"type":"integer"}"#.to_owned(), who.to_owned()],
+        ..SchemaText::of_file(schema)
+    };
+    let reader = Arc::new(ReaderSchema::new(text).expect("a schema"));
+    let columns = (0..reader.arrow_schema().fields().len()).collect();
+    let registry = Arc::new(OwnSchema(Arc::new(ORDERS.into())));
+    let mut decoder = AnyDecoder::new(Format::Json, reader, columns, registry).expect("its columns");
+    let value: &[u8] = br#"{"id":7,"who":{"name":"x"},"own":true}"#;
+    let row = rows(&decoder.decode([Some(value)], 0).expect("a record").batch).remove(0);
+    let mut cells: Vec<_> = row.split('|').collect();
+    cells.sort_unstable();
+    assert_eq!(cells, ["7", "true", "{name: x}"]);
+    let missing = json_schema::to_avro(&SchemaText::of_file(schema))
+        .expect_err("its references are missing")
+        .to_string();
+    assert!(missing.contains("\"id.json\" leads nowhere"), "{missing}");
+}
+
+#[test]
 fn json_schema_that_is_no_table_is_refused() {
-    let refused = |text: &str| json_schema::to_avro(text).unwrap_err().to_string();
+    let refused = |text: &str| json_schema::to_avro(&SchemaText::of_file(text)).unwrap_err().to_string();
     assert_eq!(
         refused(r#"{"type":"string"}"#),
         "a table's JSON Schema must be of an object with \"properties\""

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::avro::Schema;
 use crate::error::SchemaError;
-use crate::format::json_schema::{is_json_schema, to_avro};
+use crate::json_schema::{is_json_schema, to_avro};
 use crate::protobuf;
 use crate::wire::SchemaId;
 
@@ -101,7 +101,7 @@ impl SchemaText {
     pub(crate) fn in_avro(&self) -> Result<Self, SchemaError> {
         match self.language {
             Language::Avro => Ok(self.clone()),
-            Language::JsonSchema => Ok(to_avro(&self.text)?.as_str().into()),
+            Language::JsonSchema => Ok(to_avro(self)?.as_str().into()),
             Language::Protobuf => Ok(protobuf::Table::new(self)?.to_avro().as_str().into()),
         }
     }

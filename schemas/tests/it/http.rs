@@ -107,6 +107,28 @@ fn schemas_are_found_with_references_and_asked_for_once() {
 }
 
 #[test]
+fn a_json_schema_and_its_references_are_found_by_their_names() {
+    let (server, client) = start();
+    let register = |subject: &str, schema: &str, references: serde_json::Value| {
+        let body = json!({ "schema": schema, "schemaType": "JSON", "references": references }).to_string();
+        let path = format!("/subjects/{subject}/versions");
+        assert_eq!(server.registry.handle("POST", &path, body.as_bytes()).0, 200, "{schema}");
+    };
+    register("id", r#"{"type": "integer"}"#, json!([]));
+    let (who, order) = (
+        r#"{"properties": {"id": {"$ref": "id.json"}}}"#,
+        r#"{"properties": {"who": {"$ref": "who.json"}}}"#,
+    );
+    register("who", who, json!([{ "name": "id.json", "subject": "id", "version": 1 }]));
+    register("orders-value", order, json!([{ "name": "who.json", "subject": "who", "version": 1 }]));
+    let found = client.latest("orders-value").expect("it is registered");
+    assert_eq!(found.schema.names, ["id.json", "who.json"]);
+    let reader = ReaderSchema::new((*found.schema).clone()).expect("a table");
+    let shown = reader.arrow_schema().field(0).data_type().to_string();
+    assert!(shown.contains("Int64"), "{shown}");
+}
+
+#[test]
 fn missing_is_what_the_registry_itself_says() {
     let (server, client) = start();
     assert!(matches!(client.by_id(SchemaId(7)), Err(RegistryError::NotFound { .. })));

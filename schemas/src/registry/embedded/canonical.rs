@@ -142,8 +142,15 @@ fn push_text(text: &str, out: &mut String) {
     out.push_str(&Value::String(text.to_owned()).to_string());
 }
 
+/// JSON in one line, keys sorted.
+pub(super) fn json_form(value: &Value) -> String {
+    let mut out = String::new();
+    push_json(value, &mut out);
+    out
+}
+
 /// As it is, but for the order of keys.
-pub(super) fn push_json(value: &Value, out: &mut String) {
+fn push_json(value: &Value, out: &mut String) {
     match value {
         Value::Array(values) => list(values, out, push_json),
         Value::Object(object) => {
@@ -329,5 +336,11 @@ mod tests {
             let reason = check(field).expect(field);
             assert!(reason.contains("field \"x\" of \"R\" is not a value of type"), "{reason}");
         }
+    }
+
+    #[test]
+    fn of_json_spaces_and_the_order_of_keys_do_not_count() {
+        let json = serde_json::from_str(r#"{ "type":"string",  "minLength":1 }"#).expect("JSON");
+        assert_eq!(json_form(&json), r#"{"minLength":1,"type":"string"}"#);
     }
 }

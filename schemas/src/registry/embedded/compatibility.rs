@@ -1,11 +1,11 @@
 //! Whether a schema may follow the versions before it, and which rules it breaks.
 //!
 //! Of Avro its own rules of schema resolution decide, as for records: [`crate::resolve`]; of Protobuf those by which
-//! records are read: [`crate::protobuf`]; of JSON Schema those of [`super::json`].
+//! records are read: [`crate::protobuf`]; of JSON Schema those of [`crate::json_schema`].
 
 use super::entry::Level;
-use super::json;
 use super::model::Meaning;
+use crate::json_schema;
 use crate::protobuf;
 use crate::resolve::compile;
 
@@ -45,7 +45,7 @@ fn unread(writer: &Meaning, reader: &Meaning) -> Vec<String> {
         (Meaning::Avro(writer), Meaning::Avro(reader)) => {
             compile::check(writer, reader).iter().map(ToString::to_string).collect()
         }
-        (Meaning::Json(writer), Meaning::Json(reader)) => json::broken(reader, writer),
+        (Meaning::Json(writer), Meaning::Json(reader)) => json_schema::broken(reader, writer),
         (Meaning::Protobuf(writer), Meaning::Protobuf(reader)) => protobuf::broken(reader, writer),
         _ => vec!["it is of another type".to_owned()],
     }

@@ -18,7 +18,6 @@ mod canonical;
 mod change;
 mod compatibility;
 mod entry;
-mod json;
 mod model;
 mod params;
 mod refusal;

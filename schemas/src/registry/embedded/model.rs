@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use super::canonical;
 use super::entry::{Config, Entry, Level, Mode, NewSchema, Reference};
-use super::json::JsonSchema;
 use super::refusal::Refusal;
 use super::{MAX_BYTES, MAX_VERSIONS};
 use crate::avro::Schema;
 use crate::error::SchemaError;
+use crate::json_schema::JsonSchema;
 use crate::protobuf::File;
 use crate::registry::{Language, SchemaText};
 
@@ -121,7 +121,7 @@ impl Meaning {
                 let bare = || serde_json::Value::String(text.trim().to_owned());
                 canonical::normal_form(&serde_json::from_str(text).unwrap_or_else(|_| bare()), schema)
             }
-            Self::Json(schema) => schema.normal_form(),
+            Self::Json(schema) => canonical::json_form(&schema.root),
             Self::Protobuf(file) => file.descriptor_in_base64(),
         }
     }

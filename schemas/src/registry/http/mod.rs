@@ -153,9 +153,6 @@ impl HttpRegistry {
 
     /// Adds what the schema refers to.
     fn complete(&self, schema: Schema) -> Result<Arc<SchemaText>, RegistryError> {
-        if schema.language == Language::JsonSchema && !schema.references.is_empty() {
-            return Err(RegistryError::invalid("a JSON Schema that refers to other subjects can't be used"));
-        }
         let mut found = Vec::new();
         self.collect(schema.references, &mut found, &mut HashSet::new(), 0)?;
         let (names, references): (Vec<_>, Vec<_>) = found.into_iter().unzip();

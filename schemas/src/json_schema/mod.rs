@@ -1,10 +1,16 @@
-//! JSON Schema, draft 4 to 2020-12: whether a text is one, and what it refers to.
+//! JSON Schema, draft 4 to 2020-12: what a text says, as the columns of a table, and what it no longer accepts.
+//!
+//! ```text
+//! text, references ─► JsonSchema ─► table: Avro schema
+//!                               └─► changes: rules of compatibility
+//! ```
 //!
 //! Invariants:
-//! 1. Of a [`JsonSchema`] every `$ref` leads to a schema of its own text or of its references.
+//! 1. Of a [`JsonSchema`] that was checked every `$ref` leads to a schema of its own text or of its references.
 //! 2. Nesting is at most [`MAX_DEPTH`].
 
 mod changes;
+mod table;
 
 use std::collections::BTreeMap;
 
@@ -12,7 +18,8 @@ use serde_json::Value;
 
 use crate::error::SchemaError;
 
-pub(super) use changes::broken;
+pub(crate) use changes::broken;
+pub(crate) use table::{is_json_schema, to_avro};
 
 /// Levels of schemas in schemas.
 const MAX_DEPTH: usize = 64;
@@ -49,8 +56,8 @@ const LENGTHS: [&str; 6] =
 
 /// A schema with what it refers to.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::registry::embedded) struct JsonSchema {
-    pub(in crate::registry::embedded) root: Value,
+pub(crate) struct JsonSchema {
+    pub(crate) root: Value,
     /// By the names that `$ref`s call them.
     references: BTreeMap<String, Value>,
 }
@@ -67,7 +74,17 @@ impl JsonSchema {
     ///
     /// # Errors
     /// [`SchemaError`] where it is no JSON Schema, or refers to what is not there.
-    pub(in crate::registry::embedded) fn parse<'a>(
+    pub(crate) fn parse<'a>(
+        text: &str,
+        references: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, SchemaError> {
+        let schema = Self::read(text, references)?;
+        schema.check(schema.top(), 0)?;
+        Ok(schema)
+    }
+
+    /// The same, unchecked.
+    fn read<'a>(
         text: &str,
         references: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, SchemaError> {
@@ -75,16 +92,7 @@ impl JsonSchema {
             serde_json::from_str(text).map_err(|error| SchemaError::new(format!("it is not JSON: {error}")))
         };
         let references = references.map(|(name, text)| Ok((name.to_owned(), json(text)?)));
-        let schema = Self { root: json(text)?, references: references.collect::<Result<_, SchemaError>>()? };
-        schema.check(schema.top(), 0)?;
-        Ok(schema)
-    }
-
-    /// One line, keys sorted.
-    pub(in crate::registry::embedded) fn normal_form(&self) -> String {
-        let mut out = String::new();
-        super::canonical::push_json(&self.root, &mut out);
-        out
+        Ok(Self { root: json(text)?, references: references.collect::<Result<_, SchemaError>>()? })
     }
 
     fn top(&self) -> Place<'_> {
@@ -106,10 +114,10 @@ impl JsonSchema {
 
     fn find<'a>(&'a self, document: &'a Value, target: &str) -> Option<Place<'a>> {
         let (name, fragment) = target.split_once('#').unwrap_or((target, ""));
-        let own = document.get("$id").or(document.get("id")).and_then(Value::as_str).unwrap_or_default();
-        let document = match self.references.get(target).or(self.references.get(name)) {
+        let own = own_name(document);
+        let document = match self.references.get(target).or_else(|| self.reference(name, own)) {
             Some(other) => other,
-            None if name.is_empty() || name == own.trim_end_matches('#') => document,
+            None if name.is_empty() || name == own => document,
             None => return None,
         };
         let schema = match fragment {
@@ -118,6 +126,18 @@ impl JsonSchema {
             anchor => anchored(document, anchor, 0)?,
         };
         Some(Place { schema, document })
+    }
+
+    /// The reference that a document of the name `own` calls `name`: by what the registry calls it, or by what it calls
+    /// itself.
+    fn reference(&self, name: &str, own: &str) -> Option<&Value> {
+        // A relative one is beside the document.
+        let beside = own.rfind('/').map(|end| format!("{}{name}", &own[..=end]));
+        let names = [Some(name), beside.as_deref()];
+        names.into_iter().flatten().filter(|name| !name.is_empty()).find_map(|name| {
+            let by_itself = || self.references.values().find(|reference| own_name(reference) == name);
+            self.references.get(name).or_else(by_itself)
+        })
     }
 
     fn check(&self, place: Place<'_>, depth: usize) -> Result<(), SchemaError> {
@@ -194,6 +214,12 @@ fn wrong(key: &str, expected: &str) -> SchemaError {
     SchemaError::new(format!("\"{key}\" must be {expected}"))
 }
 
+/// What a document calls itself; empty: nothing.
+fn own_name(document: &Value) -> &str {
+    let own = document.get("$id").or(document.get("id")).and_then(Value::as_str).unwrap_or_default();
+    own.trim_end_matches('#')
+}
+
 /// The schema of a name within a document: `$anchor`, or of older drafts `$id: "#name"`.
 fn anchored<'a>(schema: &'a Value, anchor: &str, depth: usize) -> Option<&'a Value> {
     let is = |key: &str, sign: &str| {
@@ -226,7 +252,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<JsonSchema, String> {
-        let base = ("base.json", r#"{"$defs":{"id":{"type":"integer"}}}"#);
+        let base = ("base.json", r#"{"$id":"http://x/ids.json","$defs":{"id":{"type":"integer"}}}"#);
         JsonSchema::parse(text, [base].into_iter()).map_err(|error| error.to_string())
     }
 
@@ -237,6 +263,9 @@ mod tests {
             "{}",
             r##"{"type":["object","null"],"properties":{"a":{"$ref":"base.json#/$defs/id"},"b":{"$ref":"#"}}}"##,
             r##"{"$id":"http://x/y","properties":{"a":{"$ref":"#a"},"b":{"$ref":"http://x/y#/definitions/c"}},"definitions":{"a":{"$anchor":"a"},"c":{"$id":"#c"}}}"##,
+            // By what it calls itself, whole or beside the document.
+            r##"{"properties":{"a":{"$ref":"http://x/ids.json#/$defs/id"}}}"##,
+            r##"{"$id":"http://x/y.json","properties":{"a":{"$ref":"ids.json#/$defs/id"}}}"##,
             r#"{"items":[{"type":"string"},true],"additionalItems":false,"maximum":5,"exclusiveMaximum":true,"x":{"y":1}}"#,
         ] {
             parse(text).expect(text);
@@ -262,11 +291,5 @@ mod tests {
         assert!(nowhere.starts_with("items: \"$ref\": \"#/definitions/a\" leads nowhere"), "{nowhere}");
         let deep = format!("{}{{}}{}", r#"{"not":"#.repeat(70), "}".repeat(70));
         assert!(parse(&deep).expect_err("it is deep").contains("64 levels deep"));
-    }
-
-    #[test]
-    fn spaces_and_the_order_of_keys_do_not_count() {
-        let form = |text| parse(text).expect("a schema").normal_form();
-        assert_eq!(form(r#"{ "type":"string",  "minLength":1 }"#), r#"{"minLength":1,"type":"string"}"#);
     }
 }

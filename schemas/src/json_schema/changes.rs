@@ -58,7 +58,7 @@ static ANYTHING: Value = Value::Bool(true);
 static NOTHING: Value = Value::Bool(false);
 
 /// What `new` does not accept that `old` does, for a person; empty if nothing.
-pub(in crate::registry::embedded) fn broken(new: &JsonSchema, old: &JsonSchema) -> Vec<String> {
+pub(crate) fn broken(new: &JsonSchema, old: &JsonSchema) -> Vec<String> {
     let mut comparison = Comparison { new, old, n_steps: 0, within: HashSet::new() };
     let mut issues = Vec::new();
     comparison.node(old.top(), new.top(), "#", &mut issues);

@@ -9,14 +9,16 @@
 //! | `array` of `items` | `array` |
 //! | `object` with `properties`; with a schema of `additionalProperties` alone | `record`; `map` |
 //! | several types, `oneOf`, `anyOf` | a union |
-//! | `$ref` within the document | what it refers to |
+//! | `$ref` within the document, or to one of its references | what it refers to |
 //!
 //! A property that is not `required` may be null. Constraints (`minimum`, `pattern`, …) are the producer's: they don't
 //! change a column's type, and records are not held against them. JSON Schema draft 4 to 2020-12, as far as this goes.
 
 use serde_json::{Map, Value, json};
 
+use super::{JsonSchema, Place};
 use crate::error::SchemaError;
+use crate::registry::SchemaText;
 
 /// Nesting that is refused, `$ref`s included: a type within itself is no column.
 const MAX_DEPTH: usize = 32;
@@ -25,8 +27,7 @@ const MAX_DEPTH: usize = 32;
 const MAX_TYPES: usize = 20_000;
 
 /// Whether a schema's text is JSON Schema of an object, not Avro.
-#[must_use]
-pub fn is_json_schema(text: &str) -> bool {
+pub(crate) fn is_json_schema(text: &str) -> bool {
     serde_json::from_str::<Value>(text).is_ok_and(|json| {
         json.get("fields").is_none()
             && ["properties", "$ref", "$schema"].iter().any(|key| json.get(key).is_some())
@@ -37,11 +38,10 @@ pub fn is_json_schema(text: &str) -> bool {
 ///
 /// # Errors
 /// [`SchemaError`] where it is no JSON Schema of an object, or says what is no column.
-pub fn to_avro(text: &str) -> Result<String, SchemaError> {
-    let root: Value = serde_json::from_str(text)
-        .map_err(|error| SchemaError::new(format!("the schema is not JSON: {error}")))?;
-    let mut mapper = Mapper { root: &root, n_types: 0, depth: 0 };
-    let object = mapper.follow(&root)?;
+pub(crate) fn to_avro(text: &SchemaText) -> Result<String, SchemaError> {
+    let schema = JsonSchema::read(&text.text, text.named_references())?;
+    let mut mapper = Mapper { schema: &schema, n_types: 0, depth: 0 };
+    let object = mapper.follow(schema.top())?;
     if object.get("properties").is_none_or(|properties| !properties.is_object()) {
         return Err(SchemaError::new("a table's JSON Schema must be of an object with \"properties\""));
     }
@@ -49,35 +49,40 @@ pub fn to_avro(text: &str) -> Result<String, SchemaError> {
 }
 
 struct Mapper<'a> {
-    root: &'a Value,
+    schema: &'a JsonSchema,
     /// So that every record has a name of its own.
     n_types: usize,
     depth: usize,
 }
 
-impl<'a> Mapper<'a> {
-    /// What a schema says, behind its `$ref`s.
-    fn follow(&self, schema: &'a Value) -> Result<&'a Map<String, Value>, SchemaError> {
-        let mut schema = schema;
-        for _ in 0..MAX_DEPTH {
-            match schema.get("$ref").and_then(Value::as_str) {
-                Some(place) => {
-                    let pointer = place.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
-                    schema = pointer.ok_or_else(|| {
-                        SchemaError::new(format!("\"$ref\": {place:?} is not within the document"))
-                    })?;
-                }
-                None => {
-                    return schema
-                        .as_object()
-                        .ok_or_else(|| SchemaError::new(format!("{schema} is not a type")));
-                }
-            }
-        }
-        Err(SchemaError::new("\"$ref\" leads to itself"))
+/// An object of keywords, and the document that its `$ref`s are within.
+#[derive(Clone, Copy)]
+struct Object<'a> {
+    keywords: &'a Map<String, Value>,
+    document: &'a Value,
+}
+
+impl<'a> Object<'a> {
+    fn get(&self, keyword: &str) -> Option<&'a Value> {
+        self.keywords.get(keyword)
     }
 
-    fn record(&mut self, object: &'a Map<String, Value>) -> Result<Value, SchemaError> {
+    /// A schema within it.
+    fn inner(&self, schema: &'a Value) -> Place<'a> {
+        Place { schema, document: self.document }
+    }
+}
+
+impl<'a> Mapper<'a> {
+    /// What a schema says, behind its `$ref`s.
+    fn follow(&self, place: Place<'a>) -> Result<Object<'a>, SchemaError> {
+        let Place { schema, document } = self.schema.follow(place)?;
+        let keywords = schema.as_object();
+        let keywords = keywords.ok_or_else(|| SchemaError::new(format!("{schema} is not a type")))?;
+        Ok(Object { keywords, document })
+    }
+
+    fn record(&mut self, object: Object<'a>) -> Result<Value, SchemaError> {
         let properties = object.get("properties").and_then(Value::as_object);
         let required: Vec<&str> = object
             .get("required")
@@ -89,8 +94,9 @@ impl<'a> Mapper<'a> {
         let name = format!("record_{}", self.n_types);
         let mut fields = Vec::new();
         for (property, schema) in properties.into_iter().flatten() {
-            let branches =
-                self.branches(schema).map_err(|error| error.at(&format!("property {property:?}")))?;
+            let branches = self
+                .branches(object.inner(schema))
+                .map_err(|error| error.at(&format!("property {property:?}")))?;
             let is_optional = !required.contains(&property.as_str());
             fields.push(json!({"name": property, "type": union(branches, is_optional)}));
         }
@@ -98,7 +104,7 @@ impl<'a> Mapper<'a> {
     }
 
     /// The types that a schema allows.
-    fn branches(&mut self, schema: &'a Value) -> Result<Vec<Value>, SchemaError> {
+    fn branches(&mut self, place: Place<'a>) -> Result<Vec<Value>, SchemaError> {
         self.n_types += 1;
         if MAX_DEPTH <= self.depth || MAX_TYPES <= self.n_types {
             return Err(SchemaError::new(
@@ -106,14 +112,14 @@ impl<'a> Mapper<'a> {
             ));
         }
         self.depth += 1;
-        let branches = self.follow(schema).and_then(|object| self.of_object(object));
+        let branches = self.follow(place).and_then(|object| self.of_object(object));
         self.depth -= 1;
         branches
     }
 
-    fn of_object(&mut self, object: &'a Map<String, Value>) -> Result<Vec<Value>, SchemaError> {
+    fn of_object(&mut self, object: Object<'a>) -> Result<Vec<Value>, SchemaError> {
         let mut branches = Vec::new();
-        let choices = ["oneOf", "anyOf"].iter().find_map(|key| object.get(*key)).and_then(Value::as_array);
+        let choices = ["oneOf", "anyOf"].iter().find_map(|key| object.get(key)).and_then(Value::as_array);
         match (object.get("type"), choices) {
             (Some(Value::Array(words)), _) => {
                 for word in words {
@@ -123,10 +129,10 @@ impl<'a> Mapper<'a> {
             (Some(Value::String(word)), _) => branches.push(self.of_word(word, object)?),
             (_, Some(choices)) => {
                 for choice in choices {
-                    branches.append(&mut self.branches(choice)?);
+                    branches.append(&mut self.branches(object.inner(choice))?);
                 }
             }
-            _ => branches.push(self.of_word(implied(object), object)?),
+            _ => branches.push(self.of_word(implied(object.keywords), object)?),
         }
         if object.get("nullable") == Some(&Value::Bool(true)) {
             branches.push(json!("null"));
@@ -134,7 +140,7 @@ impl<'a> Mapper<'a> {
         Ok(branches)
     }
 
-    fn of_word(&mut self, word: &str, object: &'a Map<String, Value>) -> Result<Value, SchemaError> {
+    fn of_word(&mut self, word: &str, object: Object<'a>) -> Result<Value, SchemaError> {
         let text = |key: &str| object.get(key).and_then(Value::as_str);
         Ok(match word {
             "null" | "boolean" => json!(word),
@@ -150,9 +156,9 @@ impl<'a> Mapper<'a> {
             "array" => {
                 let items =
                     object.get("items").ok_or_else(|| SchemaError::new("an array without \"items\""))?;
-                json!({"type": "array", "items": union(self.branches(items)?, false)})
+                json!({"type": "array", "items": union(self.branches(object.inner(items))?, false)})
             }
-            "object" if object.contains_key("properties") => self.record(object)?,
+            "object" if object.get("properties").is_some() => self.record(object)?,
             "object" => {
                 let values = object
                     .get("additionalProperties")
@@ -162,7 +168,7 @@ impl<'a> Mapper<'a> {
                             "an object without \"properties\" or a schema of \"additionalProperties\"",
                         )
                     })?;
-                json!({"type": "map", "values": union(self.branches(values)?, false)})
+                json!({"type": "map", "values": union(self.branches(object.inner(values))?, false)})
             }
             _ => {
                 let reason = "it has no \"type\" that a column can have; a schema file may leave it out";
