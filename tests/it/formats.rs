@@ -153,3 +153,58 @@ FROM TUMBLE(TABLE sales, DESCRIPTOR(at), INTERVAL '10' SECOND) GROUP BY window_s
         ],
     );
 }
+
+/// A topic of two kinds of messages, one of which is the table; with more fields.
+fn kinds(more: &str) -> String {
+    format!(
+        r#"syntax = "proto3"; package shop; message Head {{ int32 n = 1; }} message Visit {{ string page = 1; {more} }}"#
+    )
+}
+
+#[test]
+fn a_protobuf_table_of_a_named_message_follows() {
+    let services = services();
+    let topics = Topics::new(&services.kafka.bootstrap);
+    let producer = Producer::new(&services.kafka.bootstrap);
+    let register = |schema: &str| {
+        register(&services.registry.url, "visits-value", &json!({"schema": schema, "schemaType": "PROTOBUF"}))
+    };
+    let v1 = register(&kinds(""));
+    topics.create("visits", 1);
+    let send = |id: u32, places: &[u8], body: &[u8]| {
+        let value = [&[0][..], &id.to_be_bytes(), places, body].concat();
+        producer.send(To { topic: "visits", partition: 0, timestamp_ms: 1_000 }, None, Some(&value));
+        producer.flush();
+    };
+    let visit = [2, 2];
+    send(v1, &visit, &[0x0a, 1, b'a']);
+    send(v1, &[0], &[8, 1]);
+    let project = Project::new(&services)
+        .source("visits", "format: protobuf\nmessage: Visit\nschema: follow\n")
+        .pipeline("pages", "SELECT kafka_timestamp, page FROM visits", "");
+    let weir = project.run();
+    weir.await_rows("SELECT page FROM pages", &[vec![json!("a")]]);
+    weir.await_rows(
+        "SELECT \"offset\", reason FROM weir.dead_letters",
+        &[vec![json!(1), json!("incompatible_schema")]],
+    );
+    let columns = "SELECT name, version FROM weir.columns WHERE source = 'visits' ORDER BY position";
+    weir.await_rows(columns, &[vec![json!("page"), json!(1)], vec![json!("kafka_timestamp"), json!(1)]]);
+    let v2 = register(&kinds("int64 ms = 2;"));
+    send(v2, &visit, &[0x0a, 1, b'b', 0x10, 7]);
+    weir.await_rows("SELECT page FROM pages ORDER BY page", &[vec![json!("a")], vec![json!("b")]]);
+    weir.await_rows(
+        columns,
+        &[
+            vec![json!("page"), json!(2)],
+            vec![json!("ms"), json!(2)],
+            vec![json!("kafka_timestamp"), json!(2)],
+        ],
+    );
+    assert!(weir.stop().success());
+    // Whoever names it is planned with the newest version.
+    let weir =
+        project.pipeline("slow", "SELECT kafka_timestamp, page, ms FROM visits WHERE ms > 0", "").run();
+    weir.await_rows("SELECT page, ms FROM slow", &[vec![json!("b"), json!(7)]]);
+    assert_eq!(weir.sql("SELECT count(*) FROM pages"), [[json!(2)]]);
+}

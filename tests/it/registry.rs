@@ -27,8 +27,8 @@ const OTHER: &str = r#"{"type": "record", "name": "r", "fields": [{"name": "id",
 fn decoder(registry_url: &str, subject: &str) -> Box<dyn Decoder> {
     let registry: Arc<dyn SchemaRegistry> = Arc::new(HttpRegistry::new(registry_url, None).expect("a URL"));
     let choice = SchemaChoice::Latest { subject: subject.to_owned() };
-    let reader_schema =
-        lookup_reader_schema(&*registry, &choice, weir_schemas::Format::Avro).expect("the subject is there");
+    let reader_schema = lookup_reader_schema(&*registry, &choice, weir_schemas::Format::Avro, None)
+        .expect("the subject is there");
     let connection =
         KafkaConnection { bootstrap_servers: "nobody:1".to_owned(), properties: BTreeMap::new(), registry };
     let config = KafkaSourceConfig {

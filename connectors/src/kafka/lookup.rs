@@ -54,7 +54,8 @@ impl ReaderSchemaText {
     }
 }
 
-/// Looks up a reader schema and checks that a table can be read with it.
+/// Looks up a reader schema and checks that a table can be read with it; of Protobuf one of `message`, see
+/// [`SchemaText::message`].
 ///
 /// # Errors
 /// [`LookupError::Retry`] where the registry is away, or the subject is not there yet.
@@ -62,11 +63,13 @@ pub fn lookup_reader_schema(
     registry: &dyn SchemaRegistry,
     choice: &SchemaChoice,
     format: Format,
+    message: Option<&str>,
 ) -> Result<ReaderSchemaText, LookupError> {
+    let of_message = |schema: SchemaText| SchemaText { message: message.map(str::to_owned), ..schema };
     let registered = match choice {
         SchemaChoice::File(text) => {
-            let file = ReaderSchemaText::from_file(text);
-            return checked(file, format);
+            let schema = of_message(SchemaText::of_file(text));
+            return checked(ReaderSchemaText { schema, subject: None }, format);
         }
         SchemaChoice::Latest { subject } | SchemaChoice::Follow { subject } => registry.latest(subject),
         SchemaChoice::Version { subject, version } => registry.version(subject, *version),
@@ -76,7 +79,7 @@ pub fn lookup_reader_schema(
         _ => LookupError::Registry(error),
     })?;
     let text = ReaderSchemaText {
-        schema: (*registered.schema).clone(),
+        schema: of_message((*registered.schema).clone()),
         subject: Some((registered.subject, registered.version)),
     };
     checked(text, format)

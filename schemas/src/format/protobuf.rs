@@ -9,13 +9,14 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use prost::encoding::decode_varint;
 use prost_reflect::{DynamicMessage, FieldDescriptor, MapKey, Value};
 
 use super::Fault;
 use crate::decode::{RejectReason, SeenSchema, registered};
 use crate::encode::write;
 use crate::error::SchemaError;
-use crate::protobuf::{File, Presence, Shape, Table, Type, enum_text, mismatch};
+use crate::protobuf::{File, Presence, Shape, Table, Type, enum_text, mismatch, not_read};
 use crate::registry::{Language, RegistryError, SchemaRegistry, SchemaText, SubjectVersion};
 use crate::resolve::ReaderSchema;
 use crate::wire::{self, SchemaId};
@@ -48,6 +49,8 @@ pub(super) struct Writer {
     text: Option<Arc<SchemaText>>,
     /// Why it is none.
     file: Result<File, String>,
+    /// Whether records of its message of the table's name fit, or why not; it may have others, too.
+    fit: Result<(), String>,
 }
 
 /// A value, before it is read.
@@ -94,9 +97,8 @@ impl Protobuf {
             }
             Err(error) => return Found::Away(error.to_string()),
         };
-        let verdict = self.verdict(&writer, places);
-        let seen = Some(Box::new(writer.seen(record, verdict.as_ref().err())));
-        match verdict {
+        let seen = Some(Box::new(writer.seen(record)));
+        match self.verdict(&writer, places) {
             Ok(()) => Found::Message(body, seen),
             Err(detail) => Found::Rejected(RejectReason::IncompatibleSchema, detail, seen),
         }
@@ -107,7 +109,10 @@ impl Protobuf {
         if let Some(verdict) = self.verdicts.get(&key) {
             return verdict.clone();
         }
-        let verdict = writer.fits(&self.table, &key.1);
+        let verdict = writer.judged(&self.table, |file| match file.message_at(&key.1) {
+            Some(message) => mismatch(&self.table.root, &message),
+            None => vec![format!("it has no message at {:?}", key.1)],
+        });
         if MAX_WRITERS <= self.verdicts.len() {
             self.verdicts.clear();
         }
@@ -133,7 +138,9 @@ impl Protobuf {
             Err(RegistryError::Invalid { detail }) => (None, Err(detail)),
             Err(error) => return Err(error),
         };
-        let writer = Arc::new(Writer { id, registered: registered(registry, reader, id), text, file });
+        let mut writer = Writer { id, registered: registered(registry, reader, id), text, file, fit: Ok(()) };
+        writer.fit = writer.judged(&self.table, |file| not_read(&self.table.root, file));
+        let writer = Arc::new(writer);
         if MAX_WRITERS <= self.writers.len() {
             self.writers.clear();
         }
@@ -152,14 +159,11 @@ impl Protobuf {
 }
 
 impl Writer {
-    /// Whether records of a message can be read.
-    fn fits(&self, table: &Table, places: &[usize]) -> Result<(), String> {
+    /// A verdict, with both schemas named.
+    fn judged(&self, table: &Table, issues: impl FnOnce(&File) -> Vec<String>) -> Result<(), String> {
         let issues = match &self.file {
             Err(why) => return Err(format!("writer {} can't be read: {why}", self.name())),
-            Ok(file) => match file.message_at(places) {
-                Some(message) => mismatch(&table.root, &message),
-                None => vec![format!("it has no message at {places:?}")],
-            },
+            Ok(file) => issues(file),
         };
         if issues.is_empty() {
             return Ok(());
@@ -178,7 +182,8 @@ impl Writer {
         }
     }
 
-    fn seen(&self, record: u32, issue: Option<&String>) -> SeenSchema {
+    fn seen(&self, record: u32) -> SeenSchema {
+        let issue = self.fit.as_ref().err();
         SeenSchema {
             schema_id: self.id.0,
             subject: self.registered.as_ref().map(|registered| registered.subject.clone()),
@@ -194,31 +199,20 @@ impl Writer {
 /// The places of a message and those around it, and what is behind them: a number, then so many numbers, all of them zig-zag
 /// varints; a single 0 is the first message.
 fn places(bytes: &[u8]) -> Option<(Vec<usize>, &[u8])> {
-    let (n, mut rest) = varint(bytes)?;
+    let mut rest = bytes;
+    let n = number(&mut rest)?;
     if n == 0 {
         return Some((vec![0], rest));
     }
-    let mut places = Vec::new();
-    for _ in 0..Some(n).filter(|n| *n <= MAX_PLACES)? {
-        let (place, behind) = varint(rest)?;
-        places.push(place);
-        rest = behind;
-    }
+    let n = Some(n).filter(|n| *n <= MAX_PLACES)?;
+    let places = (0..n).map(|_| number(&mut rest)).collect::<Option<_>>()?;
     Some((places, rest))
 }
 
-fn varint(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let mut value = 0_u64;
-    for (at, byte) in bytes.iter().enumerate().take(5) {
-        value |= u64::from(byte & 0x7f) << (7 * at);
-        if byte & 0x80 == 0 {
-            // None is negative.
-            return (value & 1 == 0)
-                .then(|| usize::try_from(value >> 1).ok())?
-                .map(|value| (value, &bytes[at + 1..]));
-        }
-    }
-    None
+/// None is negative.
+fn number(rest: &mut &[u8]) -> Option<usize> {
+    let zigzag = decode_varint(rest).ok()?;
+    if zigzag & 1 == 0 { usize::try_from(zigzag >> 1).ok() } else { None }
 }
 
 struct Output<'a> {

@@ -2,7 +2,8 @@
 //!
 //! A field that only one side has is no matter. One that both have must mean the same: a number may become wider, a flag or
 //! an enum's value a number, text bytes and the reverse, one value several. Stricter than Protobuf's own "wire-compatible" in
-//! what would change values silently: numbers cut off, signed ones read as unsigned, the last of several taken.
+//! what would change values silently: numbers cut off, signed ones read as unsigned, the last of several taken. So fields of
+//! one `oneof` here are those of which the writer, too, sets one at most: all of one `oneof` of its own, or the only one.
 
 use std::collections::HashSet;
 
@@ -19,7 +20,10 @@ pub(crate) fn broken(reader: &File, writer: &File) -> Vec<String> {
     let mut comparison = Comparison::default();
     for message in writer.messages() {
         match readers.iter().find(|other| other.full_name() == message.full_name()) {
-            Some(other) => comparison.messages(other, &message, message.full_name()),
+            Some(other) => {
+                comparison.messages(other, &message, message.full_name());
+                comparison.removed(other, &message);
+            }
             None => {
                 comparison.issues.push(format!("there is no message \"{}\" any more", message.full_name()))
             }
@@ -44,6 +48,14 @@ pub(crate) fn mismatch(reader: &MessageDescriptor, writer: &MessageDescriptor) -
     comparison.issues
 }
 
+/// The same of a whole file's records of the message that `reader` is of, whichever others it has.
+pub(crate) fn not_read(reader: &MessageDescriptor, writer: &File) -> Vec<String> {
+    match writer.message_named(reader.full_name()) {
+        Some(message) => mismatch(reader, &message),
+        None => vec![format!("there is no message \"{}\" in it", reader.full_name())],
+    }
+}
+
 #[derive(Default)]
 struct Comparison {
     issues: Vec<String>,
@@ -58,14 +70,50 @@ impl Comparison {
             return;
         }
         for field in reader.fields() {
-            let inside =
-                if path.is_empty() { field.name().to_owned() } else { format!("{path}.{}", field.name()) };
+            let inside = within(path, field.name());
             match writer.get_field(field.number()) {
                 Some(other) => self.fields(&field, &other, &inside),
                 None if field.is_required() => {
                     self.issues.push(format!("{inside}: the writer lacks the field, and it is required"));
                 }
                 None => {}
+            }
+        }
+        for oneof in reader.oneofs() {
+            let writers: Vec<_> =
+                oneof.fields().filter_map(|field| writer.get_field(field.number())).collect();
+            let groups: HashSet<_> = writers
+                .iter()
+                .map(|field| {
+                    let oneof = field.containing_oneof().map(|oneof| oneof.name().to_owned());
+                    oneof.ok_or_else(|| field.number())
+                })
+                .collect();
+            if 1 < groups.len() {
+                let names: Vec<_> = writers.iter().map(FieldDescriptor::name).collect();
+                self.issues.push(format!(
+                    "{}: of {} the writer may set several, and here they are one of a oneof",
+                    within(path, oneof.name()),
+                    names.join(", ")
+                ));
+            }
+        }
+    }
+
+    /// What a registry does not let go, though records are read without it: as Confluent's.
+    fn removed(&mut self, reader: &MessageDescriptor, writer: &MessageDescriptor) {
+        for field in writer.fields().filter(|field| reader.get_field(field.number()).is_none()) {
+            let path = within(writer.full_name(), field.name());
+            let oneof = field.containing_oneof().filter(|oneof| !oneof.is_synthetic());
+            if field.is_required() {
+                self.issues.push(format!("{path}: the field was required, and is there no more"));
+            } else if let Some(oneof) =
+                oneof.filter(|oneof| reader.oneofs().any(|left| left.name() == oneof.name()))
+            {
+                self.issues.push(format!(
+                    "{path}: the field was one of oneof \"{}\", and is there no more",
+                    oneof.name()
+                ));
             }
         }
     }
@@ -96,6 +144,10 @@ impl Comparison {
     }
 }
 
+fn within(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
 fn many(field: &FieldDescriptor) -> &'static str {
     match (field.is_map(), field.is_list()) {
         (true, _) => "a map",
@@ -116,5 +168,34 @@ fn is_read(reader: &Kind, writer: &Kind) -> bool {
         | (Kind::Bytes, Kind::String) => true,
         (Kind::Message(_), _) | (_, Kind::Message(_)) => false,
         (writer, reader) => writer == reader,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::SchemaText;
+
+    /// What a registry says of a message whose fields change.
+    fn told(new: &str, old: &str) -> String {
+        let file = |fields: &str| {
+            let text = format!("syntax = \"proto2\"; message M {{ {fields} }}");
+            File::parse(&SchemaText::of_file(&text)).expect("a schema")
+        };
+        broken(&file(new), &file(old)).join("; ")
+    }
+
+    #[test]
+    fn what_leaves_a_oneof_or_was_required_is_kept_by_a_registry() {
+        let both = "oneof o { int32 a = 1; int32 b = 2; }";
+        let gone = "M.b: the field was one of oneof \"o\", and is there no more";
+        assert_eq!(told("oneof o { int32 a = 1; }", both), gone);
+        // The whole of it, a field beside it, or into the open: nothing is lost that somebody would look for there.
+        for new in ["", "optional int32 a = 1;", "oneof o { int32 a = 1; } optional int32 b = 2;", both] {
+            assert_eq!(told(new, &format!("{both} optional int32 c = 3;")), "", "{new}");
+        }
+        assert_eq!(told("", "required int32 a = 1;"), "M.a: the field was required, and is there no more");
+        let moved = told(both, "optional int32 a = 1; optional int32 b = 2;");
+        assert_eq!(moved, "M.o: of a, b the writer may set several, and here they are one of a oneof");
     }
 }

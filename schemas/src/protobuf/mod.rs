@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! text or descriptor, references ─► File ─► Table ─► Avro schema (and `format::protobuf`: values)
-//!                                    └────► broken, mismatch: rules of compatibility
+//!                                    └────► broken, mismatch, not_read: rules of compatibility
 //! ```
 //!
 //! Invariants:
@@ -25,7 +25,7 @@ use protox::file::{ChainFileResolver, File as Source, FileResolver, GoogleFileRe
 use crate::error::SchemaError;
 use crate::registry::SchemaText;
 
-pub(crate) use compare::{broken, mismatch};
+pub(crate) use compare::{broken, mismatch, not_read};
 pub(crate) use table::{Presence, Shape, Table, Type, enum_text};
 
 /// What the schema itself is called among what it imports.
@@ -33,6 +33,9 @@ const NAME: &str = "weir_schema.proto";
 
 /// Brackets within brackets. Messages alone may be 31 levels deep.
 const MAX_NESTING: usize = 64;
+
+/// Messages that are named to a person.
+const MAX_TOLD: usize = 20;
 
 /// A parsed file.
 #[derive(Debug, Clone)]
@@ -61,12 +64,37 @@ impl File {
         Ok(Self { file: file.ok_or_else(|| SchemaError::new("it has no file"))? })
     }
 
-    /// The message that a table is of: the first one.
+    /// The message that a table is of: the one whose full name is, or ends with, `name`; the first one where nobody says.
     ///
     /// # Errors
-    /// [`SchemaError`] where there is none.
-    pub(crate) fn first_message(&self) -> Result<MessageDescriptor, SchemaError> {
-        self.file.messages().next().ok_or_else(|| SchemaError::new("there is no message in it"))
+    /// [`SchemaError`] where there is none, or several of a name that is not whole.
+    pub(crate) fn message(&self, name: Option<&str>) -> Result<MessageDescriptor, SchemaError> {
+        let all = self.messages();
+        let Some(name) = name else {
+            return all.into_iter().next().ok_or_else(|| SchemaError::new("there is no message in it"));
+        };
+        let is_meant = |message: &&MessageDescriptor| {
+            let outer = message.full_name().strip_suffix(name);
+            outer.is_some_and(|outer| outer.is_empty() || outer.ends_with('.'))
+        };
+        let meant: Vec<_> = all.iter().filter(is_meant).collect();
+        match (self.message_named(name), &meant[..]) {
+            (Some(whole), _) => Ok(whole),
+            (None, [only]) => Ok((*only).clone()),
+            (None, []) => Err(SchemaError::new(format!(
+                "there is no message \"{name}\" in it: it has {}",
+                listed(all.iter())
+            ))),
+            (None, several) => Err(SchemaError::new(format!(
+                "there are several messages \"{name}\" in it: {}",
+                listed(several.iter().copied())
+            ))),
+        }
+    }
+
+    /// The message of a full name.
+    pub(crate) fn message_named(&self, full_name: &str) -> Option<MessageDescriptor> {
+        self.messages().into_iter().find(|message| message.full_name() == full_name)
     }
 
     /// The message that Confluent's wire format names by its place, and those of the messages around it. Entries of maps,
@@ -95,6 +123,16 @@ impl File {
         let mut descriptor = self.file.file_descriptor_proto().clone();
         descriptor.source_code_info = None;
         BASE64_STANDARD.encode(descriptor.encode_to_vec())
+    }
+}
+
+/// The full names of messages, for a person.
+fn listed<'a>(messages: impl Iterator<Item = &'a MessageDescriptor>) -> String {
+    let mut messages = messages.map(|message| format!("\"{}\"", message.full_name()));
+    let told: Vec<_> = messages.by_ref().take(MAX_TOLD).collect();
+    match messages.count() {
+        0 => told.join(", "),
+        n_more => format!("{} and {n_more} more", told.join(", ")),
     }
 }
 
@@ -160,7 +198,23 @@ mod tests {
             message Order { Money total = 1; google.protobuf.Timestamp at = 2; map<string, int32> m = 3; message Item { int32 n = 1; } }
             message Other {}"#;
         let file = File::parse(&text(order, &[("shop/money.proto", money)])).expect("a schema");
-        assert_eq!(file.first_message().expect("one").full_name(), "shop.Order");
+        let of = |name| {
+            file.message(name)
+                .map(|message| message.full_name().to_owned())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(of(None).as_deref(), Ok("shop.Order"));
+        for (name, full) in [
+            ("Other", "shop.Other"),
+            ("shop.Other", "shop.Other"),
+            ("Item", "shop.Order.Item"),
+            ("Order.Item", "shop.Order.Item"),
+        ] {
+            assert_eq!(of(Some(name)).as_deref(), Ok(full));
+        }
+        let none =
+            r#"there is no message "ther" in it: it has "shop.Order", "shop.Other", "shop.Order.Item""#;
+        assert_eq!(of(Some("ther")), Err(none.to_owned()));
         let name = |places: &[usize]| file.message_at(places).map(|message| message.full_name().to_owned());
         assert_eq!(name(&[1]).as_deref(), Some("shop.Other"));
         assert_eq!(name(&[0, 0]).as_deref(), Some("shop.Order.Item"));
@@ -168,6 +222,17 @@ mod tests {
         assert_eq!(name(&[]), None);
         let missing = File::parse(&text(order, &[])).expect_err("an import is missing").to_string();
         assert!(missing.contains("shop/money.proto"), "{missing}");
+    }
+
+    #[test]
+    fn a_name_that_several_messages_have_is_refused_unless_it_is_whole() {
+        let schema = "syntax = \"proto3\"; message A { message Item {} } message B { message Item {} } message Item {}";
+        let file = File::parse(&text(schema, &[])).expect("a schema");
+        assert_eq!(file.message(Some("Item")).expect("its full name").full_name(), "Item");
+        let schema = schema.replace("message Item {} }", "message Item { message X {} } }");
+        let file = File::parse(&text(&schema, &[])).expect("a schema");
+        let several = file.message(Some("Item.X")).expect_err("there are two").to_string();
+        assert_eq!(several, r#"there are several messages "Item.X" in it: "A.Item.X", "B.Item.X""#);
     }
 
     #[test]

@@ -81,12 +81,12 @@ pub(crate) enum Type {
 }
 
 impl Table {
-    /// The table of a schema's first message.
+    /// The table of the message that a schema means.
     ///
     /// # Errors
     /// [`SchemaError`] where the text is no schema, or has no message that can be a table.
     pub(crate) fn new(text: &SchemaText) -> Result<Self, SchemaError> {
-        let root = File::parse(text)?.first_message()?;
+        let root = File::parse(text)?.message(text.message.as_deref())?;
         let mut found = vec![root.clone()];
         let mut places = HashMap::from([(root.full_name().to_owned(), 0)]);
         let mut messages = Vec::new();

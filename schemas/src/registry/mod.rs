@@ -37,6 +37,9 @@ pub struct SchemaText {
     pub names: Vec<String>,
     #[serde(default, skip_serializing_if = "Language::is_avro")]
     pub language: Language,
+    /// Of Protobuf the message that is meant: its full name, or the end of it. `None`: the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// What a schema is written in.
@@ -114,7 +117,8 @@ impl SchemaText {
 
 impl From<&str> for SchemaText {
     fn from(text: &str) -> Self {
-        Self { text: text.to_owned(), references: Vec::new(), names: Vec::new(), language: Language::Avro }
+        let (references, names, language) = (Vec::new(), Vec::new(), Language::Avro);
+        Self { text: text.to_owned(), references, names, language, message: None }
     }
 }
 

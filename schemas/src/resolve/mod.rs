@@ -13,7 +13,7 @@ use ::arrow::datatypes::SchemaRef;
 
 use crate::avro::Schema;
 use crate::error::SchemaError;
-use crate::protobuf::{File, mismatch};
+use crate::protobuf::{File, not_read};
 use crate::registry::{Language, SchemaText};
 
 pub use arrow::LeftOut;
@@ -105,8 +105,8 @@ impl ReaderSchema {
     pub fn check_writer(&self, writer: &SchemaText) -> Result<Vec<Issue>, SchemaError> {
         if [self.source.language, writer.language] == [Language::Protobuf; 2] {
             // Their fields are who they are by number, not by name.
-            let message = |text| File::parse(text)?.first_message();
-            let rules = mismatch(&message(&self.source)?, &message(writer)?).into_iter();
+            let reader = File::parse(&self.source)?.message(self.source.message.as_deref())?;
+            let rules = not_read(&reader, &File::parse(writer)?).into_iter();
             return Ok(rules.map(|rule| Issue { path: String::new(), rule, conditional: false }).collect());
         }
         let writer = writer.parse()?;

@@ -123,7 +123,6 @@ mod tests {
     use apache_avro::rabin::Rabin;
 
     use super::*;
-    use crate::registry::Language;
 
     fn form(text: &str) -> String {
         canonical_form(&Schema::parse(text, &[]).expect("a schema"))
@@ -191,8 +190,7 @@ mod tests {
         let text = SchemaText {
             text: r#"{"type": "record", "name": "R", "fields": [{"name": "p", "type": "n.P"}]}"#.to_owned(),
             references: vec![r#"{"type": "fixed", "name": "n.P", "size": 2}"#.to_owned()],
-            names: Vec::new(),
-            language: Language::Avro,
+            ..SchemaText::from("")
         };
         let whole = r#"{"type": "record", "name": "R", "fields": [
             {"name": "p", "type": {"type": "fixed", "name": "n.P", "size": 2}}]}"#;

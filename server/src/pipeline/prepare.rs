@@ -328,7 +328,7 @@ impl Preparer {
         source: &Source,
         kept: Option<&Kept>,
     ) -> Result<ReaderSchemaText, LookupError> {
-        if let Some(schema) = kept.and_then(|kept| kept_schema(kept, &source.schema)) {
+        if let Some(schema) = kept.and_then(|kept| kept_schema(kept, source)) {
             return Ok(schema);
         }
         let known = self.schemas.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
@@ -345,7 +345,8 @@ impl Preparer {
             let detail = "its connection is not ready".to_owned();
             return Err(LookupError::Retry(weir_schemas::RegistryError::Unavailable { detail }));
         };
-        let schema = lookup_reader_schema(&*registry, &source.schema, source.format)?;
+        let message = source.message.as_deref();
+        let schema = lookup_reader_schema(&*registry, &source.schema, source.format, message)?;
         let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
         schemas.insert(name.to_owned(), schema.clone());
         Ok(schema)
@@ -353,9 +354,9 @@ impl Preparer {
 }
 
 /// The kept schema, where it is the one that the source file asks for.
-fn kept_schema(kept: &Kept, choice: &SchemaChoice) -> Option<ReaderSchemaText> {
+fn kept_schema(kept: &Kept, source: &Source) -> Option<ReaderSchemaText> {
     let schema: ReaderSchemaText = serde_json::from_str(&kept.identity.reader_schema).ok()?;
-    let asked_for = match (choice, &schema.subject) {
+    let asked_for = match (&source.schema, &schema.subject) {
         (SchemaChoice::Latest { subject } | SchemaChoice::Follow { subject }, Some((kept, _))) => {
             subject == kept
         }
@@ -364,7 +365,7 @@ fn kept_schema(kept: &Kept, choice: &SchemaChoice) -> Option<ReaderSchemaText> {
         }
         (SchemaChoice::File(_), _) | (_, None) => false,
     };
-    asked_for.then_some(schema)
+    (asked_for && schema.schema.message == source.message).then_some(schema)
 }
 
 fn kafka(

@@ -34,6 +34,7 @@ pub(super) fn read(mut fields: Fields<'_, '_>, dir: &Path) -> Option<Source> {
         format: Format::Avro,
         framing: Framing::default(),
         schema: schema?,
+        message: None,
         start: start?,
         event_time: Some(event_time?.as_str().to_owned()),
         watermark: watermark?,

@@ -36,6 +36,8 @@ pub struct Source {
     pub format: Format,
     pub framing: Framing,
     pub schema: SchemaChoice,
+    /// Of Protobuf: which message of the schema the table is of; `None`: the first.
+    pub message: Option<String>,
     pub start: Start,
     /// A column of the reader schema; `None`: the Kafka timestamp.
     pub event_time: Option<String>,
@@ -126,6 +128,7 @@ fn kafka(mut fields: Fields<'_, '_>, dir: &Path, connections: Option<&[String]>)
     let topic = topic(&mut fields);
     let format = format(&mut fields);
     let framing = framing(&mut fields, format);
+    let message = message(&mut fields, format);
     let event_time = fields.text("event_time");
     let schema = match format {
         Some(Format::Raw) => raw_schema(&mut fields),
@@ -147,6 +150,7 @@ fn kafka(mut fields: Fields<'_, '_>, dir: &Path, connections: Option<&[String]>)
         format: format?,
         framing: framing?,
         schema: schema?,
+        message: message?,
         start: start?,
         event_time: event_time.map(|text| text.as_str().to_owned()),
         watermark: watermark?,
@@ -201,6 +205,19 @@ fn framing(fields: &mut Fields<'_, '_>, format: Option<Format>) -> Option<Framin
         return None;
     }
     fields.choice("framing", &FRAMING)
+}
+
+/// `message`, of Protobuf alone; `None` is a mistake.
+fn message(fields: &mut Fields<'_, '_>, format: Option<Format>) -> Option<Option<String>> {
+    if fields.node("message").is_none() {
+        return Some(None);
+    }
+    if format.is_some_and(|format| format != Format::Protobuf) {
+        let at = fields.position("message");
+        fields.sheet.problem(at, Code::WrongType, "\"message\" is a key of \"format: protobuf\" alone");
+        return None;
+    }
+    fields.text("message").map(|name| Some(name.as_str().to_owned()))
 }
 
 /// The words of `format`.
@@ -271,13 +288,10 @@ pub(super) fn schema(
             let text = fields.text("schema")?;
             match text.as_str() {
                 "latest" => latest(),
-                // Values of other formats are not of one version or another.
-                "follow" if format.is_some_and(|format| format != Format::Avro) => {
-                    fields.sheet.bad_value(
-                        "\"schema\"",
-                        &text,
-                        "only a source with \"format: avro\" can follow",
-                    );
+                // Values of other formats are read without the schemas that wrote them.
+                "follow" if !format.is_none_or(is_of_versions) => {
+                    let expected = "only a source with \"format: avro\" or \"protobuf\" can follow";
+                    fields.sheet.bad_value("\"schema\"", &text, expected);
                     None
                 }
                 "follow" => subject().map(|subject| SchemaChoice::Follow { subject }),
@@ -288,6 +302,11 @@ pub(super) fn schema(
             }
         }
     }
+}
+
+/// Whether a value is of one version of its schema or another.
+fn is_of_versions(format: Format) -> bool {
+    matches!(format, Format::Avro | Format::Protobuf)
 }
 
 fn schema_map(sheet: &mut Sheet<'_>, node: &Node, dir: &Path) -> Option<SchemaChoice> {

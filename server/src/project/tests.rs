@@ -113,6 +113,21 @@ fn every_setting_is_read() {
 }
 
 #[test]
+fn a_protobuf_source_names_its_message_and_may_follow() {
+    let of = |more: &str| format!("connection: shop\ntopic: o\n{more}");
+    let load_one = |more: &str| load(&[ROOT, ("sources/orders.yaml", of(more).as_str()), REVENUE]);
+    let project = load_one("format: protobuf\nmessage: shop.Order\nschema: follow\n").unwrap();
+    let orders = &project.sources["orders"];
+    assert_eq!(orders.message.as_deref(), Some("shop.Order"));
+    assert_eq!(orders.schema, SchemaChoice::Follow { subject: "o-value".to_owned() });
+    let refused = |more: &str| load_one(more).unwrap_err().to_string();
+    let message = refused("format: json\nmessage: Order\n");
+    assert!(message.contains("\"message\" is a key of \"format: protobuf\" alone"), "{message}");
+    let follow = refused("format: json\nschema: follow\n");
+    assert!(follow.contains("only a source with \"format: avro\" or \"protobuf\" can follow"), "{follow}");
+}
+
+#[test]
 fn files_of_a_folder_are_a_source() {
     let of = |more: &str| format!("type: files\npath: ../data/*.avro\n{more}");
     let latest = of("event_time: at\n");

@@ -44,7 +44,11 @@ struct Reads {
 
 /// A decoder to all columns of a schema, that asks `registry`.
 fn reads(schema: &str, registry: &EmbeddedRegistry) -> Reads {
-    let reader = Arc::new(ReaderSchema::new(SchemaText::of_file(schema)).expect("a schema"));
+    reads_of(SchemaText::of_file(schema), registry)
+}
+
+fn reads_of(schema: SchemaText, registry: &EmbeddedRegistry) -> Reads {
+    let reader = Arc::new(ReaderSchema::new(schema).expect("a schema"));
     let columns = (0..reader.arrow_schema().fields().len()).collect();
     let decoder = AnyDecoder::new(Format::Protobuf, Arc::clone(&reader), columns, Arc::new(registry.clone()));
     let table = Table::new(reader.source()).expect("a table");
@@ -239,6 +243,7 @@ fn writers_are_read_by_the_numbers_of_their_fields() {
         framed(ids[0], &[1], b""),
         framed(ids[0], &[], b""),
         new,
+        framed(ids[2], &[1], b""),
     ];
     let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
     let decoded = it.decode(&values);
@@ -272,12 +277,92 @@ fn writers_are_read_by_the_numbers_of_their_fields() {
             (6, "unknown_schema", "the registry has no schema of id 77"),
             (7, "bad_framing", "behind the schema id there is no list of messages' places"),
             (8, "bad_framing", "behind the schema id there is no list of messages' places"),
+            (10, "bad_framing", "behind the schema id there is no list of messages' places"),
         ]
     );
     let seen: Vec<_> =
         decoded.schemas.iter().map(|seen| (seen.schema_id, seen.record, seen.compatible)).collect();
     assert_eq!(seen, [(1, 0, true), (2, 1, true), (3, 2, false), (4, 5, false)]);
     assert_eq!(decoded.schemas[0].subject.as_deref(), Some("m-value"));
+}
+
+#[test]
+fn a_table_is_of_the_message_that_is_named() {
+    let registry = EmbeddedRegistry::new();
+    let v1 = "syntax = \"proto3\"; package p; message Head { int32 n = 1; } message M { int32 id = 1; message In { bool ok = 1; } }";
+    // The other way round, and more of each.
+    let v2 = "syntax = \"proto3\"; package p; message M { int32 id = 1; string more = 2; message Pad {} message In { bool ok = 1; } } message Head { string n = 1; }";
+    let gone = "syntax = \"proto3\"; package p; message Head { int32 n = 1; }";
+    let ids = [register(&registry, "a", v1), register(&registry, "b", v2), register(&registry, "c", gone)];
+    let named = |schema: &str, name: &str| SchemaText {
+        message: Some(name.to_owned()),
+        ..SchemaText::of_file(schema)
+    };
+    let mut it = reads_of(named(v1, "M"), &registry);
+    let body = it.message(&[("id", Value::I32(7))]);
+    let values = [
+        body.clone(),
+        framed(ids[0], &[2, 2], &body),
+        framed(ids[0], &[0], &body),
+        framed(ids[1], &[0], &body),
+        framed(ids[1], &[2, 2], b""),
+        framed(ids[2], &[0], &body),
+    ];
+    let decoded = it.decode(&values.each_ref().map(Vec::as_slice));
+    assert_eq!(
+        (rows(&decoded.batch), decoded.records),
+        (["7"; 3].map(str::to_owned).to_vec(), vec![0, 1, 3])
+    );
+    let told: Vec<_> =
+        decoded.rejected.iter().map(|it| it.detail.rsplit_once(": ").expect("a rule").1).collect();
+    assert_eq!(told, [r#"it is of message "p.Head", not of "p.M""#; 3]);
+    // A schema fits or does not, whichever of its messages came first.
+    let seen: Vec<_> = decoded.schemas.iter().map(|seen| (seen.schema_id, seen.compatible)).collect();
+    assert_eq!(seen, [(ids[0], true), (ids[1], true), (ids[2], false)]);
+    assert!(
+        decoded.schemas[2].detail.ends_with(r#"there is no message "p.M" in it"#),
+        "{}",
+        decoded.schemas[2].detail
+    );
+    let issues = |writer: &str| it.reader.check_writer(&SchemaText::of_file(writer)).expect("schemas").len();
+    assert_eq!([v1, v2, gone].map(issues), [0, 0, 1]);
+    // Within another message.
+    let mut inner = reads_of(named(v2, "M.In"), &registry);
+    let ok = [0x08, 1];
+    let decoded = inner.decode(&[
+        &framed(ids[0], &[4, 2, 0], &ok),
+        &framed(ids[1], &[4, 0, 2], &ok),
+        &framed(ids[1], &[4, 0, 0], &ok),
+    ]);
+    assert_eq!((rows(&decoded.batch).len(), decoded.records), (2, vec![0, 1]));
+    let none = ReaderSchema::new(named(v1, "Hed")).expect_err("there is none").to_string();
+    assert!(none.contains(r#"no message "Hed" in it: it has "p.Head", "p.M", "p.M.In""#), "{none}");
+}
+
+#[test]
+fn fields_that_a_oneof_would_lose_are_not_read() {
+    let issues = |reader: &str, writer: &str| {
+        let schema =
+            |fields: &str| SchemaText::of_file(&format!("syntax = \"proto3\"; message M {{ {fields} }}"));
+        let reader = ReaderSchema::new(schema(reader)).expect("a table");
+        let issues = reader.check_writer(&schema(writer)).expect("a schema");
+        issues.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    };
+    let (apart, both) = ("int32 a = 1; int32 b = 2;", "oneof o { int32 a = 1; int32 b = 2; }");
+    // Several into one; one into another that is there; out of it; into a new one; of one that was renamed, or had others.
+    let lost = "o: of a, b the writer may set several, and here they are one of a oneof";
+    assert_eq!(issues(both, apart), lost);
+    assert_eq!(issues(both, "optional int32 a = 1; optional int32 b = 2;"), lost);
+    assert_eq!(issues(both, "int32 a = 1; oneof o { int32 b = 2; }"), lost);
+    assert_eq!(issues(both, "oneof o { int32 a = 1; } oneof p { int32 b = 2; }"), lost);
+    for (reader, writer) in [
+        (apart, both),
+        (both, "int32 a = 1;"),
+        ("oneof o { int32 a = 1; } int32 b = 2;", apart),
+        (both, "oneof was { int32 a = 1; int32 b = 2; int32 c = 3; }"),
+    ] {
+        assert_eq!(issues(reader, writer), "", "{reader} reads {writer}");
+    }
 }
 
 proptest! {

@@ -294,7 +294,8 @@ impl Model {
                 }
             }
         }
-        Ok(SchemaText { text: new.text.clone(), references: texts, names, language: new.language })
+        let (text, language) = (new.text.clone(), new.language);
+        Ok(SchemaText { text, references: texts, names, language, message: None })
     }
 
     /// The parsed schema of an id.

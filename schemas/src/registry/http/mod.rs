@@ -157,7 +157,8 @@ impl HttpRegistry {
         self.collect(schema.references, &mut found, &mut HashSet::new(), 0)?;
         let (names, references): (Vec<_>, Vec<_>) = found.into_iter().unzip();
         let names = if schema.language == Language::Avro { Vec::new() } else { names };
-        Ok(Arc::new(SchemaText { text: schema.text, references, names, language: schema.language }))
+        let (text, language) = (schema.text, schema.language);
+        Ok(Arc::new(SchemaText { text, references, names, language, message: None }))
     }
 
     /// Names and texts, depth first, so that every schema comes after those that it refers to.
