@@ -13,22 +13,37 @@ use std::sync::Arc;
 use arrow::datatypes::Schema;
 use weir_engine::connector::{SchemaSeen, TableColumn};
 use weir_engine::sql::type_name;
-use weir_schemas::{ReaderSchema, SeenSchema};
+use weir_schemas::{ReaderSchema, SchemaText, SeenSchema};
 
 use super::Metadata;
 use super::table::Table;
-use crate::error::chain;
+use crate::error::{ConfigError, chain};
 
-/// A source that follows its subject, as a decoder knows it.
-pub(crate) struct Follow {
-    pub(super) reader: Arc<ReaderSchema>,
-    pub(super) event_time: Option<String>,
-    pub(super) metadata: Vec<Metadata>,
+/// A source that follows its subject.
+pub struct Follow {
+    reader: Arc<ReaderSchema>,
+    event_time: Option<String>,
+    metadata: Vec<Metadata>,
     /// Of the table by `reader`.
-    pub(super) columns: Vec<TableColumn>,
+    columns: Vec<TableColumn>,
 }
 
 impl Follow {
+    /// A table that is read with `reader`; event time and metadata as in a
+    /// [`KafkaSourceConfig`](super::KafkaSourceConfig).
+    ///
+    /// # Errors
+    /// [`ConfigError`] where it is none.
+    pub fn new(
+        reader: Arc<ReaderSchema>,
+        event_time: Option<String>,
+        metadata: Vec<Metadata>,
+    ) -> Result<Self, ConfigError> {
+        let (values, left_out) = (reader.arrow_schema(), reader.left_out());
+        let table = Table::new(&values, left_out, event_time.as_deref(), &metadata)?;
+        Ok(Self { columns: table_columns(&table.schema()), reader, event_time, metadata })
+    }
+
     /// The columns of the table, were it read with this schema; none where it is no newer version, or has no more
     /// columns.
     ///
@@ -38,31 +53,49 @@ impl Follow {
         let is_newer = self.reader.subject().is_some_and(|(subject, version)| {
             seen.subject.as_deref() == Some(subject) && Some(version) < seen.version
         });
-        let Some(text) = seen.schema.as_ref().filter(|_| is_newer && seen.compatible) else {
-            return Ok(Vec::new());
-        };
+        match seen.schema.as_ref().filter(|_| is_newer && seen.compatible) {
+            Some(newer) => self.next(newer),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The columns that the table has more in a newer version, whose records it can read.
+    ///
+    /// # Errors
+    /// Why the table can't follow it, for a person.
+    pub fn gained(&self, newer: &SchemaText) -> Result<Vec<TableColumn>, String> {
+        let mut columns = self.next(newer)?;
+        columns.retain(|column| !self.columns.contains(column));
+        Ok(columns)
+    }
+
+    fn next(&self, newer: &SchemaText) -> Result<Vec<TableColumn>, String> {
         let not = |why: String| format!("the table does not follow it: {why}");
-        let newer = ReaderSchema::new((**text).clone()).map_err(|error| not(chain(&error)))?;
+        let message = self.reader.source().message.clone();
+        let newer = SchemaText { message, ..newer.clone() };
+        let newer = ReaderSchema::new(newer).map_err(|error| not(chain(&error)))?;
         // Else what the topic has already would be dead letters to whoever reads with it.
         let issues = newer.check_writer(self.reader.source()).map_err(|error| not(chain(&error)))?;
         if let Some(issue) = issues.iter().find(|issue| !issue.conditional) {
             return Err(not(format!("older records could not be read with it: {issue}")));
         }
-        let (values, left_out) = (newer.arrow_schema(), newer.left_out());
-        let table = Table::new(&values, left_out, self.event_time.as_deref(), &self.metadata)
-            .map_err(|error| not(chain(&error)))?;
-        let columns = table_columns(&table.schema());
+        let (event_time, metadata) = (self.event_time.clone(), self.metadata.clone());
+        let Self { columns, .. } =
+            Self::new(Arc::new(newer), event_time, metadata).map_err(|error| not(chain(&error)))?;
         match missing(&self.columns, &columns) {
-            Some(column) => Err(not(format!(
-                "column \"{}\" is not there as {}{}",
-                column.name,
-                column.sql_type,
-                if column.nullable { "" } else { " NOT NULL" }
-            ))),
+            Some(column) => {
+                Err(not(format!("column \"{}\" is not there as {}", column.name, type_of(column))))
+            }
             None if columns.len() == self.columns.len() => Ok(Vec::new()),
             None => Ok(columns),
         }
     }
+}
+
+/// A column's type, with whether it may be null.
+#[must_use]
+pub fn type_of(column: &TableColumn) -> String {
+    format!("{}{}", column.sql_type, if column.nullable { "" } else { " NOT NULL" })
 }
 
 /// Columns as they are shown.
@@ -102,8 +135,6 @@ fn missing<'a>(older: &'a [TableColumn], newer: &[TableColumn]) -> Option<&'a Ta
 
 #[cfg(test)]
 mod tests {
-    use weir_schemas::SchemaText;
-
     use super::*;
 
     const V1: &str = r#"{"type": "record", "name": "r", "fields": [
@@ -111,8 +142,7 @@ mod tests {
 
     fn follow() -> Follow {
         let reader = Arc::new(ReaderSchema::parse(V1).unwrap().with_subject("s", 1));
-        let table = Table::new(&reader.arrow_schema(), &[], None, &[]).unwrap();
-        Follow { reader, event_time: None, metadata: Vec::new(), columns: table_columns(&table.schema()) }
+        Follow::new(reader, None, Vec::new()).unwrap()
     }
 
     fn seen(version: u32, fields: &str) -> SeenSchema {
@@ -139,7 +169,7 @@ mod tests {
         let more = format!(r#"{BOTH}, {{"name": "note", "type": "string", "default": ""}}"#);
         let columns = follow().table_of(&seen(2, &more)).unwrap();
         assert_eq!(names(&columns), ["id", "kind", "note", "kafka_timestamp"]);
-        assert_eq!((columns[2].sql_type.as_str(), columns[2].nullable), ("VARCHAR", false));
+        assert_eq!(type_of(&columns[2]), "VARCHAR NOT NULL");
         let other = SeenSchema { subject: Some("t".to_owned()), ..seen(2, &more) };
         let refused = SeenSchema { compatible: false, ..seen(2, &more) };
         for stays in [seen(1, &more), other, refused, seen(2, BOTH)] {

@@ -40,7 +40,7 @@ use weir_schemas::registry::Fingerprints;
 use weir_schemas::wire::Framing;
 use weir_schemas::{Format, LeftOut, ReaderSchema, SchemaRegistry};
 
-pub use follow::{grown, table_columns};
+pub use follow::{Follow, grown, table_columns, type_of};
 pub use group::ConsumerGroup;
 pub use lookup::{ReaderSchemaText, SchemaChoice, lookup_reader_schema};
 pub use properties::check_property;
@@ -50,7 +50,6 @@ pub(crate) use self::decoder::{RecordDecoder, Schemas};
 pub(crate) use self::table::Table;
 
 use self::fetch::FetchReader;
-use self::follow::Follow;
 use self::native::{Client, Failure, LogOffset, Topic};
 use self::reader::KafkaReader;
 use crate::error::{ConfigError, chain};
@@ -318,12 +317,10 @@ impl Source for KafkaSource {
             registry: Arc::clone(&self.connection.registry),
             fingerprints: self.fingerprints.clone(),
         };
-        let follow = self.config.follow.then(|| Follow {
-            reader: Arc::clone(&self.reader_schema),
-            event_time: self.config.event_time.clone(),
-            metadata: self.config.metadata.clone(),
-            columns: table_columns(&self.table.schema()),
-        });
+        let KafkaSourceConfig { event_time, metadata, .. } = &self.config;
+        let reader = || Arc::clone(&self.reader_schema);
+        let follow = self.config.follow.then(|| Follow::new(reader(), event_time.clone(), metadata.clone()));
+        let follow = follow.transpose().map_err(|error| SourceError::Fatal(chain(&error)))?;
         let decoder = RecordDecoder::new(&self.table, schemas, columns, follow)
             .map_err(|error| SourceError::Fatal(chain(&error)))?;
         Ok(Box::new(decoder))

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use weir_connectors::kafka::type_of;
+
 use super::Failure;
 use crate::pipeline::{Preparer, Readable, Verdict};
 use crate::project::{did_you_mean, read_file};
@@ -15,13 +17,16 @@ pub(super) fn told(preparer: &Preparer, source: &str) -> Option<String> {
     }
 }
 
-fn lines(source: &str, Readable { subject, reader, versions }: &Readable) -> String {
+fn lines(source: &str, Readable { subject, reader, follows, versions }: &Readable) -> String {
     let reader = match reader {
         Some(version) => format!("version {version}"),
         None => "its file".to_owned(),
     };
-    let mut text = format!("sources/{source}.yaml: \"{subject}\", read with {reader}\n");
-    let is_fine = |verdict: &Verdict| verdict.issues.is_empty() && verdict.breaks.is_empty();
+    let follows = if *follows { " and followed" } else { "" };
+    let mut text = format!("sources/{source}.yaml: \"{subject}\", read with {reader}{follows}\n");
+    let is_fine = |Verdict { issues, breaks, gained }: &Verdict| {
+        issues.is_empty() && breaks.is_empty() && gained.as_ref().is_ok_and(Vec::is_empty)
+    };
     // Versions in a row of which there is nothing to say share a line.
     for group in versions.chunk_by(|(_, a), (_, b)| is_fine(a) && is_fine(b)) {
         let name = match group {
@@ -62,7 +67,7 @@ pub(super) fn told_next(preparer: &Preparer, next: &str) -> Result<(String, bool
     Ok((lines, verdict.issues.is_empty() && verdict.breaks.is_empty()))
 }
 
-fn push(text: &mut String, name: &str, Verdict { issues, breaks }: &Verdict) {
+fn push(text: &mut String, name: &str, Verdict { issues, breaks, gained }: &Verdict) {
     let read = match issues.as_slice() {
         [] => "read",
         issues if issues.iter().all(|issue| issue.conditional) => "read but for some values",
@@ -72,6 +77,15 @@ fn push(text: &mut String, name: &str, Verdict { issues, breaks }: &Verdict) {
     writeln!(text, "  {name}: {read}").ok();
     for issue in issues {
         writeln!(text, "    {issue}").ok();
+    }
+    match gained {
+        Ok(columns) if columns.is_empty() => {}
+        Ok(columns) => {
+            let columns: Vec<_> =
+                columns.iter().map(|column| format!("\"{}\" {}", column.name, type_of(column))).collect();
+            writeln!(text, "    the table gains {}", columns.join(", ")).ok();
+        }
+        Err(why) => drop(writeln!(text, "    {why}")),
     }
     if !breaks.is_empty() {
         writeln!(text, "    as the reader schema it would break").ok();

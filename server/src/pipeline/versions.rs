@@ -2,13 +2,16 @@
 //! reader schema.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use weir_connectors::kafka::{ReaderSchemaText, SchemaChoice};
+use weir_connectors::chain;
+use weir_connectors::kafka::{Follow, ReaderSchemaText, SchemaChoice};
+use weir_engine::connector::TableColumn;
 use weir_schemas::resolve::Issue;
 use weir_schemas::{ReaderSchema, RegistryError, SchemaText};
 
 use super::prepare::{Outcome, Preparer};
-use crate::project::{Problem, Problems, check_columns};
+use crate::project::{Problem, Problems, Source, check_columns};
 
 /// Versions that are looked at: the newest ones. Each is a request to the registry.
 const MAX_VERSIONS: usize = 50;
@@ -19,17 +22,28 @@ pub struct Readable {
     pub subject: String,
     /// The version that it reads with; `None` where that is from a file.
     pub reader: Option<u32>,
+    /// Whether its table follows newer versions.
+    pub follows: bool,
     /// Ascending.
     pub versions: Vec<(u32, Verdict)>,
 }
 
 /// What becomes of a schema.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Verdict {
     /// Why records that were written with it can't be read, or not all of them.
     pub issues: Vec<Issue>,
     /// What is wrong with queries and panels, were it the reader schema.
     pub breaks: Problems,
+    /// Where the source follows its subject: the columns that a table of the version before gains with it, or why it does
+    /// not follow it.
+    pub gained: Result<Vec<TableColumn>, String>,
+}
+
+impl Default for Verdict {
+    fn default() -> Self {
+        Self { issues: Vec::new(), breaks: Problems::default(), gained: Ok(Vec::new()) }
+    }
 }
 
 impl Preparer {
@@ -57,19 +71,23 @@ impl Preparer {
             Err(error) => return Err(error),
         };
         let known = text.subject.as_ref().map(|(_, version)| *version);
-        let mut versions = Vec::new();
+        let follows = matches!(file.schema, SchemaChoice::Follow { .. });
+        let (mut versions, mut before) = (Vec::new(), None);
         for number in &numbers[numbers.len().saturating_sub(MAX_VERSIONS)..] {
             let schema = connection.registry.version(&subject, *number)?.schema;
-            let mut verdict = Verdict { issues: issues(&reader, &schema), breaks: Problems::default() };
+            let mut verdict = Verdict { issues: issues(&reader, &schema), ..Verdict::default() };
+            if let Some(before) = before.replace(Arc::clone(&schema)).filter(|_| follows) {
+                verdict.gained = gained(file, &before, &schema);
+            }
             // An older one is nobody's next reader schema.
             if known.is_some_and(|known| known < *number) {
                 let subject = Some((subject.clone(), *number));
-                verdict.breaks =
-                    self.broken_by(source, ReaderSchemaText { schema: (*schema).clone(), subject });
+                let schema = of_message((*schema).clone(), file);
+                verdict.breaks = self.broken_by(source, ReaderSchemaText { schema, subject });
             }
             versions.push((*number, verdict));
         }
-        Ok(Some(Readable { subject, reader: known, versions }))
+        Ok(Some(Readable { subject, reader: known, follows, versions }))
     }
 
     /// What a schema that is not registered yet would be to a source; `None` where that can't be checked
@@ -78,10 +96,16 @@ impl Preparer {
     /// # Errors
     /// The text is not a schema that a table can be read with.
     pub fn would_be(&self, source: &str, text: &str) -> Result<Option<Verdict>, weir_schemas::SchemaError> {
-        let next = ReaderSchemaText::from_file(text);
+        let mut next = ReaderSchemaText::from_file(text);
+        if let Some(file) = self.project().sources.get(source) {
+            next.schema = of_message(next.schema, file);
+        }
         next.parse()?;
-        let verdict = self.reader(source).map(|(_, reader)| Verdict {
+        let file = self.project().sources.get(source);
+        let follows = file.filter(|file| matches!(file.schema, SchemaChoice::Follow { .. }));
+        let verdict = self.reader(source).map(|(text, reader)| Verdict {
             issues: issues(&reader, &next.schema),
+            gained: follows.map_or(Ok(Vec::new()), |file| gained(file, &text.schema, &next.schema)),
             breaks: self.broken_by(source, next),
         });
         Ok(verdict)
@@ -118,6 +142,23 @@ impl Preparer {
         broken.extend(check_columns(self.project().boards(), &plans).sorted().into_iter().cloned());
         broken.into_iter().collect()
     }
+}
+
+/// The columns that a table of a schema gains with a newer one, or why it does not follow it.
+fn gained(source: &Source, before: &SchemaText, newer: &SchemaText) -> Result<Vec<TableColumn>, String> {
+    let no_table =
+        |error: &dyn std::error::Error| format!("the version before it is no table: {}", chain(error));
+    let reader = ReaderSchema::new(of_message(before.clone(), source)).map_err(|error| no_table(&error))?;
+    if let Some(issue) = issues(&reader, newer).into_iter().find(|issue| !issue.conditional) {
+        return Err(format!("the table does not follow it: its records can't be read: {issue}"));
+    }
+    let follow = Follow::new(Arc::new(reader), source.event_time.clone(), source.metadata.clone());
+    follow.map_err(|error| no_table(&error))?.gained(newer)
+}
+
+/// The schema as that of the message that a source is of.
+fn of_message(schema: SchemaText, source: &Source) -> SchemaText {
+    SchemaText { message: source.message.clone(), ..schema }
 }
 
 fn issues(reader: &ReaderSchema, writer: &SchemaText) -> Vec<Issue> {

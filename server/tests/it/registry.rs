@@ -239,3 +239,65 @@ fn check_tells_which_versions_are_read_and_what_a_next_one_would_break() {
     "#]]
     .assert_eq(told.split_once("with a next version\n").unwrap().1);
 }
+
+#[test]
+fn check_tells_what_a_table_that_follows_gains_with_each_version() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = Registry::start(dir.path().join("data").to_str().unwrap(), &[]);
+    let schema =
+        |fields: &[&str]| format!(r#"{{"type":"record","name":"Order","fields":[{}]}}"#, fields.join(","));
+    let [id, note, unit, total, more] = [
+        r#"{"name":"id","type":"long"}"#,
+        r#"{"name":"note","type":"string","default":""}"#,
+        r#"{"name":"unit","type":"string","default":"m"}"#,
+        r#"{"name":"total","type":"long","default":0}"#,
+        r#"{"name":"more","type":["null","long"],"default":null}"#,
+    ];
+    for fields in [&[id, note][..], &[id, note, unit], &[id, unit, total]] {
+        let body = serde_json::json!({ "schema": schema(fields) }).to_string();
+        registry.check(
+            &format!("POST /subjects/orders-value/versions HTTP/1.1\r\ncontent-type: {V1}"),
+            &body,
+            "200",
+            "id",
+        );
+    }
+    let connection = format!(
+        "connections:\n  shop: {{ type: kafka, bootstrap_servers: '127.0.0.1:1', schema_registry: {{ url: 'http://{}' }} }}\n",
+        registry.address
+    );
+    let project = dir.path().join("shop");
+    write(
+        &project,
+        &[
+            ("weir.yaml", &connection),
+            ("sources/orders.yaml", "connection: shop\ntopic: orders\nschema: follow\n"),
+            ("pipelines/ids.yaml", "sql: SELECT id FROM orders\n"),
+        ],
+    );
+    let next = |fields: &[&str]| {
+        let file = dir.path().join("next.avsc");
+        std::fs::write(&file, schema(fields)).unwrap();
+        let next = format!("orders={}", file.display());
+        let (code, _, stderr) = outcome(&weir(&["check", project.to_str().unwrap(), "--next", &next]));
+        (code, stderr.replace(&format!("{}/", dir.path().display()), ""))
+    };
+    let (code, told) = next(&[id, unit, total, more]);
+    assert_eq!(code, 0, "{told}");
+    expect![[r#"
+        sources/orders.yaml: "orders-value", read with version 3 and followed
+          version 1: read
+          version 2: read
+            the table gains "unit" VARCHAR NOT NULL
+          version 3: read
+            the table does not follow it: column "note" is not there as VARCHAR NOT NULL
+        sources/orders.yaml: with a next version
+          next.avsc: read
+            the table gains "more" BIGINT
+        shop: right. Sources: 1, pipelines: 1, sinks: 0, dashboards: 0
+    "#]]
+    .assert_eq(&told);
+    let (_, told) = next(&[id, r#"{"name":"unit","type":"long"}"#, total]);
+    let why = "    the table does not follow it: its records can't be read: unit: ";
+    assert!(told.contains(why), "{told}");
+}
