@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use weir_schemas::registry::http::{Credentials, MISSING_FOR};
@@ -169,6 +169,35 @@ fn a_flood_of_unknown_ids_is_no_flood_of_questions() {
     thread::sleep(MISSING_FOR);
     assert_eq!(reasons(3, 1), []);
     assert_eq!(reasons(3, 3), [RejectReason::UnknownSchema; 2]);
+}
+
+#[test]
+fn a_flood_of_other_unknown_ids_each_is_held_and_none_is_lost() {
+    let (server, client) = start();
+    let known = client.register("s", AMOUNT).expect("it is new");
+    let registry = Arc::new(PromptRegistry::new(Arc::new(client)));
+    let reader = Arc::new(ReaderSchema::parse(AMOUNT).expect("a schema"));
+    let mut decoder = Decoder::new(reader, vec![0], registry).expect("a column of it");
+    let ids = (0..1_100).map(|n| SchemaId(1_000 + n)).chain([known]);
+    let values: Vec<_> = ids.map(|id| [&wire::header(id)[..], &[2]].concat()).collect();
+    let (begun, n_before) = (Instant::now(), server.n_requests());
+    let (mut next, mut n_rows, mut n_rejected, mut n_held) = (0, 0, 0, 0);
+    while next < values.len() {
+        let decoded = decoder.decode(values.iter().map(|value| Some(value.as_slice())), next).expect("small");
+        (next, n_rows) = (decoded.next, n_rows + decoded.records.len());
+        n_rejected += decoded.rejected.iter().filter(|it| it.reason == RejectReason::UnknownSchema).count();
+        if let Some(why) = decoded.blocked {
+            assert!(why.contains("a flood of ids"), "{why}");
+            n_held += 1;
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+    assert_eq!((n_rows, n_rejected), (1, 1_100));
+    // A slow machine asks as slowly as it may.
+    assert!(0 < n_held || Duration::from_secs(1) <= begun.elapsed());
+    // A thousand at once, one in 10 ms after that, and what is to be known of the one that there is.
+    let most = 1_000 + begun.elapsed().as_millis() / 10 + 3;
+    assert!((server.n_requests() - n_before) as u128 <= most, "{} requests", server.n_requests());
 }
 
 #[test]

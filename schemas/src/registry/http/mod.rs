@@ -5,7 +5,8 @@
 //!    [`TOTAL_TIMEOUT`]. After a failure the same question is answered from memory until its
 //!    back-off has passed.
 //! 2. The schema of an id never changes, so it is asked for once per process. That an id does not
-//!    exist is remembered for [`MISSING_FOR`] only: a new one may be slow to spread.
+//!    exist is remembered for [`MISSING_FOR`] only: a new one may be slow to spread. A flood of ids that do
+//!    not exist is asked for bit by bit; meanwhile whoever needs one waits, as for a registry that is away.
 //! 3. Only a registry's own "not found" counts as such. A 404 from a proxy or a wrong path must not
 //!    turn good records into dead letters.
 //! 4. The password is in no error and no `Debug` output.
@@ -25,7 +26,7 @@ use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 
 use self::answer::{Reference, Schema};
-use self::recall::Memory;
+use self::recall::{Memory, UNKNOWN_EVERY};
 use super::{Language, Registered, RegistryError, SchemaRegistry, SchemaText, SubjectVersion};
 use crate::wire::SchemaId;
 
@@ -209,6 +210,12 @@ impl SchemaRegistry for HttpRegistry {
         if self.is_missing(id) {
             return Err(missing());
         }
+        if !self.with_memory(|memory| memory.may_ask(Instant::now())) {
+            let a_second = 1_000 / UNKNOWN_EVERY.as_millis();
+            return Err(RegistryError::unavailable(format!(
+                "a flood of ids came that it does not know: it is asked for {a_second} more a second"
+            )));
+        }
         match self.ask(&format!("/schemas/ids/{id}"), None) {
             Ok(answer) => {
                 let schema = self.complete(Schema::from_answer(&answer)?)?;
@@ -216,7 +223,8 @@ impl SchemaRegistry for HttpRegistry {
                 Ok(schema)
             }
             Err(RegistryError::NotFound { .. }) => {
-                self.with_memory(|memory| memory.keep_missing(id, Instant::now() + MISSING_FOR));
+                let now = Instant::now();
+                self.with_memory(|memory| memory.keep_missing(id, now, now + MISSING_FOR));
                 Err(missing())
             }
             Err(error) => Err(error),

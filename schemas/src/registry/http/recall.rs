@@ -14,6 +14,11 @@ use crate::wire::SchemaId;
 /// Entries of each kind, ids that nobody knows among them; beyond them the oldest knowledge is thrown away and asked for again.
 const MAX_ENTRIES: usize = 10_000;
 
+/// So many ids may turn out to be unknown at once, and then one in each of these times. Fewer: records of garbage wait, and
+/// what is behind them in their partitions. More: a registry that others need says no all the time.
+const UNKNOWN_BURST: u32 = 1_000;
+pub(super) const UNKNOWN_EVERY: Duration = Duration::from_millis(10);
+
 /// The wait after a first failure, and the longest one. Shorter: a registry that starts is flooded.
 /// Longer: records wait although it is back.
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
@@ -24,6 +29,8 @@ const BACKOFF_MAX: Duration = Duration::from_secs(10);
 pub(super) struct Memory {
     schemas: HashMap<SchemaId, Arc<SchemaText>>,
     missing: HashMap<SchemaId, Instant>,
+    /// When the unknown ids of so far would have been asked for, had they come evenly.
+    unknown_until: Option<Instant>,
     failures: HashMap<String, Failure>,
 }
 
@@ -48,9 +55,16 @@ impl Memory {
         self.missing.get(&id).is_some_and(|until| now < *until)
     }
 
-    pub(super) fn keep_missing(&mut self, id: SchemaId, until: Instant) {
+    pub(super) fn keep_missing(&mut self, id: SchemaId, now: Instant, until: Instant) {
         make_room(&mut self.missing);
         self.missing.insert(id, until);
+        self.unknown_until = Some(self.unknown_until.map_or(now, |until| until.max(now)) + UNKNOWN_EVERY);
+    }
+
+    /// Whether an id may be asked for that may be unknown, too.
+    pub(super) fn may_ask(&self, now: Instant) -> bool {
+        let ahead = self.unknown_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+        ahead < UNKNOWN_EVERY * UNKNOWN_BURST
     }
 
     /// Why `question` is not to be asked now.
@@ -121,8 +135,28 @@ mod tests {
     #[test]
     fn missing_id_is_asked_for_again_when_its_time_is_over() {
         let (mut memory, now) = (Memory::default(), Instant::now());
-        memory.keep_missing(SchemaId(7), now + Duration::from_secs(5));
+        memory.keep_missing(SchemaId(7), now, now + Duration::from_secs(5));
         assert!(memory.is_missing(SchemaId(7), now));
         assert!(!memory.is_missing(SchemaId(7), now + Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn unknown_ids_are_asked_for_at_once_until_they_are_a_flood() {
+        let (mut memory, start) = (Memory::default(), Instant::now());
+        let mut ids = (1..).map(SchemaId);
+        let mut ask_all = |now| {
+            let asked = ids.by_ref().take_while(|id| {
+                let may_ask = memory.may_ask(now);
+                if may_ask {
+                    memory.keep_missing(*id, now, now + Duration::from_secs(1));
+                }
+                may_ask
+            });
+            asked.count()
+        };
+        assert_eq!(ask_all(start), 1_000);
+        assert_eq!(ask_all(start), 0);
+        assert_eq!(ask_all(start + Duration::from_secs(1)), 100);
+        assert_eq!(ask_all(start + Duration::from_secs(3_600)), 1_000, "no more than at first");
     }
 }
