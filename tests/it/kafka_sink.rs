@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use serde_json::{Value, json};
-use weir_connectors::kafka::{KafkaConnection, KafkaSink, KafkaSinkConfig, PROGRESS_TOPIC};
+use weir_connectors::kafka::{KafkaConnection, KafkaSink, KafkaSinkConfig, Naming, PROGRESS_TOPIC};
 use weir_engine::Epoch;
 use weir_engine::connector::{Change, Delivery, Emit, Position, Sink as _, SinkContext, SinkError, Stopping};
 use weir_engine::state::failpoint::Point;
@@ -103,7 +103,8 @@ fn sink(bootstrap: &str, registry: &Arc<EmbeddedRegistry>, topic: &str) -> Kafka
         properties: BTreeMap::new(),
         registry: Arc::clone(registry) as Arc<dyn SchemaRegistry>,
     };
-    let config = KafkaSinkConfig { name: "out".to_owned(), topic: topic.to_owned(), emit: Emit::Final };
+    let (name, topic, naming) = ("out".to_owned(), topic.to_owned(), Naming::default());
+    let config = KafkaSinkConfig { name, topic, emit: Emit::Final, naming };
     KafkaSink::new(connection, config).expect("settings that work")
 }
 

@@ -179,6 +179,10 @@ TUMBLE(TABLE sent, DESCRIPTOR(kafka_timestamp), INTERVAL '1' MINUTE) GROUP BY wi
         .body_mut()
         .read_json()
         .expect("JSON");
+    let newest =
+        ureq::get(format!("{registry}/subjects/sent_counts_out-value/versions/latest/schema")).call();
+    let newest = newest.expect("it answers").body_mut().read_to_string().expect("a text");
+    assert!(newest.contains(r#""doc":"count(*)""#), "{newest}");
     let made = |subject: &str| subjects.iter().any(|known| known == subject);
     assert!(made("sent_rows_out-value") && !made("sent_rows_out-key"), "{subjects:?}");
     assert!(made("sent_counts_out-value") && made("sent_counts_out-key"), "{subjects:?}");

@@ -44,7 +44,7 @@ pub use follow::{Follow, grown, table_columns, type_of};
 pub use group::ConsumerGroup;
 pub use lookup::{ReaderSchemaText, SchemaChoice, lookup_reader_schema};
 pub use properties::check_property;
-pub use sink::{DEAD_LETTERS, KafkaSink, KafkaSinkConfig, PROGRESS_TOPIC};
+pub use sink::{DEAD_LETTERS, KafkaSink, KafkaSinkConfig, Naming, PROGRESS_TOPIC, SubjectNames};
 
 pub(crate) use self::decoder::{RecordDecoder, Schemas};
 pub(crate) use self::table::Table;

@@ -22,6 +22,7 @@ mod chain;
 mod check;
 mod checked;
 mod delegate;
+mod described;
 mod dialect;
 mod error;
 mod exact_sum;
@@ -69,6 +70,7 @@ use lower::Context;
 pub use bounded::{Limit, bounded};
 pub use casts::{name_casts, named_cast};
 pub use checked::Protection;
+pub use described::described;
 pub use error::{CODES, Refusal};
 pub use exact_sum::exact;
 pub use explain::{call_labels, explain, step_labels};
@@ -126,19 +128,23 @@ pub struct LeftOut {
 /// # Errors
 /// All refusals that could be found at once, in the order of the checks; at least one.
 pub fn plan(sql: &str, tables: &[TableDef]) -> Result<Plan, Vec<Refusal>> {
-    let failed = |message: String| vec![Refusal::new(INTERNAL, Span::empty(), message)];
+    on_planner_stack(|| plan_here(sql, tables))
+        .unwrap_or_else(|message| Err(vec![Refusal::new(INTERNAL, Span::empty(), message)]))
+}
+
+/// Has a thread with a stack that is deep enough for any text do something.
+///
+/// # Errors
+/// There is no such thread, or it panicked; for a person.
+fn on_planner_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, String> {
     std::thread::scope(|scope| {
         let planner = std::thread::Builder::new()
             .name("weir-planner".to_owned())
             .stack_size(PLANNER_STACK_BYTES)
-            .spawn_scoped(scope, || plan_here(sql, tables));
-        match planner {
-            Ok(planner) => planner.join().unwrap_or_else(|_| {
-                // DataFusion has planning bugs that panic; they must not end the process.
-                Err(failed("the planner panicked: please report this SQL".to_owned()))
-            }),
-            Err(error) => Err(failed(format!("could not start the planner's thread: {error}"))),
-        }
+            .spawn_scoped(scope, work)
+            .map_err(|error| format!("could not start the planner's thread: {error}"))?;
+        // DataFusion has planning bugs that panic; they must not end the process.
+        planner.join().map_err(|_| "the planner panicked: please report this SQL".to_owned())
     })
 }
 

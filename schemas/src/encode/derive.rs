@@ -2,13 +2,15 @@
 //!
 //! It is put together by hand: a JSON library sorts keys or not, depending on how it was built, and
 //! a text that is another one is registered anew. Names are checked or made here, so none of them
-//! needs escaping.
+//! needs escaping; docs are escaped.
 
 use std::collections::HashSet;
 use std::fmt::Write;
 
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit, UnionFields};
+use serde_json::Value;
 
+use super::DOC;
 use crate::error::SchemaError;
 
 /// The record `namespace.name`.
@@ -54,9 +56,15 @@ impl Text {
             }
             let comma = if i == 0 { "" } else { "," };
             write!(self.out, r#"{comma}{{"name":"{name}","type":"#).expect("a String takes everything");
-            let default = if is_nullable(field) { r#","default":null}"# } else { "}" };
             self.field(&format!("{path}_{name}"), field).map_err(|error| error.at(&place))?;
-            self.out.push_str(default);
+            if is_nullable(field) {
+                self.out.push_str(r#","default":null"#);
+            }
+            if let Some(doc) = field.metadata().get(DOC) {
+                write!(self.out, r#","doc":{}"#, Value::from(doc.as_str()))
+                    .expect("a String takes everything");
+            }
+            self.out.push('}');
         }
         Ok(())
     }

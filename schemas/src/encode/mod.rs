@@ -9,7 +9,7 @@
 //! Invariants:
 //! 1. What has a schema can be encoded: a type that Avro can't represent is refused by
 //!    [`WriterSchema::derive`], before there are rows.
-//! 2. The text of a schema depends on names and types alone, byte for byte, so that it is registered
+//! 2. The text of a schema depends on names, types and [`DOC`]s alone, byte for byte, so that it is registered
 //!    once.
 //! 3. What was encoded is what [`crate::Decoder`] reads, value for value.
 
@@ -23,6 +23,9 @@ use arrow::datatypes::{Fields, Schema};
 use self::column::Column;
 use crate::error::{EncodeError, SchemaError};
 use crate::wire::{self, HEADER_LEN, SchemaId};
+
+/// Metadata of a column that is the `doc` of its field.
+pub const DOC: &str = "doc";
 
 /// The Avro schema of records made from columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +58,7 @@ impl WriterSchema {
         Ok(Self { text, columns: columns.fields().clone() })
     }
 
-    /// JSON, always the same for the same names and types.
+    /// JSON, always the same for the same names, types and docs.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text

@@ -19,7 +19,7 @@ use weir_connectors::blackhole::BlackholeSink;
 use weir_connectors::file::FileSink;
 use weir_connectors::files::{FilesSource, FilesSourceConfig, file_schemas};
 use weir_connectors::kafka::{
-    DEAD_LETTERS, KafkaConnection, KafkaSink, KafkaSinkConfig, KafkaSource, KafkaSourceConfig,
+    DEAD_LETTERS, KafkaConnection, KafkaSink, KafkaSinkConfig, KafkaSource, KafkaSourceConfig, Naming,
     ReaderSchemaText, SchemaChoice, lookup_reader_schema,
 };
 use weir_connectors::{ConfigError, LookupError, TableSource, chain};
@@ -27,7 +27,7 @@ use weir_engine::connector::{Emit, Sink};
 use weir_engine::dataflow::plan::Plan;
 use weir_engine::operator::stateless::result_schema;
 use weir_engine::pipeline::PipelineSink;
-use weir_engine::sql::{LeftOut, Refusal, TableDef};
+use weir_engine::sql::{LeftOut, Refusal, TableDef, described};
 
 use super::connections::Connections;
 use super::data_dir::Kept;
@@ -245,8 +245,9 @@ impl Preparer {
             let sink: Arc<dyn Sink> = match &sink.kind {
                 SinkKind::File { folder } => Arc::new(FileSink::new(name, folder)),
                 SinkKind::Blackhole => Arc::new(BlackholeSink::new(name, sink.emit)),
-                SinkKind::Kafka { connection, topic, at } => {
-                    match self.kafka_sink(name, sink.emit, connection, topic, plan) {
+                SinkKind::Kafka { connection, topic, naming, at } => {
+                    let naming = Naming { docs: described(&plan.shown_sql), ..naming.clone() };
+                    match self.kafka_sink((name, naming), sink.emit, connection, topic, plan) {
                         Ok(sink) => Arc::new(sink),
                         Err(message) => {
                             wrong(*at, Code::Sink, &message);
@@ -273,14 +274,15 @@ impl Preparer {
         let of_source = self.project.sources.get(&plan.source).and_then(Source::connection);
         let connection = letters.connection.as_deref().or(of_source);
         let connection = connection.ok_or("its pipeline reads files: say \"connection\", too")?;
-        let sink = self.kafka_sink(DEAD_LETTERS, Emit::DeadLetters, connection, &letters.topic, plan)?;
+        let called = (DEAD_LETTERS, Naming::default());
+        let sink = self.kafka_sink(called, Emit::DeadLetters, connection, &letters.topic, plan)?;
         Ok(PipelineSink { sink: Arc::new(sink), outbox_bytes_max: OUTBOX_BYTES.1 })
     }
 
     /// Or what is wrong with it.
     fn kafka_sink(
         &self,
-        name: &str,
+        (name, naming): (&str, Naming),
         emit: Emit,
         connection: &str,
         topic: &str,
@@ -294,7 +296,7 @@ impl Preparer {
         }
         let connection =
             self.connections.get(connection).ok_or_else(|| "its connection is not ready".to_owned())?;
-        let config = KafkaSinkConfig { name: name.to_owned(), topic: topic.to_owned(), emit };
+        let config = KafkaSinkConfig { name: name.to_owned(), topic: topic.to_owned(), emit, naming };
         let told = |error: &dyn std::error::Error| self.project.redactor.apply(&chain(error));
         let sink = KafkaSink::new(connection.clone(), config).map_err(|error| told(&error))?;
         let columns = match emit {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use weir_connectors::kafka::PROGRESS_TOPIC;
+use weir_connectors::kafka::{Naming, PROGRESS_TOPIC, SubjectNames};
 use weir_engine::connector::Emit;
 
 use super::codes::Code;
@@ -35,6 +35,8 @@ pub enum SinkKind {
     Kafka {
         connection: String,
         topic: String,
+        /// How its records and their subjects are called.
+        naming: Naming,
         /// Where `topic` stands.
         at: Pos,
     },
@@ -98,6 +100,7 @@ fn kafka(fields: &mut Fields<'_, '_>, connections: Option<&[String]>) -> Option<
     let connection = source::connection(fields, connections);
     let topic = topic(fields);
     let format = fields.node("format").map(|_| fields.choice("format", &[("avro", ())]));
+    let naming = naming(fields);
     if format == Some(None) {
         return None;
     }
@@ -105,8 +108,35 @@ fn kafka(fields: &mut Fields<'_, '_>, connections: Option<&[String]>) -> Option<
     Some(SinkKind::Kafka {
         connection: connection.as_str().to_owned(),
         topic: topic.as_str().to_owned(),
+        naming: naming?,
         at: topic.at,
     })
+}
+
+/// The words of `subject_names`.
+pub(super) const SUBJECT_NAMES: [(&str, SubjectNames); 3] = [
+    ("topic", SubjectNames::Topic),
+    ("record", SubjectNames::Record),
+    ("topic_record", SubjectNames::TopicRecord),
+];
+
+fn naming(fields: &mut Fields<'_, '_>) -> Option<Naming> {
+    let subjects = match fields.has("subject_names") {
+        true => fields.choice("subject_names", &SUBJECT_NAMES)?,
+        false => SubjectNames::default(),
+    };
+    let record = fields.text("record");
+    if let Some(name) = record.as_ref().filter(|name| !name.as_str().split('.').all(is_avro_name)) {
+        let expected = "a name of Avro, such as shop.Revenue: letters, digits and \"_\", with dots between";
+        fields.sheet.bad_value("\"record\"", name, expected);
+        return None;
+    }
+    Some(Naming { subjects, record: record.map(|name| name.as_str().to_owned()), docs: Vec::new() })
+}
+
+fn is_avro_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// The key `topic`, of a topic that is written to.

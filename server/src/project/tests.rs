@@ -1,7 +1,7 @@
 //! Projects in, typed settings or messages out.
 
 use expect_test::{Expect, expect};
-use weir_connectors::kafka::{Metadata, SchemaChoice};
+use weir_connectors::kafka::{Metadata, Naming, SchemaChoice, SubjectNames};
 use weir_engine::connector::{Emit, Start};
 use weir_schemas::wire::Framing;
 
@@ -362,8 +362,16 @@ fn sinks_have_the_keys_of_their_type() {
     assert_eq!((f.outbox_bytes_max, f.emit), (64 << 20, Emit::Final));
     assert_eq!((b.outbox_bytes_max, &b.kind), (1 << 30, &SinkKind::Blackhole));
     let k = &project.sinks["k"];
-    let SinkKind::Kafka { connection, topic, .. } = &k.kind else { panic!("{:?}", k.kind) };
+    let SinkKind::Kafka { connection, topic, naming, .. } = &k.kind else { panic!("{:?}", k.kind) };
     assert_eq!((&**connection, &**topic, k.emit), ("shop", "shop.revenue", Emit::Updates));
+    assert_eq!(*naming, Naming { subjects: SubjectNames::Topic, record: None, docs: Vec::new() });
+    let named = format!("{kafka}subject_names: topic_record\nrecord: shop.Revenue\n");
+    let project = load(&[ROOT, ORDERS, REVENUE, ("sinks/k.yaml", &named)]).unwrap();
+    let SinkKind::Kafka { naming, .. } = &project.sinks["k"].kind else { panic!("a topic") };
+    assert_eq!(
+        (naming.subjects, naming.record.as_deref()),
+        (SubjectNames::TopicRecord, Some("shop.Revenue"))
+    );
     check(
         &[
             ("sinks/a.yaml", "from: revenu\ntype: blackhole\npath: out\n"),
@@ -371,7 +379,7 @@ fn sinks_have_the_keys_of_their_type() {
             ("sinks/c.yaml", "from: revenue\ntype: kafka\ntopic: t t\npath: out\n"),
             (
                 "sinks/d.yaml",
-                "from: revenue\ntype: kafka\nconnection: shp\ntopic: _weir_progress\nformat: json\n",
+                "from: revenue\ntype: kafka\nconnection: shp\ntopic: _weir_progress\nformat: json\nrecord: a-b\n",
             ),
         ],
         expect![[r#"
@@ -387,6 +395,7 @@ fn sinks_have_the_keys_of_their_type() {
             sinks/d.yaml:3:13: error: weir.yaml has no connection "shp", did you mean "shop"? [E0108]
             sinks/d.yaml:4:8: error: "topic" can't be "_weir_progress": Weir keeps there how far its sinks are [E0105]
             sinks/d.yaml:5:9: error: "format" can't be "json": "avro" is the only choice [E0105]
+            sinks/d.yaml:6:9: error: "record" can't be "a-b": a name of Avro, such as shop.Revenue: letters, digits and "_", with dots between [E0105]
         "#]],
     );
 }

@@ -32,6 +32,7 @@ use weir_schemas::SchemaError;
 
 use self::producer::Producer;
 use self::schemas::Schemas;
+pub use self::schemas::{Naming, SubjectNames};
 use self::writer::{Encoders, KafkaWriter};
 use super::native::{Client, Topic};
 use super::{KafkaConnection, c_string, check_property, properties};
@@ -56,6 +57,7 @@ pub struct KafkaSinkConfig {
     pub name: String,
     pub topic: String,
     pub emit: Emit,
+    pub naming: Naming,
 }
 
 /// Writes rows to a topic, which is made if missing.
@@ -90,7 +92,11 @@ impl KafkaSink {
     /// # Errors
     /// [`SchemaError`] naming the column that Avro has no type or no name for.
     pub fn check_columns(&self, columns: &Schema, key: &[usize]) -> Result<(), SchemaError> {
-        Schemas::derive(&self.config.topic, columns, key).map(drop)
+        self.derive(columns, key).map(drop)
+    }
+
+    fn derive(&self, columns: &Schema, key: &[usize]) -> Result<Schemas, SchemaError> {
+        Schemas::derive(&self.config.topic, &self.config.naming, columns, key)
     }
 
     /// Those of its records; `None` where they are dead letters.
@@ -98,7 +104,7 @@ impl KafkaSink {
         if self.config.emit == Emit::DeadLetters {
             return Ok(None);
         }
-        Schemas::derive(&self.config.topic, &context.schema, &context.key)
+        self.derive(&context.schema, &context.key)
             .map(Some)
             .map_err(|error| SinkError::Fatal(format!("its columns can't be written as Avro: {error}")))
     }

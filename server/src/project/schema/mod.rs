@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::dashboard::{AGGREGATES, CHARTS, MAX_HEIGHT, MAX_WIDTH};
 use super::pipeline::MAX_PARALLELISM;
+use super::sink::SUBJECT_NAMES;
 use super::source::{FORMATS, FRAMING, METADATA, TYPES};
 
 /// The kinds of project files, as `weir schema KIND` names them, and where they lie.
@@ -247,6 +248,8 @@ fn sink() -> Value {
             "format": words(&["avro", "parquet"], "avro for type: kafka, parquet for type: file; the default."),
             "connection": value("text", "type: kafka: a connection of weir.yaml."),
             "topic": value("text", "type: kafka: made if missing, with the source's number of partitions."),
+            "subject_names": words(&names(&SUBJECT_NAMES), "type: kafka: under which subjects schemas are registered: TOPIC-key and TOPIC-value, the default, the record's name, or TOPIC- and that."),
+            "record": value("text", "type: kafka: full name of the value record, such as shop.Revenue; that of the key has Key behind it."),
         }),
     );
     let needs = |kind: &str, keys: &[&str]| json!({ "if": { "properties": { "type": { "const": kind } } }, "then": { "required": keys } });

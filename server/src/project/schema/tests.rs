@@ -58,7 +58,7 @@ dead_letters: { retention: 30d, size: 10GiB }
     ),
     (
         "sinks/topic.yaml",
-        "from: revenue\ntype: kafka\nconnection: shop\ntopic: out\nformat: avro\nemit: updates\noutbox: 1GiB\n",
+        "from: revenue\ntype: kafka\nconnection: shop\ntopic: out\nformat: avro\nemit: updates\noutbox: 1GiB\nsubject_names: record\nrecord: shop.Revenue\n",
     ),
     ("sinks/nowhere.yaml", "from: revenue\ntype: blackhole\nemit: updates\n"),
     ("sources/orders.avsc", "{}"),
