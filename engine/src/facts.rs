@@ -54,6 +54,9 @@ pub struct PartitionFact {
     /// See [`Source::partition_name`](crate::connector::Source::partition_name).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Of one that has a name: its end, as far as it was known. One that is taken away may have been read or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_offset: Option<i64>,
 }
 
 impl PartitionFact {

@@ -16,7 +16,7 @@ use weir_api::PipelineState;
 use weir_connectors::kafka::grown;
 use weir_engine::connector::TableColumn;
 use weir_engine::dataflow::plan::Plan;
-use weir_engine::facts::Facts;
+use weir_engine::facts::{Facts, PartitionFact};
 use weir_engine::pipeline::{Live, SinkLive, State};
 use weir_engine::result::{Snapshot, dead_letters_provider};
 
@@ -211,11 +211,12 @@ impl PipelineView {
         self.error.as_deref().or(self.live.trouble.as_deref())
     }
 
-    /// The end offset of a partition, as far as the broker has said.
+    /// The end offset of a partition, as far as the broker has said; of one that is gone as it was.
     #[must_use]
-    pub fn end_offset(&self, partition: i32) -> Option<i64> {
+    pub fn end_offset(&self, fact: &PartitionFact) -> Option<i64> {
         let ends = &self.live.end_offsets;
-        ends.binary_search_by_key(&partition, |end| end.0).ok().map(|i| ends[i].1)
+        let end = ends.binary_search_by_key(&fact.partition, |end| end.0).ok().map(|i| ends[i].1);
+        end.or(fact.end_offset)
     }
 
     /// Records not yet read, over all partitions; `None` until the broker has said where each ends.
@@ -292,8 +293,8 @@ impl PipelineView {
     /// The rows of `weir.partitions`.
     #[must_use]
     pub fn partitions(&self) -> Vec<weir_api::Partition> {
-        let partition = |fact: &weir_engine::facts::PartitionFact| {
-            let end_offset = self.end_offset(fact.partition);
+        let partition = |fact: &PartitionFact| {
+            let end_offset = self.end_offset(fact);
             weir_api::Partition {
                 pipeline: self.name.clone(),
                 source: self.source.clone(),

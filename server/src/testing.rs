@@ -112,6 +112,7 @@ pub(crate) fn revenue(
         floor_ms: None,
         bounded_end: None,
         name: None,
+        end_offset: None,
     };
     let fact = |epoch| EpochFact {
         epoch: Epoch(epoch),

@@ -156,6 +156,36 @@ fn files_of_each_codec_and_schema_are_rows_and_damage_is_a_dead_letter() {
 }
 
 #[test]
+fn a_file_that_was_taken_away_unread_is_gone_on_without_where_one_says_so() {
+    let services = services();
+    let project = Project::new(&services).file("sources/readings.yaml", SOURCE).pipeline(
+        "ids",
+        "SELECT at, id FROM readings",
+        "epoch: 20ms\nparallelism: 1\n",
+    );
+    let data = project.path("data");
+    const N_RECORDS: i64 = 100_000;
+    put(&data, "a.avro", &readings(Codec::Null, 0..N_RECORDS));
+    put(&data, "b.avro", &readings(Codec::Null, N_RECORDS..N_RECORDS + 10));
+    let (mut child, _) = project.run_dying(Point::AfterCommit, 1);
+    assert!(!child.wait().expect("it is our child").success());
+    let read = project.sql_offline("SELECT next_offset, end_offset FROM weir.partitions ORDER BY topic");
+    let next = read[0][0].as_i64().expect("a number");
+    assert!(read[0][1] == json!(N_RECORDS) && next < N_RECORDS, "{read:?}");
+    fs::remove_file(data.join("a.avro")).expect("a file");
+    assert!(!project.run_bounded().success());
+    let weir = project.run_with(&["--skip-lost", "ids"]);
+    let counters = "SELECT state, rows_in, lost_records FROM weir.pipelines";
+    let expected = [vec![json!("running"), json!(next + 10), json!(N_RECORDS - next)]];
+    weir.await_rows(counters, &expected);
+    assert!(weir.stop().success());
+    // Told once: nothing is counted again, and nothing waits for it.
+    let weir = project.run();
+    weir.await_rows(counters, &expected);
+    weir.await_rows("SELECT max(lag_records), count(*) FROM weir.partitions", &[vec![json!(0), json!(2)]]);
+}
+
+#[test]
 fn each_row_is_counted_once_wherever_the_process_died() {
     let services = services();
     let windows = "SELECT window_start, count(*) AS n, sum(id) AS total

@@ -70,6 +70,9 @@ pub struct CoordinatorState {
     epoch: Epoch,
     time: PipelineTime,
     partitions: BTreeMap<i32, PartitionFact>,
+    /// What is gone and was not read, to be told with the next epoch.
+    skipped: Vec<PartitionFact>,
+    n_skipped: u64,
     in_flight: usize,
     stop: bool,
     /// The epoch being ended is the last one before the stop.
@@ -299,11 +302,16 @@ impl Coordinator {
         self.activity.store(false, Ordering::Relaxed);
         let mut reports = std::mem::take(&mut self.state.reports);
         let mut at_barrier = Vec::with_capacity(self.state.partitions.len());
-        for fact in reports.iter().flat_map(|report| &report.partitions) {
+        for fact in reports.iter_mut().flat_map(|report| &mut report.partitions) {
+            fact.end_offset = fact.name.as_ref().and_then(|_| self.shared.end_offset(fact.partition));
             let before = self.state.partitions.insert(fact.partition, fact.clone());
             at_barrier.push(fact.at_barrier(before.as_ref()));
         }
         self.state.time.pass(at_barrier.into_iter());
+        if let Some(report) = reports.first_mut() {
+            report.partitions.append(&mut self.state.skipped);
+            report.counters.lost_records += std::mem::take(&mut self.state.n_skipped);
+        }
         let partitions = self.state.partitions.values();
         self.state.done = self.bounded && partitions.clone().all(is_done);
         if self.state.done {
@@ -376,7 +384,7 @@ impl Coordinator {
         if first { self.check_gone(&topology) } else { Ok(()) }
     }
 
-    /// A topic keeps its partitions. One that has a name, such as a file, may be taken away: nobody waits for it.
+    /// A topic keeps its partitions. One that has a name, such as a file, may be taken away once it was read to its end.
     fn check_gone(&mut self, topology: &Topology) -> Result<(), Failure> {
         let is_there = |partition: &i32| {
             topology.partitions.binary_search_by_key(partition, |info| info.partition).is_ok()
@@ -390,10 +398,34 @@ impl Coordinator {
                     self.source.topic()
                 )));
             };
-            let n_read = fact.next_offset;
-            tracing::warn!(source = self.source.name(), place, n_read, "it is gone: no more is read of it");
-            fact.next_offset = n_read.max(0);
+            let end = fact.end_offset.unwrap_or(0);
+            let n_read = match fact.next_offset {
+                // It was to be read from its end on.
+                ..0 if self.source.start() == Start::Latest => end,
+                next_offset => next_offset.max(0),
+            };
+            let n_lost = u64::try_from(end.saturating_sub(n_read)).unwrap_or(0);
+            if 0 < n_lost && !self.skip_lost {
+                return Err(Failure(format!(
+                    "\"{place}\" was taken away when {n_read} of its {end} records had been read: put it back, or go on \
+                     without the others by \"weir run\" with --skip-lost and this pipeline's name"
+                )));
+            }
+            tracing::info!(
+                source = self.source.name(),
+                place,
+                n_read,
+                n_lost,
+                "it is gone: no more is read of it"
+            );
+            fact.next_offset = n_read.max(end);
             (fact.idle, fact.bounded_end) = (true, Some(fact.next_offset));
+            if 0 < n_lost {
+                self.state.skipped.push(fact.clone());
+                self.state.n_skipped += n_lost;
+                self.shared.lost_records_total.fetch_add(n_lost, Ordering::Relaxed);
+                self.activity.store(true, Ordering::Relaxed);
+            }
         }
         Ok(())
     }
@@ -461,6 +493,7 @@ impl Coordinator {
             floor_ms: None,
             bounded_end: self.bounded.then_some(info.end_offset),
             name: self.source.partition_name(info.partition),
+            end_offset: None,
         };
         self.assign(fact, start, info);
     }

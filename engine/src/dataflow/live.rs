@@ -258,6 +258,12 @@ impl Shared {
         *end = (*end).max(end_offset);
     }
 
+    /// The end of a partition, as far as it is known.
+    #[must_use]
+    pub fn end_offset(&self, partition: i32) -> Option<i64> {
+        lock(&self.end_offsets).get(&partition).copied()
+    }
+
     /// Notes that a partition is to be read, or that it is.
     pub fn set_unread(&self, partition: i32, unread: bool) {
         let mut all = lock(&self.unread);

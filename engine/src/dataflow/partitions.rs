@@ -149,6 +149,7 @@ impl Partitions {
             floor_ms: state.time.floor_ms,
             bounded_end: state.bounded_end,
             name: state.name.clone(),
+            end_offset: None,
         };
         self.states.iter().map(fact).collect()
     }
@@ -182,6 +183,7 @@ mod tests {
             floor_ms: None,
             bounded_end: None,
             name: None,
+            end_offset: None,
         }
     }
 

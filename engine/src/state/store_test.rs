@@ -66,6 +66,7 @@ fn partition(partition: i32, next_offset: i64) -> PartitionFact {
         floor_ms: None,
         bounded_end: Some(i64::MAX),
         name: (partition == 1).then(|| "a.avro#0f".to_owned()),
+        end_offset: None,
     }
 }
 

@@ -110,7 +110,7 @@ fn sources(out: &mut Exposition, views: &[PipelineView], now_ms: i64) {
     );
     for view in views {
         for fact in view.facts().map(|facts| facts.partitions.as_slice()).unwrap_or_default() {
-            let Some(end) = view.end_offset(fact.partition) else { continue };
+            let Some(end) = view.end_offset(fact) else { continue };
             let labels: [(&str, &dyn std::fmt::Display); 4] = [
                 ("pipeline", &view.name),
                 ("source", &view.source),

@@ -143,7 +143,6 @@ fn operators(views: &[PipelineView]) -> Result<RecordBatch, ArrowError> {
 fn partitions(views: &[PipelineView]) -> Result<RecordBatch, ArrowError> {
     let of = |view| PipelineView::facts(view).map(|facts| facts.partitions.as_slice()).unwrap_or_default();
     let rows = || views.iter().flat_map(|view| of(view).iter().map(move |fact| (view, fact)));
-    let end = |view: &PipelineView, partition| view.end_offset(partition);
     let behind = |next, end: Option<i64>| end.map(|end| i64::try_from(lag(next, end)).unwrap_or(i64::MAX));
     Table::default()
         .text("pipeline", rows().map(|(view, _)| view.name.as_str()))
@@ -151,10 +150,10 @@ fn partitions(views: &[PipelineView]) -> Result<RecordBatch, ArrowError> {
         .text("topic", rows().map(|(view, fact)| fact.place().unwrap_or(&view.topic)))
         .int("partition", rows().map(|(_, fact)| fact.partition))
         .bigint("next_offset", rows().map(|(_, fact)| fact.next_offset))
-        .bigint_or_null("end_offset", rows().map(|(view, fact)| end(view, fact.partition)))
+        .bigint_or_null("end_offset", rows().map(|(view, fact)| view.end_offset(fact)))
         .bigint_or_null(
             "lag_records",
-            rows().map(|(view, fact)| behind(fact.next_offset, end(view, fact.partition))),
+            rows().map(|(view, fact)| behind(fact.next_offset, view.end_offset(fact))),
         )
         .instant("watermark", rows().map(|(_, fact)| fact.watermark_ms))
         .flag("idle", rows().map(|(_, fact)| fact.idle))
