@@ -15,6 +15,7 @@ pub(super) const BLOCK_BYTES_MAX: usize = 64 << 20;
 pub(super) enum Codec {
     Null,
     Deflate,
+    Bzip2,
     Snappy,
     Zstandard,
 }
@@ -26,11 +27,12 @@ impl Codec {
         Ok(match name {
             b"null" => Self::Null,
             b"deflate" => Self::Deflate,
+            b"bzip2" => Self::Bzip2,
             b"snappy" => Self::Snappy,
             b"zstandard" => Self::Zstandard,
             other => {
                 return Err(format!(
-                    "its codec \"{}\" is not known: null, deflate, snappy and zstandard are",
+                    "its codec \"{}\" is not known: null, deflate, bzip2, snappy and zstandard are",
                     String::from_utf8_lossy(other)
                 ));
             }
@@ -45,6 +47,7 @@ impl Codec {
         match self {
             Self::Null => Ok(Cow::Borrowed(data)),
             Self::Deflate => whole(flate2::bufread::DeflateDecoder::new(data)).map(Cow::Owned),
+            Self::Bzip2 => whole(bzip2::bufread::BzDecoder::new(data)).map(Cow::Owned),
             Self::Snappy => snappy(data).map(Cow::Owned),
             Self::Zstandard => zstd::stream::read::Decoder::with_buffer(data)
                 .map_err(|error| error.to_string())
