@@ -169,7 +169,7 @@ fn source() -> Value {
             "path": value("text", "type: files: a folder, relative to this file, and a name in which * and ? may stand."),
             "format": words(&names(&FORMATS), "How values are written; default avro."),
             "framing": words(&names(&FRAMING), "How a record of format: avro names its schema: Confluent's magic byte and id, the default, or Avro's single-object encoding."),
-            "message": { "description": "Of format: protobuf, the message that the table is of, such as Order or shop.Order; default the schema's first.", "type": "string" },
+            "message": value("text", "Of format: protobuf, the message that the table is of, such as Order or shop.Order; default: the first of the schema."),
             "delimiter": { "description": "Between the fields of format: csv; default a comma.", "type": "string" },
             "schema": {
                 "description": "The reader schema; default latest, of the subject TOPIC-value. follow: and the table gets the columns of newer versions.",
