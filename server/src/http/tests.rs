@@ -679,7 +679,7 @@ async fn dashboards_are_written_only_where_that_was_asked_for_and_if_check_would
     };
     let column = "title: Shop\npanels:\n  - { title: T, pipeline: revenue, chart: stat, y: ordres }\n";
     for (name, text, line) in [
-        ("shop", "title: Shop\npanls: []\n", 1),
+        ("shop", "title: Shop\npanls: []\n", 2),
         ("shop", column, 3),
         ("shop", "title: ${HOME}\npanels: []\n", 1),
         ("Shop", "title: Shop\npanels: []\n", 1),
