@@ -14,7 +14,7 @@ use super::number::{bytes, rate};
 
 const NODE_HEIGHT: f64 = 106.0;
 /// Of a sink, which has no state and of which there may be many below each other.
-const SINK_HEIGHT: f64 = 54.0;
+const SINK_HEIGHT: f64 = 66.0;
 /// Boxes take what room there is, within limits.
 const NODE_WIDTH: std::ops::RangeInclusive<f64> = 168.0..=248.0;
 /// A letter of the small print in a box.

@@ -69,7 +69,7 @@ fn data_path_runs_to_the_right_and_sinks_branch_off_below() {
     );
     assert_eq!(view.edges[1].path, "M414 55H487");
     let labels = [&view.edges[2], &view.edges[3]].map(|edge| (edge.label_x, edge.label_y));
-    assert_eq!(labels, [(column(3.0) - 38.0, 47.0), (column(3.0) - 19.0, second_row + 19.0)]);
+    assert_eq!(labels, [(column(3.0) - 38.0, 47.0), (column(3.0) - 19.0, second_row + 25.0)]);
     assert_eq!(view.nodes[2].short_label, "window of something wit…");
     let wide = flow(&graph((0.1, 0.0), (0.1, 0.0)), &Counts::default(), &[], 1_200.0);
     assert_eq!((wide.nodes[0].width, wide.width), (242.0, 1_200.0));
@@ -103,7 +103,7 @@ fn on_a_phone_steps_stand_below_each_other() {
     assert!(view.width <= 308.0, "{}", view.width);
     assert_eq!((view.nodes[4].height, view.height), (SINK_HEIGHT, 2.0 + 4.0 * row + SINK_HEIGHT + 2.0));
     assert_eq!(view.edges[0].path, "M23 108V181H31");
-    assert_eq!(view.edges[3].path, "M67 360V533H75", "past the result, left of it");
+    assert_eq!(view.edges[3].path, "M67 360V539H75", "past the result, left of it");
     // Two sources: the line of the first one runs left of the second.
     let two = Graph {
         nodes: ["a", "b", "join"].map(|id| node(id, "source", None, None)).to_vec(),
