@@ -19,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use weir_api::CONTENT_TYPE_PROBLEM;
 
-use super::{Access, AppState};
+use super::{Access, AppState, page};
 use crate::problem::{Code, Fault};
 
 /// Longest path and query. A stream of a hundred tables fits.
@@ -79,7 +79,8 @@ fn finish(
     (method, path, started): (&'static str, &str, Instant),
 ) -> Response {
     let status = response.status();
-    if (status.is_client_error() || status.is_server_error()) && !is_problem(&response) {
+    let is_refusal = status.is_client_error() || status.is_server_error();
+    if is_refusal && !is_problem(&response) && !page::is_page(&response) {
         response = as_problem(response);
     }
     let headers = response.headers_mut();

@@ -6,7 +6,8 @@
 //!
 //! Invariants:
 //! 1. Every error is RFC 9457 `application/problem+json`: also where hyper refuses what is no HTTP, or
-//!    larger than it reads, which no handler ever sees: `socket` puts the problem into its bare answer.
+//!    larger than it reads, which no handler ever sees: `socket` puts the problem into its bare answer. One exception: a
+//!    browser that asks for a page where there is none gets one that says so.
 //! 2. No web page of another origin reaches a handler, and every answer carries the security headers.
 //! 3. Nothing here computes for long: queries run on their own threads, streams when there is room.
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::http::header::{
-    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -37,18 +37,30 @@ pub(super) async fn index(headers: HeaderMap) -> Result<Response, Fault> {
     }
 }
 
-/// Any other file. Other paths are not there, whatever the method.
+/// Any other file. Other paths are not there, whatever the method; who reads pages gets one that says so.
 pub(super) async fn asset(
     method: Method,
     Path(path): Path<String>,
-    headers: HeaderMap,
+    mut headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let missing = || Fault::new(Code::NotFound, format!("there is nothing at \"/{path}\""));
+    let reads = matches!(method, Method::GET | Method::HEAD) && reads_pages(&path, &headers);
     // Names that start with a dot are the build's own; `.br` is not an address but an encoding.
     if path.ends_with(".br") || path.split('/').any(|part| part.starts_with('.')) {
         return Err(missing());
     }
-    let found = file(&path, &headers).unwrap_or_else(|| Err(missing()))?;
+    let found = match file(&path, &headers) {
+        Some(found) => found?,
+        None if reads => {
+            // Who has it gets it all the same: "not modified" would be another status.
+            headers.remove(IF_NONE_MATCH);
+            let mut page = index(headers).await?;
+            *page.status_mut() = StatusCode::NOT_FOUND;
+            page.extensions_mut().insert(Lost);
+            return Ok(page);
+        }
+        None => return Err(missing()),
+    };
     match method {
         Method::GET | Method::HEAD => Ok(found),
         _ => {
@@ -58,6 +70,21 @@ pub(super) async fn asset(
             Ok(refused)
         }
     }
+}
+
+/// Marks the page that says that there is none.
+#[derive(Clone, Copy)]
+struct Lost;
+
+/// Whether a refusal is a page for a person.
+pub(super) fn is_page(response: &Response) -> bool {
+    response.extensions().get::<Lost>().is_some()
+}
+
+/// Whether a person follows a link, or wrote an address: only browsers ask for HTML by its name. Under `/api` are none.
+fn reads_pages(path: &str, headers: &HeaderMap) -> bool {
+    let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    !path.starts_with("api/") && accepted.split(',').any(|kind| kind.trim().starts_with("text/html"))
 }
 
 fn file(path: &str, headers: &HeaderMap) -> Option<Result<Response, Fault>> {
@@ -147,6 +174,19 @@ mod tests {
         assert!(is_hashed("assets/app.deadbeef.js"));
         assert!(!is_hashed("index.html"));
         assert!(!is_hashed("dashboard-page.js"));
+    }
+
+    #[test]
+    fn only_who_asks_for_pages_reads_them() {
+        let reads = |path: &str, accepted: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static(accepted));
+            reads_pages(path, &headers)
+        };
+        assert!(reads("nothing", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"));
+        assert!(!reads("nothing", "*/*") && !reads("nothing", "application/json"));
+        assert!(!reads("api/v1/nothing", "text/html"));
+        assert!(!reads_pages("nothing", &HeaderMap::new()));
     }
 
     #[test]

@@ -401,6 +401,17 @@ async fn what_is_no_request_is_refused_with_a_problem_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_that_gets_lost_reads_a_page() {
+    let server = Server::start().await;
+    let lost = server.request("GET", "/nothing", &[("accept", "text/html,*/*;q=0.8")], "").await;
+    assert_eq!((lost.status, lost.header("content-type")), (404, Some("text/html; charset=utf-8")));
+    assert!(lost.text().contains("<html"), "{}", lost.text());
+    let program = server.get("/nothing").await;
+    assert_eq!((program.status, program.header("content-type")), (404, Some("application/problem+json")));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn foreign_hosts_and_origins_are_refused() {
     let server = Server::start().await;
     let own = format!("http://{}", server.address);

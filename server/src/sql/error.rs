@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Diagnostic, SchemaError};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::ParserError;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use weir_engine::sql::type_name;
 
 use crate::problem::{Code, Fault, nearest};
 
@@ -22,8 +26,14 @@ pub(super) struct Names {
     pub(super) sources: BTreeMap<String, String>,
 }
 
-/// A fault of parsing.
-pub(super) fn parse(error: &ParserError) -> Fault {
+/// Words that a misspelt one may have been meant to be.
+const KEYWORDS: [&str; 15] = [
+    "SELECT", "FROM", "WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "OFFSET", "JOIN", "UNION", "WITH",
+    "EXPLAIN", "DESCRIBE", "SHOW", "BETWEEN",
+];
+
+/// A fault of parsing `sql`.
+pub(super) fn parse(error: &ParserError, sql: &str) -> Fault {
     match error {
         ParserError::RecursionLimitExceeded => {
             Fault::new(Code::RefusedQuery, "the query is nested too deeply")
@@ -31,12 +41,36 @@ pub(super) fn parse(error: &ParserError) -> Fault {
         ParserError::TokenizerError(text) | ParserError::ParserError(text) => {
             let (text, position) = split_position(text);
             let fault = Fault::new(Code::WrongQuery, tidy(text));
-            match position {
-                Some((line, column)) => fault.at(line, column),
-                None => fault,
+            let Some((line, column)) = position else { return fault };
+            match misspelt(sql, line, column) {
+                Some(hint) => fault.hint(hint).at(line, column),
+                None => fault.at(line, column),
             }
         }
     }
+}
+
+/// The keyword that was meant by the word at a place, or by the one before it: in `SELECT a FORM t` the parser takes
+/// `FORM` for a name, and stumbles over what follows.
+fn misspelt(sql: &str, line: u64, column: u64) -> Option<String> {
+    let at = byte_of(sql, line, column)?;
+    let is_inside = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let here = sql[at..].split(|letter| !is_inside(letter)).next();
+    let before = sql[..at].trim_end().rsplit(|letter| !is_inside(letter)).next();
+    [here, before].into_iter().flatten().find_map(|word| {
+        let lower = word.to_lowercase();
+        // `orders` is no misspelt ORDER.
+        let meant = nearest(word, KEYWORDS).filter(|meant| !lower.starts_with(&meant.to_lowercase()))?;
+        Some(format!("did you mean {meant} instead of {word}?"))
+    })
+}
+
+/// The byte at a 1-based line and column, which counts characters.
+fn byte_of(sql: &str, line: u64, column: u64) -> Option<usize> {
+    let zero_based = |position: u64| usize::try_from(position.checked_sub(1)?).ok();
+    let before: usize = sql.split_inclusive('\n').take(zero_based(line)?).map(str::len).sum();
+    let text = sql.get(before..)?;
+    Some(before + text.char_indices().nth(zero_based(column)?).map_or(text.len(), |(at, _)| at))
 }
 
 /// Takes `at Line: 1, Column: 8` off the end of a parser's message.
@@ -53,8 +87,8 @@ fn split_position(text: &str) -> (&str, Option<(u64, u64)>) {
 pub(super) fn plan(error: &DataFusionError, sql: &str, names: &Names) -> Fault {
     let (root, diagnostic) = unwrap(error);
     let fault = match root {
-        DataFusionError::SQL(error, _) => return parse(error),
-        DataFusionError::SchemaError(error, _) => schema(error),
+        DataFusionError::SQL(error, _) => return parse(error, sql),
+        DataFusionError::SchemaError(error, _) => schema(error, sql),
         DataFusionError::Plan(text) | DataFusionError::Configuration(text) => match missing_table(text) {
             Some(name) => no_table(name, names),
             None => not_grouped(text).unwrap_or_else(|| suggested(text)),
@@ -62,7 +96,7 @@ pub(super) fn plan(error: &DataFusionError, sql: &str, names: &Names) -> Fault {
         DataFusionError::NotImplemented(text) => {
             Fault::new(Code::WrongQuery, format!("not supported: {}", tidy(text)))
         }
-        _ => return execution(error),
+        _ => return execution_of(error, sql),
     };
     match diagnostic.and_then(|diagnostic| diagnostic.span).map(|span| span.start) {
         Some(start) if start.line != 0 => fault.at(start.line, start.column),
@@ -79,6 +113,26 @@ pub(super) fn located(fault: Fault, sql: &str) -> Fault {
     }
 }
 
+/// A fault of running `sql`, with its place where there is no doubt about it.
+pub(super) fn execution_of(error: &DataFusionError, sql: &str) -> Fault {
+    let fault = execution(error);
+    if !fault.problem().detail.contains(DIVIDED) {
+        return located(fault, sql);
+    }
+    match only_division(sql) {
+        Some((line, column)) => fault.at(line, column),
+        None => fault,
+    }
+}
+
+/// Where a query divides, if it does so once.
+fn only_division(sql: &str) -> Option<(u64, u64)> {
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().ok()?;
+    let mut divisions = tokens.iter().filter(|token| matches!(token.token, Token::Div | Token::Mod));
+    let start = divisions.next()?.span.start;
+    divisions.next().is_none().then_some((start.line, start.column))
+}
+
 /// A fault of running a query that was planned.
 pub(super) fn execution(error: &DataFusionError) -> Fault {
     let (root, _) = unwrap(error);
@@ -92,13 +146,52 @@ pub(super) fn execution(error: &DataFusionError) -> Fault {
         DataFusionError::Execution(text) if text.starts_with("Placeholder '") => {
             Fault::new(Code::WrongQuery, "a query takes no parameters").hint("write the value itself")
         }
-        DataFusionError::ArrowError(error, _) => Fault::new(Code::FailedQuery, tidy(&error.to_string())),
+        DataFusionError::ArrowError(error, _) => failed(&error.to_string()),
         DataFusionError::Execution(text)
         | DataFusionError::Internal(text)
         | DataFusionError::Plan(text)
-        | DataFusionError::NotImplemented(text) => Fault::new(Code::FailedQuery, tidy(text)),
-        other => Fault::new(Code::FailedQuery, tidy(&other.strip_backtrace())),
+        | DataFusionError::NotImplemented(text) => failed(text),
+        other => failed(&other.strip_backtrace()),
     }
+}
+
+/// What arrow says of a division by zero.
+const DIVIDED: &str = "divide by zero";
+
+/// A failure on the data, and how a query gets around it.
+fn failed(text: &str) -> Fault {
+    let detail = sql_types(&tidy(text));
+    let hint = if detail.contains(DIVIDED) {
+        "divide by nullif(x, 0): the result is null where x is 0"
+    } else if detail.to_lowercase().contains("cast") {
+        "try_cast(x AS type) gives null for what has no value of that type"
+    } else {
+        return Fault::new(Code::FailedQuery, detail);
+    };
+    Fault::new(Code::FailedQuery, detail).hint(hint)
+}
+
+/// A text with the names that SQL has for arrow's types: BIGINT for `Int64`.
+fn sql_types(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(|letter: char| letter.is_ascii_uppercase()) {
+        let is_inside = |letter: char| letter.is_alphanumeric() || letter == '_';
+        let word_end = rest[start..].find(|letter| !is_inside(letter)).map_or(rest.len(), |at| start + at);
+        // With what stands in parentheses right behind, as in `Timestamp(ms, "UTC")`.
+        let with_arguments = rest[word_end..].starts_with('(').then(|| rest[word_end..].find(')')).flatten();
+        let ends = [with_arguments.map(|at| word_end + at + 1), Some(word_end)];
+        let is_start = !rest[..start].ends_with(is_inside);
+        let found = ends.into_iter().flatten().filter(|_| is_start).find_map(|end| {
+            let data_type: DataType = rest[start..end].parse().ok()?;
+            Some((end, type_name(&data_type)))
+        });
+        let (end, name) = found.unwrap_or_else(|| (word_end, rest[start..word_end].to_owned()));
+        out.push_str(&rest[..start]);
+        out.push_str(&name);
+        rest = &rest[end..];
+    }
+    out + rest
 }
 
 /// The error inside its wrappings, and the first diagnostic on the way.
@@ -131,7 +224,7 @@ fn unwrap(mut error: &DataFusionError) -> (&DataFusionError, Option<&Diagnostic>
     }
 }
 
-fn schema(error: &SchemaError) -> Fault {
+fn schema(error: &SchemaError, sql: &str) -> Fault {
     match error {
         SchemaError::FieldNotFound { field, valid_fields } => {
             let fault = Fault::new(Code::WrongQuery, format!("no column \"{}\"", field.name));
@@ -142,10 +235,18 @@ fn schema(error: &SchemaError) -> Fault {
                     fault.hint(format!("did you mean \"{name}\"? in double quotes, for its capitals"))
                 }
                 Some(name) => fault.hint(format!("did you mean \"{name}\"?")),
-                None if names.is_empty() => fault,
                 None => {
                     names.truncate(30);
-                    fault.hint(format!("columns: {}", names.join(", ")))
+                    let columns = if names.is_empty() {
+                        String::new()
+                    } else {
+                        format!("columns: {}; ", names.join(", "))
+                    };
+                    // As it was written, and not in the lower case of names.
+                    let word = words(sql, &field.name)
+                        .next()
+                        .map_or(&*field.name, |at| &sql[at..at + field.name.len()]);
+                    fault.hint(format!("{columns}a text stands in single quotes: '{word}'"))
                 }
             }
         }
@@ -187,6 +288,9 @@ pub(super) fn no_table(name: &str, names: &Names) -> Fault {
         .or_else(|| by_last(nearest(&unqualified, names.iter().map(String::as_str))?));
     match suggestion {
         Some(table) => fault.hint(format!("did you mean \"{table}\"?")),
+        None if bare.starts_with("information_schema.") => {
+            fault.hint("SHOW TABLES lists the tables, weir.columns has their columns")
+        }
         None => fault.hint("SHOW TABLES lists the tables; files and URLs can't be read"),
     }
 }
@@ -210,7 +314,7 @@ fn suggested(text: &str) -> Fault {
             Fault::new(Code::WrongQuery, tidy(what))
                 .hint(format!("did you mean {}?", meant.replace('\'', "\"")))
         }
-        None => Fault::new(Code::WrongQuery, tidy(text)),
+        None => Fault::new(Code::WrongQuery, sql_types(&tidy(text))),
     }
 }
 
@@ -224,12 +328,7 @@ fn problem_word(detail: &str) -> Option<&str> {
 /// The 1-based line and column, in characters, of a word in the query: where it stands alone and
 /// just once.
 fn find_word(sql: &str, word: &str) -> Option<(u64, u64)> {
-    let inside = |c: char| c.is_alphanumeric() || c == '_';
-    let lower = sql.to_ascii_lowercase();
-    let word = word.to_ascii_lowercase();
-    let alone =
-        |at: &usize| !lower[..*at].ends_with(inside) && !lower[*at + word.len()..].starts_with(inside);
-    let mut places = lower.match_indices(&word).map(|(at, _)| at).filter(alone);
+    let mut places = words(sql, word);
     let at = places.next()?;
     if places.next().is_some() {
         return None;
@@ -238,6 +337,17 @@ fn find_word(sql: &str, word: &str) -> Option<(u64, u64)> {
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
     Some((line as u64, column as u64))
+}
+
+/// The bytes at which a word stands alone in the query, in whatever case of ASCII letters.
+fn words(sql: &str, word: &str) -> impl Iterator<Item = usize> + use<> {
+    let inside = |c: char| c.is_alphanumeric() || c == '_';
+    let lower = sql.to_ascii_lowercase();
+    let word = word.to_ascii_lowercase();
+    let alone =
+        |at: &usize| !lower[..*at].ends_with(inside) && !lower[*at + word.len()..].starts_with(inside);
+    let places: Vec<usize> = lower.match_indices(&word).map(|(at, _)| at).filter(alone).collect();
+    places.into_iter()
 }
 
 /// One line, lower case at the start unless it is an acronym, no full stop, of bounded length.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList};
-use datafusion::common::{DFSchema, Result, TableReference};
+use datafusion::common::{DFSchema, DataFusionError, Result, TableReference};
 use datafusion::execution::TaskContext;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -71,7 +71,8 @@ impl Job {
                 if sender.send(Piece::Begin(epochs)).await.is_err() {
                     return Ok(());
                 }
-                execute(plan, state.task_ctx(), &self.pool, encoder, sender).await
+                let failed = |e| error::execution_of(&self.pool.retold(e), &self.sql);
+                execute(plan, state.task_ctx(), failed, encoder, sender).await
             }
         }
     }
@@ -98,15 +99,14 @@ async fn constant(
 async fn execute(
     plan: Arc<dyn ExecutionPlan>,
     context: Arc<TaskContext>,
-    pool: &QueryPool,
+    failed: impl Fn(DataFusionError) -> Fault,
     mut encoder: Encoder,
     sender: &Sender<Piece>,
 ) -> Result<(), Fault> {
-    let failed = |e| error::execution(&pool.retold(e));
-    let mut batches = execute_stream(plan, context).map_err(failed)?;
+    let mut batches = execute_stream(plan, context).map_err(&failed)?;
     while !encoder.is_full() {
         let Some(batch) = batches.next().await else { break };
-        encoder.batch(&batch.map_err(failed)?)?;
+        encoder.batch(&batch.map_err(&failed)?)?;
         if let Some(bytes) = encoder.take()
             && hand_over(sender, Piece::Bytes(bytes)).await.is_err()
         {
@@ -164,8 +164,7 @@ async fn plan(
     state: &SessionState,
     tables: &mut Tables,
 ) -> Result<Arc<dyn ExecutionPlan>, Fault> {
-    let fault =
-        |e: datafusion::common::DataFusionError, tables: &Tables| error::plan(&e, sql, &tables.names());
+    let fault = |e: DataFusionError, tables: &Tables| error::plan(&e, sql, &tables.names());
     for reference in state.resolve_table_references(&statement).map_err(|e| fault(e, tables))? {
         tables.provide(&reference)?;
     }

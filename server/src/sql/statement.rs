@@ -51,7 +51,7 @@ pub(super) fn parse(sql: &str) -> Result<Request, Fault> {
     }
     let dialect = GenericDialect {};
     let mut tokens =
-        Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|e| error::parse(&e.into()))?;
+        Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|e| error::parse(&e.into(), sql))?;
     check_size(tokens.iter().map(|token| &token.token))?;
     name_offsets(&mut tokens);
     let mut parser = DFParserBuilder::new(tokens)
@@ -81,11 +81,11 @@ pub(crate) fn condition(text: &str) -> Result<String, Fault> {
     }
     let dialect = GenericDialect {};
     let tokens =
-        Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|e| error::parse(&e.into()))?;
+        Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|e| error::parse(&e.into(), text))?;
     check_size(tokens.iter().map(|token| &token.token))?;
     let mut parser =
         Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
-    let condition = parser.parse_expr().map_err(|e| error::parse(&e))?;
+    let condition = parser.parse_expr().map_err(|e| error::parse(&e, text))?;
     match parser.next_token().token {
         Token::EOF => Ok(condition.to_string()),
         other => {

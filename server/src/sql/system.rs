@@ -10,6 +10,9 @@ use arrow::array::{
 use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
+use weir_connectors::kafka::table_columns;
+use weir_engine::connector::TableColumn;
+use weir_engine::result::dead_letters_provider;
 
 use crate::catalog::{PipelineView, lag, since_versions, source_tables};
 
@@ -227,30 +230,78 @@ fn sinks(views: &[PipelineView]) -> Result<RecordBatch, ArrowError> {
         .finish()
 }
 
-/// The columns of the sources' tables: what a query of a pipeline can name.
+/// A row of `weir.columns`.
+struct Described {
+    /// `source`, `result` or `system`.
+    kind: &'static str,
+    /// As one writes it.
+    table: String,
+    /// 1-based.
+    position: i32,
+    column: TableColumn,
+    /// What a source is read as, and the least version that is known to have the column.
+    subject: Option<(String, i64)>,
+    since: Option<i64>,
+}
+
+/// The columns of all tables: of the sources, which only queries of pipelines can name, of results and of these.
 fn columns(views: &[PipelineView]) -> Result<RecordBatch, ArrowError> {
-    let tables = source_tables(views);
     let since = since_versions(views);
-    let rows = || {
-        tables.iter().flat_map(|(source, table)| {
-            (1..).zip(&table.columns).map(move |(position, column)| (*source, table, position, column))
-        })
-    };
-    let subjects = || rows().map(|(_, table, ..)| table.subject.as_ref());
-    Table::default()
-        .text("source", rows().map(|(source, ..)| source))
-        .int("position", rows().map(|(_, _, position, _)| position))
-        .text("name", rows().map(|(.., column)| column.name.as_str()))
-        .text("type", rows().map(|(.., column)| column.sql_type.as_str()))
-        .flag("nullable", rows().map(|(.., column)| column.nullable))
-        .text_or_null("subject", subjects().map(|subject| subject.map(|(subject, _)| subject.as_str())))
-        .bigint_or_null("version", subjects().map(|subject| subject.map(|(_, version)| (*version).into())))
-        .bigint_or_null(
-            "since_version",
-            rows().map(|(source, table, _, column)| {
-                let (subject, _) = table.subject.as_ref()?;
-                since.get(&(source, subject.as_str(), column)).map(|version| (*version).into())
+    let mut found = Vec::new();
+    for (source, table) in source_tables(views) {
+        let subject = table.subject.map(|(subject, version)| (subject, version.into()));
+        found.extend((1..).zip(table.columns).map(|(position, column)| Described {
+            kind: "source",
+            table: source.to_owned(),
+            position,
+            since: subject.as_ref().and_then(|(subject, _): &(String, i64)| {
+                since.get(&(source, subject.as_str(), &column)).map(|version| (*version).into())
             }),
-        )
+            column,
+            subject: subject.clone(),
+        }));
+    }
+    let mut add = |kind, table: &str, columns: Vec<TableColumn>| {
+        found.extend((1..).zip(columns).map(|(position, column)| Described {
+            kind,
+            table: table.to_owned(),
+            position,
+            column,
+            subject: None,
+            since: None,
+        }));
+    };
+    for view in views {
+        let Some(committed) = view.table() else { continue };
+        add("result", &view.name, table_columns(&committed.schema()));
+    }
+    for name in NAMES {
+        let schema = match name {
+            "columns" => described(&[])?.schema(),
+            "dead_letters" => dead_letters_provider(Vec::new()).schema(),
+            // Without rows, for the columns.
+            name => match rows(name, &[]) {
+                Some(batch) => batch?.schema(),
+                None => continue,
+            },
+        };
+        add("system", &format!("weir.{name}"), table_columns(&schema));
+    }
+    described(&found)
+}
+
+fn described(rows: &[Described]) -> Result<RecordBatch, ArrowError> {
+    let rows = || rows.iter();
+    Table::default()
+        .text_or_null("source", rows().map(|row| (row.kind == "source").then_some(row.table.as_str())))
+        .int("position", rows().map(|row| row.position))
+        .text("name", rows().map(|row| row.column.name.as_str()))
+        .text("type", rows().map(|row| row.column.sql_type.as_str()))
+        .flag("nullable", rows().map(|row| row.column.nullable))
+        .text_or_null("subject", rows().map(|row| row.subject.as_ref().map(|(subject, _)| subject.as_str())))
+        .bigint_or_null("version", rows().map(|row| row.subject.as_ref().map(|(_, version)| *version)))
+        .bigint_or_null("since_version", rows().map(|row| row.since))
+        .text("kind", rows().map(|row| row.kind))
+        .text("table_name", rows().map(|row| row.table.as_str()))
         .finish()
 }

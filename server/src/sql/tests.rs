@@ -152,7 +152,9 @@ fn equal_values_count_once_in_a_frame_that_moves() {
     check_fault(
         "SELECT sum(DISTINCT 9223372036854775807 - i % 2) OVER (ORDER BY i ROWS 1 PRECEDING) AS s \
          FROM generate_series(1, 3) AS t(i)",
-        &expect!["422 cast error: value of 18446744073709551613 is out of range Int64 [E0303]"],
+        &expect![
+            "422 cast error: value of 18446744073709551613 is out of range BIGINT (try_cast(x AS type) gives null for what has no value of that type) [E0303]"
+        ],
     );
 }
 
@@ -294,10 +296,100 @@ fn tables_are_listed_and_described() {
         "SELECT * FROM weir.columns",
         Format::Csv,
         &expect![[r#"
-        source,position,name,type,nullable,subject,version,since_version
-        orders,1,country,VARCHAR,false,shop.orders-value,3,3
-        orders,2,ordered_at,TIMESTAMP(3) WITH TIME ZONE,false,shop.orders-value,3,3
-    "#]],
+            source,position,name,type,nullable,subject,version,since_version,kind,table_name
+            orders,1,country,VARCHAR,false,shop.orders-value,3,3,source,orders
+            orders,2,ordered_at,TIMESTAMP(3) WITH TIME ZONE,false,shop.orders-value,3,3,source,orders
+            ,1,window_end,TIMESTAMP(3) WITH TIME ZONE,false,,,,result,revenue
+            ,2,country,VARCHAR,false,,,,result,revenue
+            ,3,orders,BIGINT,false,,,,result,revenue
+            ,4,_final,BOOLEAN,false,,,,result,revenue
+            ,1,name,VARCHAR,false,,,,system,weir.pipelines
+            ,2,state,VARCHAR,false,,,,system,weir.pipelines
+            ,3,epoch,BIGINT,false,,,,system,weir.pipelines
+            ,4,committed_at,TIMESTAMP(3) WITH TIME ZONE,true,,,,system,weir.pipelines
+            ,5,watermark,TIMESTAMP(3) WITH TIME ZONE,true,,,,system,weir.pipelines
+            ,6,rows_in,BIGINT,false,,,,system,weir.pipelines
+            ,7,rows_out,BIGINT,false,,,,system,weir.pipelines
+            ,8,late_rows,BIGINT,false,,,,system,weir.pipelines
+            ,9,tombstones,BIGINT,false,,,,system,weir.pipelines
+            ,10,dead_letters,BIGINT,false,,,,system,weir.pipelines
+            ,11,error,VARCHAR,true,,,,system,weir.pipelines
+            ,12,lost_records,BIGINT,false,,,,system,weir.pipelines
+            ,13,dead_letters_replayed,BIGINT,false,,,,system,weir.pipelines
+            ,14,dead_letters_expired,BIGINT,false,,,,system,weir.pipelines
+            ,1,pipeline,VARCHAR,false,,,,system,weir.operators
+            ,2,operator,VARCHAR,false,,,,system,weir.operators
+            ,3,kind,VARCHAR,false,,,,system,weir.operators
+            ,4,subtask,INT,false,,,,system,weir.operators
+            ,5,rows_in,BIGINT,false,,,,system,weir.operators
+            ,6,rows_out,BIGINT,false,,,,system,weir.operators
+            ,7,busy_ratio,DOUBLE,false,,,,system,weir.operators
+            ,8,blocked_ratio,DOUBLE,false,,,,system,weir.operators
+            ,9,state_bytes,BIGINT,false,,,,system,weir.operators
+            ,1,pipeline,VARCHAR,false,,,,system,weir.partitions
+            ,2,source,VARCHAR,false,,,,system,weir.partitions
+            ,3,topic,VARCHAR,false,,,,system,weir.partitions
+            ,4,partition,INT,false,,,,system,weir.partitions
+            ,5,next_offset,BIGINT,false,,,,system,weir.partitions
+            ,6,end_offset,BIGINT,true,,,,system,weir.partitions
+            ,7,lag_records,BIGINT,true,,,,system,weir.partitions
+            ,8,watermark,TIMESTAMP(3) WITH TIME ZONE,true,,,,system,weir.partitions
+            ,9,idle,BOOLEAN,false,,,,system,weir.partitions
+            ,1,pipeline,VARCHAR,false,,,,system,weir.epochs
+            ,2,epoch,BIGINT,false,,,,system,weir.epochs
+            ,3,committed_at,TIMESTAMP(3) WITH TIME ZONE,true,,,,system,weir.epochs
+            ,4,duration_ms,DOUBLE,false,,,,system,weir.epochs
+            ,5,rows_in,BIGINT,false,,,,system,weir.epochs
+            ,6,bytes_written,BIGINT,false,,,,system,weir.epochs
+            ,1,pipeline,VARCHAR,false,,,,system,weir.floors
+            ,2,epoch,BIGINT,false,,,,system,weir.floors
+            ,3,source,VARCHAR,false,,,,system,weir.floors
+            ,4,topic,VARCHAR,false,,,,system,weir.floors
+            ,5,partition,INT,false,,,,system,weir.floors
+            ,6,next_offset,BIGINT,false,,,,system,weir.floors
+            ,7,floor,TIMESTAMP(3) WITH TIME ZONE,true,,,,system,weir.floors
+            ,1,source,VARCHAR,false,,,,system,weir.schemas
+            ,2,schema_id,BIGINT,false,,,,system,weir.schemas
+            ,3,subject,VARCHAR,true,,,,system,weir.schemas
+            ,4,version,BIGINT,true,,,,system,weir.schemas
+            ,5,partition,INT,false,,,,system,weir.schemas
+            ,6,first_offset,BIGINT,false,,,,system,weir.schemas
+            ,7,compatible,BOOLEAN,false,,,,system,weir.schemas
+            ,8,detail,VARCHAR,false,,,,system,weir.schemas
+            ,9,pipeline,VARCHAR,false,,,,system,weir.schemas
+            ,1,pipeline,VARCHAR,false,,,,system,weir.dead_letters
+            ,2,source,VARCHAR,false,,,,system,weir.dead_letters
+            ,3,topic,VARCHAR,false,,,,system,weir.dead_letters
+            ,4,partition,INT,true,,,,system,weir.dead_letters
+            ,5,offset,BIGINT,true,,,,system,weir.dead_letters
+            ,6,record_time,TIMESTAMP(3) WITH TIME ZONE,true,,,,system,weir.dead_letters
+            ,7,schema_id,BIGINT,true,,,,system,weir.dead_letters
+            ,8,reason,VARCHAR,false,,,,system,weir.dead_letters
+            ,9,detail,VARCHAR,false,,,,system,weir.dead_letters
+            ,10,key,VARBINARY,true,,,,system,weir.dead_letters
+            ,11,payload,VARBINARY,true,,,,system,weir.dead_letters
+            ,12,epoch,BIGINT,false,,,,system,weir.dead_letters
+            ,13,headers,"MAP<VARCHAR, VARBINARY>",true,,,,system,weir.dead_letters
+            ,14,operator,VARCHAR,true,,,,system,weir.dead_letters
+            ,15,replays,BIGINT,false,,,,system,weir.dead_letters
+            ,1,sink,VARCHAR,false,,,,system,weir.sinks
+            ,2,pipeline,VARCHAR,false,,,,system,weir.sinks
+            ,3,state,VARCHAR,false,,,,system,weir.sinks
+            ,4,outbox_rows,BIGINT,false,,,,system,weir.sinks
+            ,5,outbox_bytes,BIGINT,false,,,,system,weir.sinks
+            ,6,delivered_epoch,BIGINT,false,,,,system,weir.sinks
+            ,7,error,VARCHAR,true,,,,system,weir.sinks
+            ,1,source,VARCHAR,true,,,,system,weir.columns
+            ,2,position,INT,false,,,,system,weir.columns
+            ,3,name,VARCHAR,false,,,,system,weir.columns
+            ,4,type,VARCHAR,false,,,,system,weir.columns
+            ,5,nullable,BOOLEAN,false,,,,system,weir.columns
+            ,6,subject,VARCHAR,true,,,,system,weir.columns
+            ,7,version,BIGINT,true,,,,system,weir.columns
+            ,8,since_version,BIGINT,true,,,,system,weir.columns
+            ,9,kind,VARCHAR,false,,,,system,weir.columns
+            ,10,table_name,VARCHAR,false,,,,system,weir.columns
+        "#]],
     );
     check(
         "DESCRIBE orders",
@@ -502,7 +594,36 @@ fn faults_say_what_where_and_what_was_meant() {
             r#"400 no table "file.csv" (SHOW TABLES lists the tables; files and URLs can't be read) at 1:16 [E0301]"#
         ]],
     );
-    check_fault("SELEC 1", &expect!["400 expected: an SQL statement, found: SELEC at 1:1 [E0301]"]);
+    check_fault(
+        "SELECT country FORM revenue",
+        &expect![
+            "400 expected: end of statement, found: revenue (did you mean FROM instead of FORM?) at 1:21 [E0301]"
+        ],
+    );
+    check_fault(
+        "SELECT * FROM revenue WHRE orders = 1",
+        &expect![
+            "400 expected: end of statement, found: orders (did you mean WHERE instead of WHRE?) at 1:28 [E0301]"
+        ],
+    );
+    check_fault(
+        "SELECT orders FROM revenue WHERE country = DE",
+        &expect![[
+            r#"400 no column "de" (columns: window_end, country, orders, _final; a text stands in single quotes: 'DE') at 1:44 [E0301]"#
+        ]],
+    );
+    check_fault(
+        "SELECT * FROM information_schema.tables",
+        &expect![[
+            r#"400 no table "information_schema.tables" (SHOW TABLES lists the tables, weir.columns has their columns) at 1:15 [E0301]"#
+        ]],
+    );
+    check_fault(
+        "SELEC 1",
+        &expect![
+            "400 expected: an SQL statement, found: SELEC (did you mean SELECT instead of SELEC?) at 1:1 [E0301]"
+        ],
+    );
     check_fault("SELECT count(orders FROM revenue", &expect!["400 expected: ), found: FROM at 1:21 [E0301]"]);
     check_fault("SELECT 'open", &expect!["400 unterminated string literal at 1:8 [E0301]"]);
     check_fault(
@@ -517,7 +638,7 @@ fn faults_say_what_where_and_what_was_meant() {
     );
     check_fault(
         "SELECT country + 1 FROM revenue WHERE country > DATE '2026-01-01'",
-        &expect!["400 cannot coerce arithmetic expression Utf8 + Int64 to valid types at 1:8 [E0301]"],
+        &expect!["400 cannot coerce arithmetic expression VARCHAR + BIGINT to valid types at 1:8 [E0301]"],
     );
     check_fault(
         "SELECT a.country, b.country FROM revenue a JOIN revenue b ON a.country = b.country",
@@ -551,11 +672,29 @@ fn faults_say_what_where_and_what_was_meant() {
 
 #[test]
 fn failures_on_the_data_are_422() {
-    check_fault("SELECT orders / 0 FROM revenue", &expect!["422 divide by zero error [E0303]"]);
-    check_fault("SELECT orders / (orders - 10) FROM revenue", &expect!["422 divide by zero error [E0303]"]);
+    check_fault(
+        "SELECT orders / 0 FROM revenue",
+        &expect![
+            "422 divide by zero error (divide by nullif(x, 0): the result is null where x is 0) at 1:15 [E0303]"
+        ],
+    );
+    check_fault(
+        "SELECT 1 / 1, orders / 0 FROM revenue",
+        &expect![
+            "422 divide by zero error (divide by nullif(x, 0): the result is null where x is 0) [E0303]"
+        ],
+    );
+    check_fault(
+        "SELECT orders / (orders - 10) FROM revenue",
+        &expect![
+            "422 divide by zero error (divide by nullif(x, 0): the result is null where x is 0) at 1:15 [E0303]"
+        ],
+    );
     check_fault(
         "SELECT CAST(country AS INT) FROM revenue",
-        &expect!["422 cast error: Cannot cast string 'DE' to value of Int32 type [E0303]"],
+        &expect![
+            "422 cast error: Cannot cast string 'DE' to value of INT type (try_cast(x AS type) gives null for what has no value of that type) [E0303]"
+        ],
     );
     // A function that panics.
     for function in ["lpad", "rpad"] {
@@ -657,7 +796,7 @@ WHERE k IN (SELECT y / 100000 FROM generate_series(1, 50000) b(y))";
 
 /// How soon a query that was left has gone: a second, even so slow as a debug build is. Without what [`yielding`] does
 /// it takes many times as long.
-const MAKES_ROOM: Duration = Duration::from_secs(10);
+const MAKES_ROOM: Duration = Duration::from_secs(3);
 
 #[test]
 fn time_is_limited() {

@@ -6,10 +6,11 @@
 //! not wait before it has compared its whole batch with all rows of the other side.
 //!
 //! Invariant: below every operator that reads a join in a loop the join itself waits now and then, and a join that
-//! compares waits at least once in [`ROWS_MAX`] of its rows.
+//! compares waits each time that it has taken about [`PIECE`], or a row.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
@@ -24,9 +25,10 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, stream};
 
-/// How many rows a join that compares gets at a time: with a million on its other side it lets go of its thread
-/// several times in a minute, and as DataFusion takes several rows of the other side together where there are so
-/// few, it is as fast as with 8,192.
+/// For how long a join that compares keeps its thread: others wait so long for one, and whoever cancels it.
+const PIECE: Duration = Duration::from_millis(20);
+/// How many rows it gets at a time at most. DataFusion takes several rows of the other side together where these are few,
+/// so that it is as fast as with 8,192.
 const ROWS_MAX: usize = 128;
 
 /// Has every operator with several inputs wait now and then.
@@ -64,7 +66,7 @@ fn with_small_batches(join: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionP
     replace_children_if_necessary(join, inputs)
 }
 
-/// Hands its input over in pieces of [`ROWS_MAX`], and waits in front of each.
+/// Hands its input over in pieces that are worked on for about [`PIECE`], and waits in front of each.
 #[derive(Debug)]
 struct SmallBatches {
     input: Arc<dyn ExecutionPlan>,
@@ -113,19 +115,66 @@ impl ExecutionPlan for SmallBatches {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context)?;
         let schema = input.schema();
-        let pieces = input.flat_map(|batch| match batch {
-            Ok(batch) => stream::iter(pieces(&batch)).left_stream(),
-            Err(error) => stream::iter([Err(error)]).right_stream(),
+        let pieces = stream::try_unfold(Pieces::new(input), |mut pieces| async {
+            Ok(pieces.next().await?.map(|piece| (piece, pieces)))
         });
-        let waiting = pieces.then(|piece| async {
-            tokio::task::yield_now().await;
-            piece
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, waiting)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, pieces)))
     }
 }
 
-fn pieces(batch: &RecordBatch) -> Vec<Result<RecordBatch>> {
-    let starts = (0..batch.num_rows()).step_by(ROWS_MAX);
-    starts.map(|start| Ok(batch.slice(start, ROWS_MAX.min(batch.num_rows() - start)))).collect()
+/// What is left to hand over.
+struct Pieces {
+    input: SendableRecordBatchStream,
+    batch: Option<RecordBatch>,
+    n_rows: usize,
+    handed_over: Option<Instant>,
+}
+
+impl Pieces {
+    /// Begins with a row: how long one takes depends on the other side, which is not known here.
+    fn new(input: SendableRecordBatchStream) -> Self {
+        Self { input, batch: None, n_rows: 1, handed_over: None }
+    }
+
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        if let Some(handed_over) = self.handed_over.take() {
+            self.n_rows = fitting(self.n_rows, handed_over.elapsed());
+        }
+        tokio::task::yield_now().await;
+        let batch = loop {
+            match self.batch.take().filter(|batch| batch.num_rows() != 0) {
+                Some(batch) => break batch,
+                None => match self.input.next().await.transpose()? {
+                    Some(batch) => self.batch = Some(batch),
+                    None => return Ok(None),
+                },
+            }
+        };
+        let n_rows = self.n_rows.min(batch.num_rows());
+        self.batch = Some(batch.slice(n_rows, batch.num_rows() - n_rows));
+        self.handed_over = Some(Instant::now());
+        Ok(Some(batch.slice(0, n_rows)))
+    }
+}
+
+/// How many rows the next piece has, after one of `n_rows` took so long.
+fn fitting(n_rows: usize, took: Duration) -> usize {
+    let next = match took {
+        took if PIECE < took => n_rows / 2,
+        took if took < PIECE / 4 => n_rows * 2,
+        _ => n_rows,
+    };
+    next.clamp(1, ROWS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_shrink_where_they_take_long_and_grow_where_they_do_not() {
+        assert_eq!([1, 60, 128].map(|n_rows| fitting(n_rows, PIECE * 50)), [1, 30, 64]);
+        assert_eq!([1, 60, 128].map(|n_rows| fitting(n_rows, PIECE / 5)), [2, 120, 128]);
+        assert_eq!(fitting(60, PIECE), 60);
+    }
 }
