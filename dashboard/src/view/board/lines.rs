@@ -61,9 +61,19 @@ pub fn lines(grid: &Grid, chart: Chart, unit: &Unit, zone: &Zone) -> Lines {
     let lines = if chart == Chart::Top {
         grid.rows.iter().take(MAX_LINES).map(line).collect()
     } else {
-        grid.rows.iter().rev().take(MAX_LINES).map(line).collect()
+        newest(grid, window.is_none()).into_iter().map(line).collect()
     };
     Lines { heads: heads.collect(), lines, n_more: grid.rows.len().saturating_sub(MAX_LINES) }
+}
+
+/// The newest rows first. Those that were appended come from several partitions in no order of their times.
+fn newest(grid: &Grid, is_appended: bool) -> Vec<&Vec<Value>> {
+    let mut newest: Vec<&Vec<Value>> = grid.rows.iter().rev().take(2 * MAX_LINES).collect();
+    if let Some(at) = grid.heads.iter().position(super::cells::is_time).filter(|_| is_appended) {
+        newest.sort_by_key(|row| std::cmp::Reverse(instant(&row[at])));
+    }
+    newest.truncate(MAX_LINES);
+    newest
 }
 
 fn cell(column: &Column, value: &Value, zone: &Zone) -> String {
