@@ -120,6 +120,9 @@ fn a_long_answer_is_scrolled_ordered_copied_and_saved(desk: &mut Desk<'_>) {
     desk.ask("press", "Shift+End");
     desk.ask("press", "Control+c");
     assert_eq!(desk.ask("clipboard", ""), "value\ttext\n1\trow 1\n");
+    assert_eq!(desk.text("sql-copied"), "Copied 1 row of 2 columns.");
+    let place = desk.text("sql-place");
+    assert!(place.contains(" to 100,000 of 100,000, row 100,000 chosen"), "{place}");
     let file = desk.ask("saved", id("sql-save-csv"));
     assert_eq!(file["name"], "answer.csv");
     let csv = text(&file["text"]);
@@ -175,7 +178,9 @@ fn a_live_query_goes_on(desk: &mut Desk<'_>) {
 
 fn a_plan_is_a_tree_and_an_answer_a_panel(desk: &mut Desk<'_>) {
     desk.run("EXPLAIN SELECT count(*) FROM counted GROUP BY orders");
-    assert!(desk.text("sql-plan").contains("AggregateExec"));
+    desk.await_summary("Planned in");
+    let plans = desk.ask("texts", id("sql-plan")).to_string();
+    assert!(plans.contains("AggregateExec") && plans.contains("TableScan"), "{plans}");
     desk.run("SELECT window_start, orders FROM counted");
     desk.await_summary("counted at epoch");
     desk.ask("click", id("sql-pin"));

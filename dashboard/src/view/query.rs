@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use weir_api::Column;
 
 use super::complete::quoted;
+use super::explain;
 use super::grid::answer::{Answer, Ended, ROWS_MAX};
 use super::number::{grouped, millis};
 
@@ -28,6 +29,10 @@ pub fn summary(answer: &Answer) -> String {
     let n_rows = grouped(&answer.n_rows().to_string());
     let rows = if answer.n_rows() == 1 { "1 row".to_owned() } else { format!("{n_rows} rows") };
     let mut text = match answer.ended() {
+        Ended::Whole { elapsed_ms } if explain::is_run(answer) => format!("Run in {}", millis(*elapsed_ms)),
+        Ended::Whole { elapsed_ms } if explain::is_plan(answer) => {
+            format!("Planned in {}, not run", millis(*elapsed_ms))
+        }
         Ended::NotYet => format!("{rows} so far"),
         Ended::Whole { elapsed_ms } => format!("{rows} in {}", millis(*elapsed_ms)),
         Ended::Failed(_) => format!("Only the first {rows}"),
@@ -139,6 +144,16 @@ mod tests {
         let rows = [column("n", "BIGINT"), column("At", "TIMESTAMP(3) WITH TIME ZONE")];
         assert!(offered(&rows).contains("ORDER BY \"At\" DESC"), "{}", offered(&rows));
         assert_eq!(offered(&[]), "SELECT *\nFROM revenue\nLIMIT 100");
+    }
+
+    #[test]
+    fn plans_have_no_rows() {
+        let explained = |kind: &str| {
+            let row = format!("[\"{kind}\",\"AggregateExec\"]");
+            summary(&of(&[("plan_type", "VARCHAR"), ("plan", "VARCHAR")], &[&row]))
+        };
+        assert_eq!(explained("logical_plan"), "Planned in 3.1 ms, not run, revenue at epoch 812.");
+        assert_eq!(explained("Plan with Metrics"), "Run in 3.1 ms, revenue at epoch 812.");
     }
 
     #[test]

@@ -127,6 +127,14 @@ impl Zone {
             _ => format!("{}, {clock}", self.date(instant)),
         }
     }
+
+    /// With its day whatever day it is now: `22 Nov, 12:04:30` of this year, else with the year.
+    pub fn dated(&self, instant: i64, fine: Fine<'_>, now: i64) -> String {
+        let clock = self.clock_to(instant, fine);
+        let year = |instant: i64| time::civil(self.local(instant)).0;
+        let date = if year(instant) == year(now) { self.day(instant) } else { self.date(instant) };
+        format!("{date}, {clock}")
+    }
 }
 
 /// The steps of a zone between two instants, found by asking for offsets: `offset_at` takes and gives microseconds.

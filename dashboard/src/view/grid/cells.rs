@@ -91,7 +91,8 @@ pub struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// A value in the grid: one line; times are as short as they can be said today, to all of their digits.
+    /// A value in the grid: one line; times with their day, for an answer is looked at on other days, and to all of their
+    /// digits.
     pub fn shown(&self, json: &str, look: Look) -> String {
         let text = short_text(json);
         if look == Look::Plain {
@@ -101,8 +102,8 @@ impl Reader<'_> {
         let digits = text.split_once('.').map_or("", |(_, rest)| rest.trim_end_matches(['Z', '0']));
         let fine = if digits.is_empty() { Fine::Seconds } else { Fine::Digits(digits) };
         match look {
-            Look::Local => Zone::default().moment(instant, fine, self.zone.local(self.now)),
-            _ => self.zone.moment(instant, fine, self.now),
+            Look::Local => Zone::default().dated(instant, fine, self.zone.local(self.now)),
+            _ => self.zone.dated(instant, fine, self.now),
         }
     }
 }
@@ -148,13 +149,13 @@ mod tests {
     }
 
     #[test]
-    fn times_are_shown_short_and_to_their_last_digit() {
+    fn times_are_shown_with_their_day_and_to_their_last_digit() {
         let berlin = Zone::new("Europe/Berlin".into(), vec![(i64::MIN, 3_600 * time::SECOND)]);
         let now = time::parse_instant("2026-11-22T22:30:00Z").expect("an instant");
         let shown = |json: &str, look| Reader { zone: &berlin, now }.shown(json, look);
-        assert_eq!(shown(r#""2026-11-22T12:04:30.000Z""#, Look::Instant), "13:04:30");
+        assert_eq!(shown(r#""2026-11-22T12:04:30.000Z""#, Look::Instant), "22 Nov, 13:04:30");
         assert_eq!(shown(r#""2026-11-22T23:04:30.250Z""#, Look::Instant), "23 Nov, 00:04:30.25");
-        assert_eq!(shown(r#""2026-11-22T12:04:30.000001500""#, Look::Local), "12:04:30.0000015");
+        assert_eq!(shown(r#""2026-11-22T12:04:30.000001500""#, Look::Local), "22 Nov, 12:04:30.0000015");
         assert_eq!(shown(r#""2024-11-22T12:04:30.000""#, Look::Local), "22 Nov 2024, 12:04:30");
         assert_eq!(shown("null", Look::Instant), "null");
         assert_eq!(shown(r#""2026-11-22T12:04:30.000Z""#, Look::Plain), "2026-11-22T12:04:30.000Z");

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::answer::Answer;
 use super::cells::{self, Look, Reader};
-use crate::view::number::is_numeric;
+use crate::view::number::{grouped, is_numeric};
 use crate::view::zone::Zone;
 
 /// The height of a row; the style sheet has the same.
@@ -96,6 +96,30 @@ pub fn rows_in_sight(n_rows: usize, scrolled: f64, height: f64) -> Range<usize> 
     from..(first + n_shown + OVERSCAN).min(n_rows).max(from)
 }
 
+/// The rows that can be seen, of a box of this height scrolled so far.
+pub fn rows_seen(n_rows: usize, scrolled: f64, height: f64) -> Range<usize> {
+    // The casts saturate: below zero is zero.
+    let to = ((scrolled + height) / ROW_HEIGHT).ceil() as usize;
+    let from = (scrolled / ROW_HEIGHT).floor() as usize;
+    from.min(n_rows)..to.min(n_rows).max(from.min(n_rows))
+}
+
+/// Where one is in the answer: `Rows 8,180 to 8,201 of 100,000`. Empty where all can be seen and no cell is chosen;
+/// `active` is the row of the chosen one.
+pub fn place(seen: Range<usize>, n_rows: usize, active: Option<usize>) -> String {
+    let text = |n: usize| grouped(&n.to_string());
+    let all = text(n_rows);
+    let chosen = active.filter(|active| *active < n_rows).map(|active| text(active + 1));
+    match (seen.len() < n_rows, chosen) {
+        (false, None) => String::new(),
+        (false, Some(chosen)) => format!("Row {chosen} of {all}"),
+        (true, chosen) => {
+            let chosen = chosen.map(|chosen| format!(", row {chosen} chosen")).unwrap_or_default();
+            format!("Rows {} to {} of {all}{chosen}", text(seen.start + 1), text(seen.end))
+        }
+    }
+}
+
 /// The columns that are to be there, for a box of this width scrolled so far.
 pub fn columns_in_sight(columns: &[ColumnView], scrolled: f64, width: f64) -> Range<usize> {
     let from = columns.iter().position(|column| scrolled < column.left + column.width).unwrap_or(0);
@@ -140,7 +164,16 @@ mod tests {
     fn times_are_as_wide_as_they_are_shown() {
         let answer = of(&[("at", "TIMESTAMP(3) WITH TIME ZONE")], &[r#"["1970-01-01T12:04:30.000Z"]"#]);
         let columns = columns(&answer, &Reader { zone: &Zone::default(), now: 0 });
-        assert_eq!((columns[0].width, &*columns[0].type_name), (90.0, "UTC, timestamp(3)"));
+        assert_eq!((columns[0].width, &*columns[0].type_name), (145.0, "UTC, timestamp(3)"));
+    }
+
+    #[test]
+    fn one_sees_where_one_is() {
+        assert_eq!(rows_seen(100_000, 8_192.0 * ROW_HEIGHT, 10.5 * ROW_HEIGHT), 8_192..8_203);
+        assert_eq!((rows_seen(3, 0.0, 600.0), rows_seen(3, 600.0, 60.0)), (0..3, 3..3));
+        assert_eq!(place(0..22, 100_000, None), "Rows 1 to 22 of 100,000");
+        assert_eq!(place(0..22, 100_000, Some(8_192)), "Rows 1 to 22 of 100,000, row 8,193 chosen");
+        assert_eq!((&*place(0..7, 7, Some(2)), &*place(0..7, 7, None)), ("Row 3 of 7", ""));
     }
 
     #[test]

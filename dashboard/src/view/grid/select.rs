@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::answer::Answer;
 use super::cells;
+use crate::view::number::grouped;
 
 /// Cells that go to the clipboard at once; more is what saving is for.
 pub const COPIED_MAX: usize = 2_000_000;
@@ -95,6 +96,17 @@ impl Selection {
     pub fn n_cells(self) -> usize {
         self.rows().count().saturating_mul(self.columns().count())
     }
+
+    /// Says that the cells are in the clipboard.
+    pub fn copied_sentence(self) -> String {
+        let count = |n: usize, unit: &str| {
+            format!("{} {unit}{}", grouped(&n.to_string()), if n == 1 { "" } else { "s" })
+        };
+        match (self.rows().count(), self.columns().count()) {
+            (1, 1) => "Copied 1 cell.".to_owned(),
+            (rows, columns) => format!("Copied {} of {}.", count(rows, "row"), count(columns, "column")),
+        }
+    }
 }
 
 /// The chosen cells for a spreadsheet: tabs between columns; with the names above where there are several rows or
@@ -148,6 +160,14 @@ fn field(text: &str) -> String {
 mod tests {
     use super::super::answer::of;
     use super::*;
+
+    #[test]
+    fn copying_says_how_much() {
+        let cell = |row, column| Cell { row, column };
+        let said = |anchor, active| Selection { anchor, active }.copied_sentence();
+        assert_eq!(said(cell(3, 1), cell(3, 1)), "Copied 1 cell.");
+        assert_eq!(said(cell(1_999, 2), cell(0, 2)), "Copied 2,000 rows of 1 column.");
+    }
 
     #[test]
     fn keys_move_within_the_grid() {

@@ -19,6 +19,7 @@ use leptos::prelude::*;
 
 use super::desk::Desk;
 use crate::view::grid::layout::{self, ROW_HEIGHT};
+use crate::view::grid::select::Move;
 use crate::view::zone::Zone;
 
 use rows::{Head, Marks, Rows};
@@ -75,6 +76,12 @@ pub(super) fn Grid(desk: Desk, zone: Memo<Zone>) -> impl IntoView {
         <p class="message" data-testid="sql-empty" hidden=Signal::derive(move || !is_empty())>
             "No rows: nothing fits the query. A condition may be too narrow, or nothing has come yet; weir.partitions has how far each topic has been read."
         </p>
+        <div class="grid-foot">
+            <p class="quiet figure" data-testid="sql-place">{move || state.place()}</p>
+            <button type="button" class="small" data-testid="sql-first" hidden=Signal::derive(move || !state.is_cut()) on:click=move |_| state.jump(Move::First)>"First row"</button>
+            <button type="button" class="small" data-testid="sql-last" hidden=Signal::derive(move || !state.is_cut()) on:click=move |_| state.jump(Move::Last)>"Last row"</button>
+            <p class="copied" role="status" data-testid="sql-copied">{state.copied}</p>
+        </div>
         <p class="grid-cell figure" data-testid="sql-cell" hidden=Signal::derive(move || selection.with(Option::is_none))>{text}</p>
     }
 }

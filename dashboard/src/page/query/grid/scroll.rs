@@ -60,6 +60,11 @@ impl Sight {
         layout::rows_in_sight(n_rows, self.scrolled.get().1, self.size.get().1)
     }
 
+    /// The rows that can be seen.
+    pub(super) fn rows_seen(self, n_rows: usize) -> std::ops::Range<usize> {
+        layout::rows_seen(n_rows, self.scrolled.get().1, self.size.get().1)
+    }
+
     /// The columns that are to be there.
     pub(super) fn columns(self, columns: &[ColumnView]) -> std::ops::Range<usize> {
         layout::columns_in_sight(columns, self.scrolled.get().0, self.size.get().0)

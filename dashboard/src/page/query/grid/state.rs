@@ -16,6 +16,8 @@ use crate::view::zone::Zone;
 
 /// Letters of the active cell's text that are shown.
 const CELL_CHARS_MAX: usize = 2_000;
+/// How long it is said that cells were copied.
+const COPIED: std::time::Duration = std::time::Duration::from_millis(2_500);
 
 /// The order of the rows; `None`: as they came.
 type Order = Option<Arc<Vec<u32>>>;
@@ -30,6 +32,8 @@ pub(super) struct State {
     pub(super) columns: Memo<Arc<Vec<ColumnView>>>,
     pub(super) order: Memo<Order>,
     pub(super) selection: RwSignal<Option<Selection>>,
+    /// What became of copying, for a moment.
+    pub(super) copied: RwSignal<String>,
     pub(super) sight: Sight,
     /// The element that is as high and wide as all cells.
     pub(super) space: NodeRef<html::Div>,
@@ -69,6 +73,7 @@ impl State {
             columns,
             order,
             selection: RwSignal::new(None),
+            copied: RwSignal::new(String::new()),
             sight: Sight::follow(body),
             space: NodeRef::new(),
         };
@@ -128,7 +133,9 @@ impl State {
         }
         let next = match self.selection.get_untracked() {
             Some(selection) => selection.moved(to, extends, n_rows, n_columns),
-            None if to == Move::All => Selection::default().moved(to, extends, n_rows, n_columns),
+            None if matches!(to, Move::All | Move::First | Move::Last) => {
+                Selection::default().moved(to, extends, n_rows, n_columns)
+            }
             None => Selection::default(),
         };
         self.selection.set(Some(next));
@@ -141,12 +148,41 @@ impl State {
         let order = self.order.get_untracked();
         let order = order.as_ref().map(|order| order.as_slice());
         let text = untrack(|| self.desk.with(|answer| select::copied(answer, order, chosen)));
-        if let Some(text) = text {
-            js_sys::futures::spawn_local(async move {
-                // There is no place to say that a browser refuses what its own key asks for.
-                copy(text).await;
-            });
+        let Some(text) = text else {
+            self.say("Too many cells to copy: save the answer as a file.".to_owned());
+            return;
+        };
+        js_sys::futures::spawn_local(async move {
+            let said =
+                if copy(text).await { chosen.copied_sentence() } else { "Can't copy here.".to_owned() };
+            self.say(said);
+        });
+    }
+
+    /// Says something for a moment.
+    fn say(self, said: String) {
+        // The grid may be gone by now.
+        if self.copied.try_set(said).is_none() {
+            set_timeout(move || drop(self.copied.try_set(String::new())), COPIED);
         }
+    }
+
+    /// Where one is in the answer.
+    pub(super) fn place(self) -> String {
+        let (n_rows, active) =
+            (self.n_rows.get(), self.selection.get().map(|selection| selection.active.row));
+        layout::place(self.sight.rows_seen(n_rows), n_rows, active)
+    }
+
+    /// Whether there are rows that can't be seen.
+    pub(super) fn is_cut(self) -> bool {
+        let n_rows = self.n_rows.get();
+        self.sight.rows_seen(n_rows).len() < n_rows
+    }
+
+    /// Goes to the first or the last row.
+    pub(super) fn jump(self, to: Move) {
+        self.moved(to, false);
     }
 
     /// Chooses the cell under the pointer; with `extends` all from the anchor to it.
