@@ -16,6 +16,8 @@ pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
 /// Of a body that is too large this much is read before it is refused: many clients send all of it before they look for an
 /// answer, and a connection that closes with bytes unread takes its answer with it.
 const DRAINED_BYTES_MAX: usize = 64 << 20;
+/// And for so long: a client that says how much it has and sends nothing gets its answer soon.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// A body has to arrive within this.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -48,6 +50,7 @@ pub(crate) async fn read_body(parts: &Parts, body: Body, bytes_max: usize) -> Re
     if announced.is_some_and(|bytes| (read_max as u64) < bytes) {
         return Err(too_large());
     }
+    let is_too_large = announced.is_some_and(|bytes| (bytes_max as u64) < bytes);
     let reading = async {
         let mut chunks = body.into_data_stream();
         let (mut whole, mut n_bytes) = (BytesMut::new(), 0);
@@ -62,7 +65,11 @@ pub(crate) async fn read_body(parts: &Parts, body: Body, bytes_max: usize) -> Re
         }
         if n_bytes <= bytes_max { Ok(whole.freeze()) } else { Err(too_large()) }
     };
-    timeout(BODY_TIMEOUT, reading).await.unwrap_or_else(|_| {
+    let patience = if is_too_large { DRAIN_TIMEOUT } else { BODY_TIMEOUT };
+    timeout(patience, reading).await.unwrap_or_else(|_| {
+        if is_too_large {
+            return Err(too_large());
+        }
         let detail = format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs());
         Err(Fault::new(Code::RequestTimeout, detail))
     })
