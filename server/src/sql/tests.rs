@@ -372,6 +372,8 @@ fn tables_are_listed_and_described() {
             ,13,headers,"MAP<VARCHAR, VARBINARY>",true,,,,system,weir.dead_letters
             ,14,operator,VARCHAR,true,,,,system,weir.dead_letters
             ,15,replays,BIGINT,false,,,,system,weir.dead_letters
+            ,16,window_start,TIMESTAMP(3) WITH TIME ZONE,true,,,,system,weir.dead_letters
+            ,17,window_end,TIMESTAMP(3) WITH TIME ZONE,true,,,,system,weir.dead_letters
             ,1,sink,VARCHAR,false,,,,system,weir.sinks
             ,2,pipeline,VARCHAR,false,,,,system,weir.sinks
             ,3,state,VARCHAR,false,,,,system,weir.sinks

@@ -1,6 +1,7 @@
 //! The demo: the whole path in one process, from Avro in a mock Kafka to SQL.
 
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -30,10 +31,13 @@ fn the_demo_shows_final_windows_dead_letters_and_late_rows_then_stops_when_told(
         "SELECT reason FROM weir.dead_letters WHERE reason = 'late_row'",
         "SELECT reason FROM weir.dead_letters WHERE reason = 'bad_payload'",
     ];
+    // Nothing goes wrong in the shop for a minute.
+    let until = until + Duration::from_secs(90);
     let mut missing = wanted.to_vec();
     while !missing.is_empty() {
         assert!(Instant::now() < until, "nothing for {missing:?}; log:\n{}", demo.seen.join("\n"));
         missing.retain(|query| rows(&url, query).is_empty());
+        sleep(Duration::from_millis(300));
     }
     let states = rows(&url, "SELECT DISTINCT state FROM weir.pipelines");
     assert_eq!(states, [serde_json::json!(["running"])]);
