@@ -91,7 +91,10 @@ impl CoordinatorState {
     pub fn new(facts: &Facts) -> Self {
         Self {
             epoch: facts.epoch,
-            time: PipelineTime::new(facts.watermark_ms),
+            time: PipelineTime::recovered(
+                facts.watermark_ms,
+                facts.partitions.iter().map(|fact| fact.watermark_ms),
+            ),
             partitions: facts.partitions.iter().map(|fact| (fact.partition, fact.clone())).collect(),
             ..Self::default()
         }

@@ -190,10 +190,11 @@ pub struct PipelineTime {
 }
 
 impl PipelineTime {
-    /// Goes on from a committed watermark.
+    /// Goes on from a committed watermark and those of the partitions; `None`: never heard of.
     #[must_use]
-    pub fn new(watermark_ms: Option<i64>) -> Self {
-        Self { watermark_ms, heard_ms: watermark_ms }
+    pub fn recovered(watermark_ms: Option<i64>, partitions: impl Iterator<Item = Option<i64>>) -> Self {
+        // It may have been later, without partitions that were idle; never earlier.
+        Self { watermark_ms, heard_ms: partitions.flatten().min().max(watermark_ms) }
     }
 
     /// Moves to the minimum over active partitions, never back.
@@ -335,6 +336,18 @@ mod tests {
         assert_eq!(after_barriers(&[[slow, fast], both_idle, both_idle]), [Some(10); 3]);
         // What was read and fell silent within one epoch has moved the watermark all the same.
         assert_eq!(after_barriers(&[[(Some(10), true)]]), [Some(10)]);
+    }
+
+    #[test]
+    fn a_restart_keeps_what_was_heard() {
+        let partitions = [(Some(10), true), (None, true)];
+        let watermarks = partitions.iter().map(|(watermark, _)| *watermark);
+        let mut time = PipelineTime::recovered(None, watermarks);
+        let at = |(watermark_ms, idle)| AtBarrier { watermark_ms, idle, was_active: false };
+        time.pass([partitions[0], (None, false)].map(at).into_iter());
+        assert_eq!(time.watermark_ms, None, "the other one may still speak");
+        time.pass(partitions.map(at).into_iter());
+        assert_eq!(time.watermark_ms, Some(10));
     }
 
     #[test]

@@ -57,7 +57,8 @@ impl Seen {
         let facts = snapshot.facts();
         assert!(facts.epoch == self.facts.epoch || facts.epoch == self.facts.epoch.next(), "{facts:?}");
         self.follow(facts);
-        self.time = PipelineTime::new(facts.watermark_ms);
+        let watermarks = facts.partitions.iter().map(|fact| fact.watermark_ms);
+        self.time = PipelineTime::recovered(facts.watermark_ms, watermarks);
     }
 
     /// An epoch was committed.
