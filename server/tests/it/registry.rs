@@ -149,6 +149,21 @@ fn an_address_that_others_reach_is_refused_unless_it_is_wanted() {
     assert!(!data.exists(), "nothing is made before the command line is right");
 }
 
+/// Registers the next version of `orders-value`.
+fn register(registry: &Registry, schema: &str) {
+    let body = serde_json::json!({ "schema": schema }).to_string();
+    let path = format!("POST /subjects/orders-value/versions HTTP/1.1\r\ncontent-type: {V1}");
+    registry.check(&path, &body, "200", "id");
+}
+
+/// The `weir.yaml` of a project that asks this registry; there is no Kafka.
+fn connection(registry: &Registry) -> String {
+    format!(
+        "connections:\n  shop: {{ type: kafka, bootstrap_servers: '127.0.0.1:1', schema_registry: {{ url: 'http://{}' }} }}\n",
+        registry.address
+    )
+}
+
 #[test]
 fn check_tells_which_versions_are_read_and_what_a_next_one_would_break() {
     let dir = tempfile::tempdir().unwrap();
@@ -168,14 +183,9 @@ fn check_tells_which_versions_are_read_and_what_a_next_one_would_break() {
         r#"{"name":"id","type":"string"}"#.to_owned(),
         format!("{id},{total}"),
     ] {
-        let body = serde_json::json!({ "schema": schema(&fields) }).to_string();
-        let path = format!("POST /subjects/orders-value/versions HTTP/1.1\r\ncontent-type: {V1}");
-        registry.check(&path, &body, "200", "id");
+        register(&registry, &schema(&fields));
     }
-    let connection = format!(
-        "connections:\n  shop: {{ type: kafka, bootstrap_servers: '127.0.0.1:1', schema_registry: {{ url: 'http://{}' }} }}\n",
-        registry.address
-    );
+    let connection = connection(&registry);
     let project = dir.path().join("shop");
     write(
         &project,
@@ -254,18 +264,9 @@ fn check_tells_what_a_table_that_follows_gains_with_each_version() {
         r#"{"name":"more","type":["null","long"],"default":null}"#,
     ];
     for fields in [&[id, note][..], &[id, note, unit], &[id, unit, total]] {
-        let body = serde_json::json!({ "schema": schema(fields) }).to_string();
-        registry.check(
-            &format!("POST /subjects/orders-value/versions HTTP/1.1\r\ncontent-type: {V1}"),
-            &body,
-            "200",
-            "id",
-        );
+        register(&registry, &schema(fields));
     }
-    let connection = format!(
-        "connections:\n  shop: {{ type: kafka, bootstrap_servers: '127.0.0.1:1', schema_registry: {{ url: 'http://{}' }} }}\n",
-        registry.address
-    );
+    let connection = connection(&registry);
     let project = dir.path().join("shop");
     write(
         &project,
