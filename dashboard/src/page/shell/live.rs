@@ -35,8 +35,6 @@ const STEP: Duration = Duration::from_millis(200);
 const GATHER_MS: f64 = 60.0;
 /// An answer of the tab that leads that has not come for so long is asked for again.
 const ASK_AGAIN_MS: f64 = 1_000.0;
-/// After so long the list of pipelines is asked for again: only it says what a pipeline waits for.
-const LIST_AGAIN_MS: f64 = 10_000.0;
 /// What nobody wants any more stays in the stream for so long: who leaves a page may come back.
 const TIDY_MS: f64 = 10_000.0;
 
@@ -71,7 +69,6 @@ pub(super) struct Inner {
     pub(super) clock_offset_ms: f64,
     frame_is_due: bool,
     list_is_asked_for: bool,
-    listed_ms: f64,
 }
 
 /// A handle; copies are the same connection.
@@ -108,7 +105,6 @@ impl Live {
             clock_offset_ms: 0.0,
             frame_is_due: false,
             list_is_asked_for: false,
-            listed_ms: f64::NEG_INFINITY,
         };
         let live = Self {
             inner: Box::leak(Box::new(SendWrapper::new(RefCell::new(inner)))),
@@ -305,9 +301,6 @@ impl Live {
         if 1_000.0 <= (now_ms - self.now_ms.get_untracked()).abs() {
             self.now_ms.set(now_ms);
         }
-        if self.update(|inner| LIST_AGAIN_MS <= performance_ms() - inner.listed_ms) {
-            self.fetch_list();
-        }
     }
 
     /// Bumps the frame once in the next animation frame, however often it is asked for.
@@ -323,10 +316,7 @@ impl Live {
 
     /// Asks for the list of pipelines, unless it is being asked for.
     pub(super) fn fetch_list(self) {
-        let was_asked_for = self.update(|inner| {
-            inner.listed_ms = performance_ms();
-            std::mem::replace(&mut inner.list_is_asked_for, true)
-        });
+        let was_asked_for = self.update(|inner| std::mem::replace(&mut inner.list_is_asked_for, true));
         if was_asked_for {
             return;
         }
