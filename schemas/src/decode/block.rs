@@ -141,13 +141,15 @@ impl Reader<'_> {
         machine: &mut Machine,
         slots: &mut [Slot],
     ) -> bool {
-        let (Some(Op::Nullable { null, .. }), Some(op)) =
+        let (Some(Op::Nullable { slot, null, .. }), Some(op)) =
             (self.program.ops.get(step.start), self.program.ops.get(step.start + 1))
         else {
             return false;
         };
         let null = usize::from(*null);
-        match (op, op.slot().and_then(|slot| slots.get_mut(slot as usize))) {
+        // Not what is inside a record that may be null: the null is the record's.
+        let own = op.slot().filter(|own| own == slot);
+        match (op, own.and_then(|slot| slots.get_mut(slot as usize))) {
             (Op::Long { .. }, Some(slot)) => maybe(slot, null, rests, |values, rest| match values {
                 Values::Long(values) => values.push_next(rest),
                 _ => None,

@@ -22,9 +22,13 @@ use self::model::Model;
 pub(crate) use self::random::Random;
 use self::ty::Ty;
 use crate::cases::{apache_avro, encode, ours};
+use crate::support::{Fixed, decode, decoder, framed, rows};
 
 /// Seeds of a run that names none.
 const SEEDS: u64 = 3_000;
+
+/// More than the decoder reads one by one.
+const IN_A_BLOCK: usize = 8;
 
 /// What happened in all runs: a property that is never reached proves nothing.
 #[derive(Debug, Default)]
@@ -52,8 +56,11 @@ fn decoder_model_and_apache_avro_agree_on_random_pairs() {
         let writer = random.record();
         let reader = evolve(&mut random, &writer);
         let data: Vec<_> = (0..3).map(|_| random.datum(&writer)).collect();
-        let run =
-            AssertUnwindSafe(|| data.iter().for_each(|datum| check(&writer, &reader, datum, &mut reached)));
+        let run = AssertUnwindSafe(|| {
+            let read: Vec<_> =
+                data.iter().filter_map(|datum| check(&writer, &reader, datum, &mut reached)).collect();
+            check_together(&schema(&writer), &schema(&reader), &read);
+        });
         if let Err(panic) = catch_unwind(run) {
             eprintln!("writer {}\nreader {}", schema(&writer), schema(&reader));
             eprintln!("WEIR_SEED={seed} cargo test -p weir-schemas --test it pairs");
@@ -76,14 +83,15 @@ fn schema(ty: &Ty) -> Json {
     json!({"type": "record", "name": "R", "namespace": "shop", "fields": [{"name": "x", "type": ty.json()}]})
 }
 
-fn check(writer: &Ty, reader: &Ty, datum: &Json, reached: &mut Reached) {
+/// A record alone; its body and what it is read as, unless it is refused.
+fn check(writer: &Ty, reader: &Ty, datum: &Json, reached: &mut Reached) -> Option<(Vec<u8>, Json)> {
     let (writer_schema, reader_schema) = (schema(writer), schema(reader));
     let body = encode(&writer_schema, datum);
     let ours = ours(&writer_schema, &reader_schema, &body);
     let mut model = Model::default();
     let expected = model.read(writer, reader, datum);
     assert_eq!(ours.as_ref().ok(), expected.as_ref(), "the model, {datum}: {ours:?}");
-    match expected {
+    match &expected {
         Some(_) => reached.read += 1,
         None => reached.refused += 1,
     }
@@ -95,5 +103,20 @@ fn check(writer: &Ty, reader: &Ty, datum: &Json, reached: &mut Reached) {
     for difference in model.differences {
         let seen = reached.differences.entry(difference).or_default();
         seen[usize::from(theirs != expected)] += 1;
+    }
+    expected.map(|expected| (body, expected))
+}
+
+/// Enough of them for a block, which takes another way through the decoder than one alone.
+fn check_together(writer: &Json, reader: &Json, read: &[(Vec<u8>, Json)]) {
+    if read.is_empty() {
+        return;
+    }
+    let among: Vec<_> = read.iter().cycle().take(IN_A_BLOCK).collect();
+    let values: Vec<_> = among.iter().map(|(body, _)| framed(1, body)).collect();
+    let decoded = decode(&mut decoder(&reader.to_string(), Fixed::of(&[(1, &writer.to_string())])), &values);
+    assert_eq!(decoded.rejected, [], "each was read alone");
+    for (row, (_, expected)) in rows(&decoded.batch).iter().zip(&among) {
+        assert_eq!(row["x"], *expected, "among others");
     }
 }
