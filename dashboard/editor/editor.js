@@ -3,7 +3,9 @@
 //
 // A shadow root, because CodeMirror then keeps its styles in a constructed style sheet: the server's content security
 // policy forbids the style element that it would make in a document. Colours are those of the page, by inheritance.
-import { acceptCompletion, autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from '@codemirror/autocomplete';
+import {
+  acceptCompletion, autocompletion, closeBrackets, closeBracketsKeymap, closeCompletion, completionKeymap, completionStatus,
+} from '@codemirror/autocomplete';
 import { defaultKeymap, history, historyKeymap } from '@codemirror/commands';
 import { SQLDialect, sql } from '@codemirror/lang-sql';
 import { HighlightStyle, bracketMatching, syntaxHighlighting } from '@codemirror/language';
@@ -114,9 +116,10 @@ export function mount(host, page) {
     state: EditorState.create({
       doc: page.text,
       extensions: [
-        Prec.highest(keymap.of([{ key: 'Mod-Enter', run: () => (page.run(), true) }])),
-        // Tab takes what is offered. Else it is not bound: it leaves the editor, as it leaves every field.
-        keymap.of([{ key: 'Tab', run: acceptCompletion }, ...closeBracketsKeymap, ...completionKeymap, ...historyKeymap, ...defaultKeymap]),
+        Prec.highest(keymap.of([{ key: 'Mod-Enter', run: (view) => (closeCompletion(view), page.run(), true) }])),
+        // Tab takes what is offered. Where nothing is (Escape takes an offer away) it leaves the editor, as it leaves every field.
+        keymap.of([{ key: 'Tab', run: (view) => acceptCompletion(view) || completionStatus(view.state) !== null },
+          ...closeBracketsKeymap, ...completionKeymap, ...historyKeymap, ...defaultKeymap]),
         lineNumbers(), history(), bracketMatching(), closeBrackets(), replace, problem, looks,
         autocompletion({ override: [complete], icons: false }),
         sql({ dialect }), syntaxHighlighting(ink),

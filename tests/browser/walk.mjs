@@ -20,6 +20,7 @@ const deeds = {
     await tab.keyboard.press('Control+a');
     await tab.keyboard.insertText(text);
   },
+  focus_on: async (selector) => void (await (await first(selector)).focus()),
   hover: async (selector) => void (await (await first(selector)).hover()),
   press: async (keys) => void (await (await page()).keyboard.press(keys)),
   // Looks on while so many frames are painted.

@@ -10,6 +10,7 @@ use crate::view::board::cells::{Columns, is_time};
 use crate::view::board::span::Span;
 use crate::view::grid::answer::Answer;
 use crate::view::number::is_numeric;
+use crate::view::sql_look::Drawn;
 
 /// Rows that are drawn at most, the first ones: as many as a panel's query asks for.
 pub const ROWS_MAX: usize = 10_000;
@@ -49,6 +50,19 @@ impl Axes {
         let has = |name: &str| columns.iter().any(|column| column.name == name);
         let is_measured = columns.iter().any(|column| column.name == self.y && is_numeric(column));
         has(&self.x) && is_measured && self.series.as_deref().is_none_or(has)
+    }
+
+    /// As the address has it.
+    pub fn drawn(&self) -> Drawn {
+        let Self { chart, x, y, series } = self.clone();
+        let word = CHARTS.iter().find(|(each, _)| *each == chart).map_or("", |(_, word)| word);
+        Drawn { chart: word.to_owned(), x, y, series }
+    }
+
+    /// What the address has; `None` where that is the page's choice, or no kind of chart.
+    pub fn read(drawn: Drawn) -> Option<Self> {
+        let (chart, _) = CHARTS.iter().find(|(_, word)| *word == drawn.chart)?;
+        Some(Self { chart: *chart, x: drawn.x, y: drawn.y, series: drawn.series })
     }
 
     fn panel(&self) -> Panel {

@@ -7,6 +7,7 @@
 
 use crate::protocol::{percent_encode, time};
 use crate::view::letters::Choice;
+use crate::view::sql_look::Look;
 use crate::view::zone::ZoneName;
 
 /// The spans on offer, as the wire spells them.
@@ -93,6 +94,8 @@ pub struct Address {
     pub zone: ZoneName,
     /// The text of the query.
     pub query: Option<String>,
+    /// How its answer is looked at.
+    pub look: Look,
     /// The series of a dashboard that is shown alone.
     pub only: Option<String>,
     /// The panel of a dashboard that is enlarged, counted from 1.
@@ -129,6 +132,7 @@ impl Address {
                         span.filter(|last_ms| (1..=LAST_MS_MAX).contains(last_ms)).map(Range::Last);
                 }
                 other if address.page == Page::Letters => address.letters.take(other, value),
+                other if address.page == Page::Sql => address.look.take(other, value),
                 _ => {}
             }
         }
@@ -169,6 +173,7 @@ impl Address {
         if let Some(query) = &self.query {
             pairs.push(format!("q={}", percent_encode(query)));
         }
+        pairs.extend(self.look.pairs());
         if let Some(only) = &self.only {
             pairs.push(format!("only={}", percent_encode(only)));
         }
@@ -288,7 +293,7 @@ mod tests {
             zone in prop::sample::select(vec!["utc", "local", "America/New_York"]),
         ) {
             let zone = ZoneName::parse(zone).expect("a zone");
-            let address = Address { page, range, measure, zone, query, only, panel, pin, letters: Choice::default() };
+            let address = Address { page, range, measure, zone, query, only, panel, pin, ..Address::default() };
             let href = address.href();
             let (path, search) = href.split_once('?').unwrap_or((&href, ""));
             prop_assert_eq!(Address::parse(path, search), address);

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use weir_api::Column;
+use weir_api::{Column, Row};
 
 mod functions;
 mod tokens;
@@ -16,20 +16,42 @@ use tokens::{Kind, Token};
 /// Options at most: the editor narrows them while one types.
 const OPTIONS_MAX: usize = 400;
 
+/// Asks for what [`Catalog::read`] reads.
+pub const COLUMNS_QUERY: &str = "SELECT kind, table_name, name, type, nullable FROM weir.columns";
+
 /// What is known of the server's tables.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Catalog {
     /// As one writes them: `revenue`, `weir.pipelines`.
     pub tables: Vec<String>,
-    /// Of the tables whose columns were asked for.
+    /// Of the tables that are ready.
     pub columns: BTreeMap<String, Vec<Column>>,
 }
 
 impl Catalog {
-    /// The names of a table's columns, in a line; empty where they are not known.
-    pub fn column_names(&self, table: &str) -> String {
-        let columns = self.columns.get(table).into_iter().flatten();
-        columns.map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ")
+    /// Reads the answers to SHOW TABLES and to [`COLUMNS_QUERY`]. Sources are no tables of queries.
+    pub fn read(tables: &[Row], columns: &[Row]) -> Self {
+        let text = |row: &Row, at: usize| row.get(at).and_then(|value| value.as_str()).map(str::to_owned);
+        let table = |row: &Row| match (text(row, 0)?.as_str(), text(row, 1)?) {
+            ("public", name) => Some(name),
+            (schema, name) => Some(format!("{schema}.{name}")),
+        };
+        let mut catalog = Self { tables: tables.iter().filter_map(table).collect(), ..Self::default() };
+        for row in columns {
+            let column = || {
+                let nullable = row.get(4)?.as_bool()?;
+                Some((text(row, 1)?, Column { name: text(row, 2)?, sql_type: text(row, 3)?, nullable }))
+            };
+            if let Some((table, column)) = column().filter(|_| text(row, 0).as_deref() != Some("source")) {
+                catalog.columns.entry(table).or_default().push(column);
+            }
+        }
+        catalog
+    }
+
+    /// The tables with the results of pipelines.
+    pub fn results(&self) -> impl Iterator<Item = &String> {
+        self.tables.iter().filter(|table| !table.starts_with("weir."))
     }
 }
 
@@ -81,14 +103,6 @@ pub fn complete(query: &str, at: usize, catalog: &Catalog) -> Option<Completion>
     }
     options.truncate(OPTIONS_MAX);
     (!options.is_empty()).then(|| Completion { from: query[..from].encode_utf16().count(), options })
-}
-
-/// The tables that the query names and whose columns are not known.
-pub fn unknown_tables(query: &str, catalog: &Catalog) -> Vec<String> {
-    let tokens = tokens::tokens(query);
-    let named: BTreeSet<String> =
-        named_tables(query, &tokens, catalog).into_iter().map(|(_, table)| table).collect();
-    named.into_iter().filter(|table| !catalog.columns.contains_key(table)).collect()
 }
 
 /// Names that stand for tables in the query, their own and what follows AS, with the tables.
@@ -150,13 +164,17 @@ fn members(qualifier: &str, named: &[(String, String)], catalog: &Catalog, optio
 }
 
 fn everything(named: &[(String, String)], catalog: &Catalog, options: &mut Vec<Choice>) {
-    let mut tables: BTreeSet<&str> = named.iter().map(|(_, table)| table.as_str()).collect();
-    if tables.is_empty() {
-        // One writes SELECT before FROM.
-        tables.extend(catalog.columns.keys().map(String::as_str).filter(|table| !table.contains('.')));
-    }
-    for table in tables {
+    let tables: BTreeSet<&str> = named.iter().map(|(_, table)| table.as_str()).collect();
+    for table in &tables {
         columns_of(table, catalog, options);
+    }
+    if tables.is_empty() {
+        // Nobody has said yet which table it is to be: the columns of all results, each with the first that has it.
+        for table in catalog.results() {
+            let from = options.len();
+            columns_of(table, catalog, options);
+            options[from..].iter_mut().for_each(|option| option.detail += &format!(", {table}"));
+        }
     }
     let mut seen = BTreeSet::new();
     options.retain(|option| seen.insert(option.label.clone()));
@@ -335,12 +353,28 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_asked_for_once_their_table_is_named() {
-        let unknown = |query| unknown_tables(query, &catalog());
-        assert_eq!(
-            unknown("SELECT * FROM page_views v JOIN weir.pipelines p ON p.name = v.x JOIN revenue"),
-            ["page_views", "weir.pipelines"]
+    fn columns_are_offered_before_their_table_is_named() {
+        let completion = complete("SELECT cou", 10, &catalog()).expect("columns");
+        let first: Vec<(&str, &str)> =
+            completion.options.iter().take(2).map(|option| (&*option.label, &*option.detail)).collect();
+        assert_eq!(first, [("country", "varchar, revenue"), ("Total", "double, revenue")]);
+        let (_, labels) = labels("SELECT | FROM revenue").expect("all");
+        assert_eq!(labels.iter().filter(|label| *label == "revenue").count(), 1, "a table is offered once");
+    }
+
+    #[test]
+    fn catalog_is_read_from_what_the_server_says() {
+        let rows = |text: &str| serde_json::from_str::<Vec<Row>>(text).expect("rows");
+        let tables = rows(r#"[["public","revenue"],["weir","epochs"],[1]]"#);
+        let columns = rows(
+            r#"[["source","orders","id","BIGINT",false],["result","revenue","n","BIGINT",false],
+                ["system","weir.epochs","epoch","BIGINT",false],["result","revenue","c","VARCHAR",true],["result"]]"#,
         );
-        assert_eq!(unknown("SELECT 'page_views'"), [""; 0]);
+        let catalog = Catalog::read(&tables, &columns);
+        assert_eq!(catalog.tables, ["revenue", "weir.epochs"]);
+        assert_eq!(catalog.results().collect::<Vec<_>>(), ["revenue"]);
+        assert_eq!(catalog.columns.keys().collect::<Vec<_>>(), ["revenue", "weir.epochs"]);
+        let names: Vec<&str> = catalog.columns["revenue"].iter().map(|column| &*column.name).collect();
+        assert_eq!((names, catalog.columns["revenue"][1].nullable), (vec!["n", "c"], true));
     }
 }

@@ -78,6 +78,17 @@ impl History {
     }
 }
 
+/// How long ago a query was run, as it stands in a list: it changes once a minute at most.
+pub fn age(millis: f64) -> String {
+    // The cast saturates: what is still to come was just now.
+    match (millis / 60_000.0) as u64 {
+        0 => "just now".to_owned(),
+        minutes @ 1..60 => format!("{minutes} min ago"),
+        minutes @ 60..1_440 => format!("{} h ago", minutes / 60),
+        minutes => format!("{} d ago", minutes / 1_440),
+    }
+}
+
 /// The first line of a query that says something, for a list.
 pub fn headline(query: &str) -> String {
     let words: Vec<&str> = query.split_whitespace().collect();
@@ -111,6 +122,12 @@ mod tests {
         assert_eq!(history.entries().len(), 1);
         assert_eq!(History::parse("{"), History::default());
         assert_eq!(headline("SELECT *\n  FROM t"), "SELECT * FROM t");
+    }
+
+    #[test]
+    fn ages_are_of_one_unit() {
+        let ages = [-5.0, 59_999.0, 60_000.0, 3_599_999.0, 7_200_000.0, 200_000_000.0].map(age);
+        assert_eq!(ages, ["just now", "just now", "1 min ago", "59 min ago", "2 h ago", "2 d ago"]);
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod pin;
 pub mod pipelines;
 pub mod query;
 pub mod schemas;
+pub mod sql_look;
 pub mod waiting;
 pub mod windows;
 pub mod zone;

@@ -60,19 +60,25 @@ pub fn pin(query: &str, answer: &Answer, columns: Option<&[Column]>) -> Pin {
         width: None,
         height: None,
     };
-    Pin { panel: Some(panel), sentence: sentence(query, table, &computed) }
+    Pin { panel: Some(panel), sentence: left_out(query, table, &computed) }
 }
 
-fn sentence(query: &str, table: &str, computed: &[&Column]) -> String {
-    let mut said = Vec::new();
-    if let Some(column) = computed.first() {
-        said.push(format!("\"{}\" is no column of {table}: a panel can't compute it.", column.name));
-    }
+/// What of the query is no part of the panel.
+fn left_out(query: &str, table: &str, computed: &[&Column]) -> String {
     let words = query.to_lowercase();
-    if words.split_whitespace().any(|word| word == "where" || word == "having") {
-        said.push("The query's filters are not part of the panel.".to_owned());
+    let has =
+        |any: &[&str]| words.split(|letter: char| !letter.is_alphanumeric()).any(|word| any.contains(&word));
+    let mut parts = Vec::new();
+    parts.extend(has(&["where", "having"]).then(|| "the conditions".to_owned()));
+    parts.extend(has(&["join"]).then(|| "the join".to_owned()));
+    parts.extend(computed.first().map(|column| format!("the computed column \"{}\"", column.name)));
+    if parts.is_empty() {
+        return String::new();
     }
-    said.join(" ")
+    format!(
+        "A panel shows columns of {table} as they are. It leaves out {} of this query: to have those, make the query a pipeline.",
+        parts.join(" and ")
+    )
 }
 
 fn is_time(column: &Column) -> bool {
@@ -111,7 +117,8 @@ mod tests {
                 "  - title: Revenue by country\n    pipeline: revenue\n    chart: line\n    x: window_start\n    y: revenue\n    series: country\n    last: \"30m\"\n"
             )
         );
-        assert!(pin.sentence.contains("filters are not part"));
+        let sentence = "A panel shows columns of revenue as they are. It leaves out the conditions of this query: to have those, make the query a pipeline.";
+        assert_eq!(pin.sentence, sentence);
     }
 
     #[test]
@@ -121,7 +128,7 @@ mod tests {
         let panel = pin.panel.expect("orders can be shown");
         assert_eq!((panel.chart, panel.y.as_deref()), (Chart::Stat, Some("orders")));
         assert_eq!(panel.aggregate, Some(Aggregate::Sum));
-        assert!(pin.sentence.contains("\"share\" is no column of revenue"));
+        assert!(pin.sentence.contains("leaves out the computed column \"share\" of this query"));
         assert_eq!(super::pin("SELECT 1", &of(&[("t", "VARCHAR")], &[]), None).panel, None);
     }
 

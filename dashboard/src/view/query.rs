@@ -7,21 +7,49 @@ use weir_api::Column;
 use super::complete::quoted;
 use super::explain;
 use super::grid::answer::{Answer, Ended, ROWS_MAX};
-use super::number::{grouped, millis};
+use super::number::{grouped, millis, whole_span};
 
 /// A live query does not run more often than epochs end.
 const LIVE_EVERY_MS: f64 = 250.0;
 /// One that reads no result table runs again after so long: nothing tells that its answer is another.
 const LIVE_BLIND_MS: f64 = 2_000.0;
 
-/// A first query: the newest rows of a table, as far as its columns are known, else what there is in any project.
-pub fn suggestion(table: Option<&str>, columns: &[Column]) -> String {
-    let Some(table) = table else { return "SELECT *\nFROM weir.pipelines".to_owned() };
+/// A run says how long it takes once it has taken so long.
+const SAID_FROM_MS: f64 = 2_000.0;
+/// Tables of facts of epochs, of which the newest are wanted. The others show how things are.
+const BY_EPOCH: [&str; 3] = ["weir.epochs", "weir.floors", "weir.dead_letters"];
+
+/// A query for the newest rows of a table with these columns; windows in the order of their first text.
+pub fn newest(table: &str, columns: &[Column]) -> String {
     let named = |name: &str| columns.iter().find(|column| column.name == name);
-    let time = named("window_start").or_else(|| named("window_end"));
-    let time = time.or_else(|| columns.iter().find(|column| column.sql_type.starts_with("TIMESTAMP")));
-    let order = time.map(|time| format!("\nORDER BY {} DESC", quoted(&time.name))).unwrap_or_default();
+    let is_text = |column: &&Column| column.sql_type == "VARCHAR";
+    let mut order: Vec<String> = Vec::new();
+    if table.starts_with("weir.") {
+        order.extend(BY_EPOCH.contains(&table).then(|| "epoch DESC".to_owned()));
+    } else if let Some(start) = named("window_start").or_else(|| named("window_end")) {
+        order.push(format!("{} DESC", start.name));
+        order.extend(columns.iter().find(is_text).map(|text| quoted(&text.name)));
+    } else if let Some(time) = columns.iter().find(|column| column.sql_type.starts_with("TIMESTAMP")) {
+        order.push(format!("{} DESC", quoted(&time.name)));
+    }
+    let order = if order.is_empty() { String::new() } else { format!("\nORDER BY {}", order.join(", ")) };
     format!("SELECT *\nFROM {table}{order}\nLIMIT 100")
+}
+
+/// What is said of a run that is under way; it is ended after `limit_ms`.
+pub fn running(since_ms: f64, limit_ms: f64) -> String {
+    if since_ms < SAID_FROM_MS {
+        return "Running.".to_owned();
+    }
+    format!("Running for {}; it is ended after {}.", whole_span(since_ms), whole_span(limit_ms))
+}
+
+/// What is said of a run that was cancelled; `answer` is what had come of it.
+pub fn cancelled(answer: Option<&Answer>) -> String {
+    match answer.map(Answer::n_rows) {
+        None | Some(0) => "Cancelled.".to_owned(),
+        Some(n_rows) => format!("Cancelled: only {} rows had come.", grouped(&n_rows.to_string())),
+    }
 }
 
 /// `12 rows in 3.1 ms, revenue at epoch 812.`, and what is not there.
@@ -132,21 +160,6 @@ mod tests {
     }
 
     #[test]
-    fn newest_rows_are_offered_where_it_is_known_which_those_are() {
-        let column = |name: &str, sql_type: &str| Column {
-            name: name.into(),
-            sql_type: sql_type.into(),
-            nullable: false,
-        };
-        let windows = [column("window_end", "TIMESTAMP(3)"), column("window_start", "TIMESTAMP(3)")];
-        let offered = |columns: &[Column]| suggestion(Some("revenue"), columns);
-        assert_eq!(offered(&windows), "SELECT *\nFROM revenue\nORDER BY window_start DESC\nLIMIT 100");
-        let rows = [column("n", "BIGINT"), column("At", "TIMESTAMP(3) WITH TIME ZONE")];
-        assert!(offered(&rows).contains("ORDER BY \"At\" DESC"), "{}", offered(&rows));
-        assert_eq!(offered(&[]), "SELECT *\nFROM revenue\nLIMIT 100");
-    }
-
-    #[test]
     fn plans_have_no_rows() {
         let explained = |kind: &str| {
             let row = format!("[\"{kind}\",\"AggregateExec\"]");
@@ -154,6 +167,37 @@ mod tests {
         };
         assert_eq!(explained("logical_plan"), "Planned in 3.1 ms, not run, revenue at epoch 812.");
         assert_eq!(explained("Plan with Metrics"), "Run in 3.1 ms, revenue at epoch 812.");
+    }
+
+    #[test]
+    fn newest_rows_stand_first() {
+        let column = |(name, sql_type): &(&str, &str)| Column {
+            name: (*name).to_owned(),
+            sql_type: (*sql_type).to_owned(),
+            nullable: false,
+        };
+        let check = |table: &str, columns: &[(&str, &str)], expected: &str| {
+            let columns: Vec<Column> = columns.iter().map(column).collect();
+            assert_eq!(newest(table, &columns), format!("SELECT *\nFROM {table}{expected}\nLIMIT 100"));
+        };
+        let instant = "TIMESTAMP(3) WITH TIME ZONE";
+        check(
+            "revenue",
+            &[("orders", "BIGINT"), ("window_start", instant), ("Country", "VARCHAR")],
+            "\nORDER BY window_start DESC, \"Country\"",
+        );
+        check("large", &[("id", "BIGINT"), ("at", instant)], "\nORDER BY at DESC");
+        check("plain", &[("id", "BIGINT")], "");
+        check("weir.epochs", &[("epoch", "BIGINT")], "\nORDER BY epoch DESC");
+        check("weir.partitions", &[("watermark", instant)], "");
+    }
+
+    #[test]
+    fn runs_say_how_long_they_take() {
+        assert_eq!(running(1_999.0, 60_000.0), "Running.");
+        assert_eq!(running(12_400.0, 60_000.0), "Running for 12 s; it is ended after 1 min 00 s.");
+        assert_eq!(cancelled(None), "Cancelled.");
+        assert_eq!(cancelled(Some(&of(&[], &["[]", "[]"]))), "Cancelled: only 2 rows had come.");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! Invariants:
 //! 1. One query runs at most. A new one ends the one before, and ending one ends it on the server: the request is cut.
 //! 2. An answer is shown while it comes. That of a live query is shown when it is whole, so that nothing flickers.
+//! 3. An answer is never taken for that of another query: one that stays while another query runs, was cancelled or
+//!    failed is [`Desk::is_old`], and nothing can be made of it.
 
 use std::cell::OnceCell;
 
@@ -15,14 +17,20 @@ use crate::chart::plotted::Axes;
 use crate::page::shell::{Live, Route};
 use crate::protocol::body;
 use crate::protocol::http::Failure;
+use crate::protocol::time;
 use crate::view::grid::answer::{Answer, Ended};
 use crate::view::grid::sort::Sort;
 use crate::view::history::{Entry, History};
+use crate::view::number::span;
 use crate::view::query;
+use crate::view::sql_look::Look;
 
 const HISTORY_KEY: &str = "weir-queries";
-/// What the server allows at most; a person cancels what takes too long.
-const TIMEOUT: &str = "300s";
+/// Nobody looks on for longer, and whoever has gone meanwhile is not there to cancel; `weir sql` allows more.
+const TIMEOUT_MS: i64 = 60_000;
+/// A run that takes longer leaves nothing in sight that could be taken for its outcome; a shorter one changes what is there
+/// in one step.
+const SLOW: std::time::Duration = std::time::Duration::from_millis(300);
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +58,16 @@ struct Run {
     is_shown: bool,
 }
 
+/// What is shown.
+#[derive(Default)]
+struct Shown {
+    answer: Answer,
+    /// The query that it is of.
+    query: String,
+    /// When that was run, milliseconds since 1970.
+    at_ms: f64,
+}
+
 /// A handle; copies are the same desk.
 #[derive(Clone, Copy)]
 pub(super) struct Desk {
@@ -63,11 +81,16 @@ pub(super) struct Desk {
     pub(super) is_drawn: RwSignal<bool>,
     pub(super) axes: RwSignal<Option<Axes>>,
     pub(super) is_running: RwSignal<bool>,
-    was_cancelled: RwSignal<bool>,
-    /// The query that a person ran last.
-    last: RwSignal<String>,
-    /// The answer that is shown, and the query that it is of.
-    answer: StoredValue<(Answer, String), LocalStorage>,
+    /// The run has taken longer than [`SLOW`].
+    is_slow: RwSignal<bool>,
+    /// The query that was run last; not by itself.
+    asked: RwSignal<String>,
+    /// How the answer that is awaited is to be looked at, as the address had it.
+    pub(super) awaited: RwSignal<Option<Look>>,
+    /// Said in the place of what is said of the answer.
+    note: RwSignal<Option<String>>,
+    /// The answer that is shown.
+    answer: StoredValue<Shown, LocalStorage>,
     /// Counts what is added to the answer.
     frame: RwSignal<u64>,
     /// Counts the answers: rows of another one are other rows.
@@ -111,9 +134,11 @@ impl Desk {
             is_drawn: RwSignal::new(false),
             axes: RwSignal::new(None),
             is_running: RwSignal::new(false),
-            was_cancelled: RwSignal::new(false),
-            last: RwSignal::new(String::new()),
-            answer: StoredValue::new_local((Answer::default(), String::new())),
+            is_slow: RwSignal::new(false),
+            asked: RwSignal::new(String::new()),
+            awaited: RwSignal::new(None),
+            note: RwSignal::new(None),
+            answer: StoredValue::new_local(Shown::default()),
             frame: RwSignal::new(0),
             number: RwSignal::new(0),
             run: StoredValue::new_local(None),
@@ -125,26 +150,54 @@ impl Desk {
     /// Reads the answer, and runs again when it has more rows or is another.
     pub(super) fn with<T>(self, read: impl FnOnce(&Answer) -> T) -> T {
         self.frame.track();
-        self.answer.with_value(|(answer, _)| read(answer))
+        self.answer.with_value(|shown| read(&shown.answer))
     }
 
     /// The query that the answer is of.
     pub(super) fn answered(self) -> String {
         self.number.track();
-        self.answer.with_value(|(_, query)| query.clone())
+        self.answer.with_value(|shown| shown.query.clone())
     }
 
-    /// Whether a query runs, or is the last that did: nothing has to be done to have its outcome.
-    pub(super) fn knows(self, query: &str) -> bool {
-        self.run.with_value(|run| run.as_ref().is_some_and(|run| run.query == query))
-            || self.answer.with_value(|(_, answered)| answered == query)
-            || self.wrong.with_untracked(|wrong| wrong.as_ref().is_some_and(|wrong| wrong.query == query))
+    /// When the answer's query was run, milliseconds since 1970.
+    pub(super) fn answered_at_ms(self) -> f64 {
+        self.answer.with_value(|shown| shown.at_ms)
     }
 
-    /// Whether the answer that is shown is of a query before the last one: that runs, failed or was cancelled.
-    pub(super) fn is_outdated(self) -> bool {
-        let answered = self.answered();
-        self.number.get() != 0 && self.last.with(|last| *last != answered)
+    /// The query that was run last, whatever became of it.
+    pub(super) fn asked(self) -> String {
+        self.asked.get()
+    }
+
+    /// Whether the answer is that of another query than the one that was run last.
+    pub(super) fn is_old(self) -> bool {
+        self.number.get() != 0
+            && self.asked.with(|asked| self.answer.with_value(|shown| shown.query != *asked))
+    }
+
+    /// Whether that is to be seen: not while an answer may come within a moment.
+    pub(super) fn looks_old(self) -> bool {
+        self.is_old() && (!self.is_running.get() || self.is_slow.get())
+    }
+
+    /// Goes back from what was run last to the query of the answer.
+    pub(super) fn return_to_answer(self, route: Route) {
+        self.cancel();
+        let query = self.answer.with_value(|shown| shown.query.clone());
+        self.text.set(query.clone());
+        self.asked.set(query.clone());
+        self.note.set(None);
+        route.go(|address| address.query = Some(query));
+    }
+
+    /// Whether a query is the last that was run, whatever became of it.
+    pub(super) fn has_run(self, query: &str) -> bool {
+        self.asked.with_untracked(|asked| asked == query)
+    }
+
+    /// Whether the answer to a query is there, with no need to run it.
+    pub(super) fn has_answer(self, query: &str) -> bool {
+        self.number.get_untracked() != 0 && self.answer.with_value(|shown| shown.query == query)
     }
 
     /// The number of the answer, for keys of its rows; 0: there is none.
@@ -156,11 +209,46 @@ impl Desk {
     pub(super) fn start(self, route: Route) {
         let query = self.text.get_untracked();
         if query.trim().is_empty() {
+            self.cancel();
+            self.note.set(Some("Nothing to run: write a query first.".to_owned()));
             return;
         }
+        self.asked.set(query.clone());
+        self.awaited.set(None);
         route.go(|address| address.query = Some(query.clone()));
         self.is_live.set(false);
         self.begin(query, false);
+    }
+
+    /// Runs the query of the address; its answer is to look as that says.
+    pub(super) fn open(self, query: String, look: Look) {
+        self.text.set(query.clone());
+        self.asked.set(query.clone());
+        self.awaited.set(Some(look));
+        self.is_live.set(false);
+        self.begin(query, false);
+    }
+
+    /// How the answer is looked at; `None` while one is awaited of which the address knows more.
+    pub(super) fn look(self) -> Option<Look> {
+        let has_answer = self.number() != 0;
+        let order = self.sort.get().filter(|_| has_answer).and_then(|sort| {
+            let name = self.with(|answer| Some(answer.columns().get(sort.column)?.name.clone()))?;
+            Some((name, sort.is_descending))
+        });
+        let axes = self.axes.get();
+        let drawn = self.is_drawn.get().then(|| axes.map(|axes| axes.drawn()).unwrap_or_default());
+        let look = Look { drawn, order, is_live: self.is_live.get() };
+        self.awaited.with(Option::is_none).then_some(look)
+    }
+
+    /// Has the answer look as the address says.
+    fn look_as_awaited(self) {
+        if let Some(look) = self.awaited.get_untracked() {
+            self.sort.set(self.answer.with_value(|shown| look.sort(shown.answer.columns())));
+            self.is_drawn.set(look.drawn.is_some());
+            self.axes.set(look.drawn.and_then(Axes::read));
+        }
     }
 
     /// Runs the query of the answer again, where that is no longer of the newest epochs.
@@ -176,26 +264,25 @@ impl Desk {
                 of_table.max(of_status)
             })
         };
-        let is_due = self.answer.with_value(|(answer, _)| query::is_due(answer.epochs(), newest, since));
+        let is_due = self.answer.with_value(|shown| query::is_due(shown.answer.epochs(), newest, since));
         if is_due {
-            let query = self.answer.with_value(|(_, query)| query.clone());
+            let query = self.answer.with_value(|shown| shown.query.clone());
             self.begin(query, true);
         }
     }
 
     fn begin(self, query: String, is_live: bool) {
-        self.cut();
+        if let Some(run) = self.cut().filter(|run| run.query != query) {
+            self.remember_ended(run, "left for another query");
+        }
         let Ok(abort) = AbortController::new() else { return };
         let signal = abort.signal();
         let generation = self.generation.try_update_value(|generation| {
             *generation = generation.wrapping_add(1);
             *generation
         });
-        self.was_cancelled.set(false);
-        if !is_live {
-            self.wrong.set(None);
-            self.last.set(query.clone());
-        }
+        self.note.set(None);
+        self.is_slow.set(false);
         self.started_ms.set_value(js_sys::Date::now());
         self.run.set_value(Some(Run {
             abort,
@@ -205,8 +292,17 @@ impl Desk {
             is_shown: false,
         }));
         self.is_running.set(true);
+        let slow = move || {
+            if generation == Some(self.generation.get_value()) && self.is_running.get_untracked() {
+                self.is_slow.set(true);
+                self.wrong.set(None);
+            }
+        };
+        if !is_live {
+            set_timeout(slow, SLOW);
+        }
         js_sys::futures::spawn_local(async move {
-            let request = SqlRequest { query, timeout: Some(TIMEOUT.to_owned()) };
+            let request = SqlRequest { query, timeout: Some(time::duration_text(TIMEOUT_MS)) };
             let take = |bytes: &[u8]| {
                 if generation == Some(self.generation.get_value()) { self.take(bytes) } else { Ok(false) }
             };
@@ -226,7 +322,7 @@ impl Desk {
         let taken = self.run.try_update_value(|run| {
             let run = run.as_mut()?;
             let taken: Result<(bool, bool, bool), String> = match run.is_shown {
-                true => self.answer.try_update_value(|(answer, _)| push(answer))?,
+                true => self.answer.try_update_value(|shown| push(&mut shown.answer))?,
                 false => push(&mut run.answer),
             };
             Some((taken, run.is_shown, run.is_live))
@@ -251,10 +347,15 @@ impl Desk {
         self.run.update_value(|run| {
             let Some(run) = run.as_mut().filter(|run| !run.is_shown) else { return };
             run.is_shown = true;
-            self.answer.set_value((std::mem::take(&mut run.answer), run.query.clone()));
+            self.answer.set_value(Shown {
+                answer: std::mem::take(&mut run.answer),
+                query: run.query.clone(),
+                at_ms: self.started_ms.get_value(),
+            });
         });
         if self.run.with_value(|run| run.as_ref().is_some_and(|run| !run.is_live)) {
             self.sort.set(None);
+            self.look_as_awaited();
         }
         self.wrong.set(None);
         self.number.update(|number| *number += 1);
@@ -269,13 +370,13 @@ impl Desk {
         let outcome = match ended {
             Ok(()) => {
                 self.show();
-                self.answer.update_value(|(answer, _)| answer.trim());
+                self.answer.update_value(|shown| shown.answer.trim());
                 self.frame.update(|frame| *frame += 1);
                 let is_broken = self.with(|answer| *answer.ended() == Ended::NotYet);
                 if is_broken {
                     self.wrong.set(Some(Wrong { failure: Failure::Unreachable, query: query.clone() }));
                 }
-                self.answer.with_value(|(answer, _)| query::summary(answer))
+                self.answer.with_value(|shown| query::summary(&shown.answer))
             }
             // The next epoch asks again, and the head says meanwhile that there is no connection.
             Err(failure) if is_live && is_passing(&failure) => String::new(),
@@ -288,6 +389,11 @@ impl Desk {
         };
         self.run.set_value(None);
         self.is_running.set(false);
+        let has_failed = self.wrong.with_untracked(Option::is_some);
+        if let Some(look) = self.awaited.get_untracked().filter(|_| !has_failed) {
+            self.is_live.set(look.is_live);
+            self.awaited.set(None);
+        }
         if !is_live {
             self.remember(Entry { query, at_ms: now_ms, outcome });
         }
@@ -296,21 +402,35 @@ impl Desk {
     /// Ends the run, on the server too. What has come of it stays.
     pub(super) fn cancel(self) {
         self.is_live.set(false);
-        if let Some(query) = self.cut() {
-            self.was_cancelled.set(true);
-            self.remember(Entry { query, at_ms: js_sys::Date::now(), outcome: "cancelled".to_owned() });
+        self.wrong.set(None);
+        if let Some(run) = self.cut() {
+            let sentence = match run.is_shown {
+                true => self.answer.with_value(|shown| query::cancelled(Some(&shown.answer))),
+                false => query::cancelled(None),
+            };
+            self.note.set(Some(sentence));
+            self.remember_ended(run, "cancelled");
         }
     }
 
-    /// Ends the run that is under way; its query, if there was one.
-    fn cut(self) -> Option<String> {
+    /// Ends the run, if there is one.
+    fn cut(self) -> Option<Run> {
         let run = self.run.try_update_value(Option::take).flatten();
         self.generation.update_value(|generation| *generation = generation.wrapping_add(1));
         self.is_running.set(false);
-        run.map(|run| {
-            run.abort.abort();
-            run.query
-        })
+        run.inspect(|run| run.abort.abort())
+    }
+
+    /// Keeps a run that did not come to its end.
+    fn remember_ended(self, run: Run, how: &str) {
+        if !run.is_live {
+            let after = span(js_sys::Date::now() - self.started_ms.get_value());
+            self.remember(Entry {
+                query: run.query,
+                at_ms: js_sys::Date::now(),
+                outcome: format!("{how} after {after}"),
+            });
+        }
     }
 
     fn remember(self, entry: Entry) {
@@ -326,17 +446,18 @@ impl Desk {
         }
     }
 
-    /// What is said of the run and its answer.
-    pub(super) fn sentence(self) -> String {
+    /// What is said of the run and its answer. Changes once a second while a query runs.
+    pub(super) fn sentence(self, live: Live) -> String {
         self.number.track();
         let has_answer = self.number.get() != 0;
-        let summary = || self.with(query::summary);
-        let is_live = self.is_live.get();
-        match (self.is_running.get() && !is_live, self.was_cancelled.get()) {
-            (true, _) => "Running.".to_owned(),
-            (_, true) => "Cancelled.".to_owned(),
+        match (self.is_running.get() && !self.is_live.get(), self.note.get()) {
+            (true, _) => {
+                live.now_ms();
+                query::running(js_sys::Date::now() - self.started_ms.get_value(), TIMEOUT_MS as f64)
+            }
+            (_, Some(note)) => note,
             _ if self.wrong.with(Option::is_some) || !has_answer => String::new(),
-            _ => summary(),
+            _ => self.with(query::summary),
         }
     }
 }

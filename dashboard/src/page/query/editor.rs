@@ -17,10 +17,13 @@ use crate::page::shell::Route;
 use crate::view::complete;
 use crate::view::query;
 
-/// Where the cursor is to go, in UTF-16 units.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) at: u32,
+/// What the editor is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Put the cursor there, in UTF-16 units.
+    GoTo(u32),
+    /// Write a text where the cursor is.
+    Insert(String),
 }
 
 /// The mounted editor, and what it calls, which must live as long.
@@ -46,7 +49,7 @@ pub(super) fn Editor(
     desk: Desk,
     route: Route,
     tables: Tables,
-    place: RwSignal<Option<Place>>,
+    wish: RwSignal<Option<Wish>>,
 ) -> impl IntoView {
     let host = NodeRef::<html::Div>::new();
     let field = NodeRef::<html::Textarea>::new();
@@ -62,12 +65,12 @@ pub(super) fn Editor(
             if mounted.try_set_value(Some(editor)).is_none() {
                 is_mounted.set(true);
                 if had_focus {
-                    place.set(Some(Place { at: u32::MAX }));
+                    wish.set(Some(Wish::GoTo(u32::MAX)));
                 }
             }
         });
     });
-    follow(desk, place, field, mounted, is_mounted);
+    follow(desk, wish, field, mounted, is_mounted);
     let on_key = move |event: web_sys::KeyboardEvent| {
         if event.key() == "Enter" && (event.ctrl_key() || event.meta_key()) {
             event.prevent_default();
@@ -95,10 +98,10 @@ pub(super) fn Editor(
     }
 }
 
-/// Tells the editor what changes elsewhere: the text, what is wrong with it, where the cursor is to go.
+/// Tells the editor what changes elsewhere: the text, what is wrong with it, what it is to do.
 fn follow(
     desk: Desk,
-    place: RwSignal<Option<Place>>,
+    wish: RwSignal<Option<Wish>>,
     field: NodeRef<html::Textarea>,
     mounted: StoredValue<Option<Mounted>, LocalStorage>,
     is_mounted: RwSignal<bool>,
@@ -116,12 +119,19 @@ fn follow(
         with(&|editor| editor.call("setProblem", &[from.into(), to.into()]));
     });
     Effect::new(move |_| {
-        let Some(Place { at }) = place.get() else { return };
-        match (is_mounted.get(), field.get_untracked()) {
-            (true, _) => with(&|editor| editor.call("focusAt", &[at.into()])),
+        let Some(wished) = wish.get() else { return };
+        match (is_mounted.get_untracked(), field.get_untracked(), wished) {
+            (true, _, Wish::GoTo(at)) => with(&|editor| editor.call("focusAt", &[at.into()])),
+            (true, _, Wish::Insert(text)) => {
+                let text = JsValue::from_str(&text);
+                with(&|editor| editor.call("insert", std::slice::from_ref(&text)));
+            }
             // Refused only for a field that has no selection, which this one has.
-            (false, Some(field)) => drop(field.focus().and_then(|()| field.set_selection_range(at, at))),
-            (false, None) => {}
+            (false, Some(field), Wish::GoTo(at)) => {
+                drop(field.focus().and_then(|()| field.set_selection_range(at, at)));
+            }
+            (false, _, Wish::Insert(text)) => desk.text.update(|before| *before += &text),
+            (false, None, Wish::GoTo(_)) => {}
         }
     });
 }

@@ -3,7 +3,8 @@
 //! ```text
 //! Editor ──► Desk ── POST sql, rows as they come ──► Answer ──► Grid, Chart, Plan
 //!   ▲          │                                        └────► Tools: copy, save, pin, link
-//!   └─ Catalog └──► Trouble, Past
+//!   ├─ Tables  └──► Trouble, Past
+//!   └─ TableTree
 //! ```
 
 mod catalog;
@@ -19,20 +20,22 @@ mod trouble;
 
 use leptos::prelude::*;
 
-use super::shell::{ListState, Live, Route, Theme};
+use super::shell::{Live, Route, Theme};
 use crate::protocol::Wanted;
+use crate::view::address::Page;
 use crate::view::explain;
 use crate::view::history::headline;
+use crate::view::query;
 use crate::view::zone::Zone;
 
 use catalog::Tables;
 use chart::ChartOf;
 use desk::Desk;
-use editor::{Editor, Place};
+use editor::{Editor, Wish};
 use grid::Grid;
 use past::Past;
 use plan::PlanOf;
-use tables::TableLinks;
+use tables::TableTree;
 use tools::Tools;
 use trouble::Trouble;
 
@@ -43,91 +46,132 @@ const LIVE_LAST_MS: i64 = 1;
 pub(super) fn Query(live: Live, route: Route, theme: Theme, zone: Memo<Zone>) -> impl IntoView {
     let desk = Desk::of_tab();
     let tables = Tables::of_tab();
-    let place = RwSignal::new(None::<Place>);
+    let wish = RwSignal::new(None::<Wish>);
     untrack(|| follow(desk, route));
-    suggest(desk, live, tables);
+    suggest(desk, tables);
     keep_live(desk, live);
-    tables.look_up(desk.text);
+    tables.look_up(live);
+    view! {
+        <div class="query-page">
+            <section class="query" aria-labelledby="query">
+                <div class="section-head">
+                    <h1 id="query">"SQL"</h1>
+                    <p class="quiet">
+                        "SELECT, EXPLAIN, SHOW TABLES and DESCRIBE over the results of pipelines and the system tables in " <code>"weir"</code> "."
+                    </p>
+                </div>
+                <Editor desk route tables wish />
+                <div class="actions">
+                    <button type="button" class="primary" data-testid="sql-run" on:click=move |_| desk.start(route)>
+                        "Run"
+                    </button>
+                    <kbd>"Ctrl+Enter"</kbd>
+                    <button
+                        type="button"
+                        data-testid="sql-cancel"
+                        hidden=Signal::derive(move || !desk.is_running.get() || desk.is_live.get())
+                        on:click=move |_| desk.cancel()
+                    >
+                        "Cancel"
+                    </button>
+                    <p class="quiet figure" role="status" data-testid="sql-summary">{Signal::derive(move || desk.sentence(live))}</p>
+                </div>
+                <Trouble desk wish />
+                <AnswerOf desk live route tables theme zone />
+            </section>
+            <TableTree desk route tables wish />
+            <Past desk route live />
+        </div>
+    }
+}
+
+/// The answer, and what can be done with it.
+#[component]
+fn AnswerOf(
+    desk: Desk,
+    live: Live,
+    route: Route,
+    tables: Tables,
+    theme: Theme,
+    zone: Memo<Zone>,
+) -> impl IntoView {
     let plans = Memo::new(move |_| {
         desk.number();
         desk.with(explain::plans)
     });
     let shows_grid = Memo::new(move |_| desk.number() != 0 && plans.with(Option::is_none));
-    let is_outdated = Memo::new(move |_| desk.is_outdated());
-    // A quick query's own answer comes before one could read what is said of the old one.
-    let is_left = Memo::new(move |_| is_outdated.get() && !desk.is_running.get());
+    let looks_old = Memo::new(move |_| desk.looks_old());
     view! {
-        <section class="query" aria-labelledby="query">
-            <div class="section-head">
-                <h1 id="query">"SQL"</h1>
-                <p class="quiet">"One SELECT, EXPLAIN, SHOW or DESCRIBE, over result tables and the system tables of the schema " <code>"weir"</code> "."</p>
+        <div class="sql-answer" class:old=looks_old>
+            <div class="old-note" data-testid="sql-old" hidden=Signal::derive(move || !looks_old.get())>
+                <p>"Below is still the answer to another query: " <code>{move || headline(&desk.answered())}</code></p>
+                <button type="button" class="small" data-testid="sql-old-return" on:click=move |_| desk.return_to_answer(route)>"Back to that query"</button>
             </div>
-            <Editor desk route tables place />
-            <div class="actions">
-                <button type="button" class="primary" data-testid="sql-run" on:click=move |_| desk.start(route)>
-                    "Run"
-                </button>
-                <kbd>"Ctrl+Enter"</kbd>
-                <button
-                    type="button"
-                    data-testid="sql-cancel"
-                    hidden=Signal::derive(move || !desk.is_running.get() || desk.is_live.get())
-                    on:click=move |_| desk.cancel()
-                >
-                    "Cancel"
-                </button>
-                <p class="quiet figure" role="status" data-testid="sql-summary">{Signal::derive(move || desk.sentence())}</p>
-            </div>
-            <Trouble desk place />
-            <Tools desk tables is_plan=Signal::derive(move || plans.with(Option::is_some)) live route hidden=Signal::derive(move || desk.number() == 0 || is_left.get()) />
-            <p class="outdated-note" data-testid="sql-outdated" hidden=Signal::derive(move || !is_left.get())>
-                "Below is still the answer to the query before: "
-                <code>{move || headline(&desk.answered())}</code>
-            </p>
-            <div class:outdated=is_outdated>
-                {move || plans.get().map(|plans| view! { <PlanOf plans /> })}
-                {move || (shows_grid.get() && desk.is_drawn.get()).then(|| view! { <ChartOf desk theme zone /> })}
-                {move || shows_grid.get().then(|| view! { <Grid desk zone /> })}
-            </div>
-        </section>
-        <TableLinks desk route tables />
-        <Past live desk route />
+            <Tools
+                desk
+                tables
+                live
+                route
+                is_plan=Signal::derive(move || plans.with(Option::is_some))
+                hidden=Signal::derive(move || desk.number() == 0 || looks_old.get())
+            />
+            {move || plans.get().map(|plans| view! { <PlanOf plans /> })}
+            {move || (shows_grid.get() && desk.is_drawn.get()).then(|| view! { <ChartOf desk theme zone /> })}
+            {move || shows_grid.get().then(|| view! { <Grid desk zone /> })}
+        </div>
     }
 }
 
 /// Takes the query that the address names: from a link, a reload, or the way back. It runs, unless it has run.
 fn follow(desk: Desk, route: Route) {
-    let answered = desk.answered();
-    if route.with(|address| address.query.is_none()) && !answered.is_empty() {
-        // Who comes back finds the answer as it was, and its address.
-        route.replace(|address| address.query = Some(answered));
+    let asked = desk.asked();
+    if route.with(|address| address.query.is_none()) && !asked.is_empty() {
+        // Who comes back finds everything as it was, and its address.
+        route.replace(|address| address.query = Some(asked));
     }
     let named = Memo::new(move |_| route.with(|address| address.query.clone()));
+    if let Some(query) = named.get_untracked()
+        && !desk.has_run(&query)
+        && !desk.has_answer(&query)
+    {
+        desk.awaited.set(Some(route.with_untracked(|address| address.look.clone())));
+    }
+    // The address follows what is chosen here, so that a reload and a link give the same.
+    let look = Memo::new(move |_| desk.look());
     Effect::new(move |_| {
-        if let Some(query) = named.get()
-            && !desk.knows(&query)
-        {
-            desk.text.set(query);
-            desk.start(route);
+        let Some(look) = look.get() else { return };
+        // Once more while the page goes, for another one's address.
+        if route.with_untracked(|address| address.page == Page::Sql && address.look != look) {
+            route.replace(|address| address.look = look);
         }
+    });
+    Effect::new(move |_| match named.get() {
+        Some(query) if desk.has_run(&query) => {}
+        Some(query) if desk.has_answer(&query) => desk.return_to_answer(route),
+        Some(query) => desk.open(query, route.with_untracked(|address| address.look.clone())),
+        None => {}
     });
 }
 
-/// Offers a query for the first pipeline, unless there is one already: the newest rows, as soon as it is known which those are.
-fn suggest(desk: Desk, live: Live, tables: Tables) {
-    Effect::new(move |offered: Option<Option<String>>| {
-        if live.list() == ListState::Loading {
-            return None;
+/// Offers a query for the newest rows of the first result, unless there is a query already.
+fn suggest(desk: Desk, tables: Tables) {
+    Effect::new(move |was_offered: Option<bool>| {
+        let offered = tables.catalog.with(|catalog| {
+            let first = catalog.results().find(|table| catalog.columns.contains_key(*table));
+            let table = first.map_or("weir.pipelines", String::as_str);
+            (!catalog.tables.is_empty()).then(|| {
+                query::newest(table, catalog.columns.get(table).map(Vec::as_slice).unwrap_or_default())
+            })
+        });
+        match offered {
+            Some(offered) if was_offered != Some(true) => {
+                if desk.text.with_untracked(String::is_empty) {
+                    desk.text.set(offered);
+                }
+                true
+            }
+            _ => was_offered.unwrap_or(false),
         }
-        let first = untrack(|| live.read(|store| store.pipelines().first().map(|first| first.name.clone())));
-        let is_ours =
-            desk.text.with_untracked(|text| text.is_empty() || offered.flatten().as_ref() == Some(text));
-        if !is_ours {
-            return None;
-        }
-        let query = tables.suggestion(first.as_deref());
-        desk.text.set(query.clone());
-        Some(query)
     });
 }
 

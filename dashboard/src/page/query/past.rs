@@ -4,14 +4,14 @@ use leptos::prelude::*;
 
 use super::desk::Desk;
 use crate::page::shell::{Live, Route};
-use crate::view::history::{Entry, headline};
-use crate::view::number::whole_span;
+use crate::protocol::time::{self, MILLISECOND};
+use crate::view::history::{Entry, age, headline};
 
 /// Lines at most; finding narrows them.
 const LINES_MAX: usize = 50;
 
 #[component]
-pub(super) fn Past(live: Live, desk: Desk, route: Route) -> impl IntoView {
+pub(super) fn Past(desk: Desk, route: Route, live: Live) -> impl IntoView {
     let sought = RwSignal::new(String::new());
     let found = Memo::new(move |_| desk.history.with(|history| sought.with(|sought| history.find(sought))));
     let n_all = move || desk.history.with(|history| history.entries().len());
@@ -26,18 +26,18 @@ pub(super) fn Past(live: Live, desk: Desk, route: Route) -> impl IntoView {
             desk.history.update(|history| history.remove(&query));
             desk.keep_history();
         };
-        let at_ms = entry.at_ms;
-        let age = move || {
+        let age = Memo::new(move |_| {
             live.now_ms();
-            format!("{} ago", whole_span(js_sys::Date::now() - at_ms))
-        };
+            age(js_sys::Date::now() - entry.at_ms)
+        });
+        let at = time::instant_text(entry.at_ms as i64 * MILLISECOND);
         view! {
             <li>
                 <button type="button" class="plain past-query" data-testid="sql-past-query" title=entry.query.clone() on:click=use_it>
                     <code>{headline(&entry.query)}</code>
                     <span class="quiet figure">{entry.outcome.clone()}</span>
                 </button>
-                <span class="quiet figure">{age}</span>
+                <span class="quiet figure" title=at>{age}</span>
                 <button type="button" class="plain forget" aria-label="Forget this query" title="Forget" on:click=forget>"×"</button>
             </li>
         }

@@ -14,10 +14,10 @@ use crate::view::pin::{self, Pin};
 
 #[component]
 pub(super) fn Tools(
-    live: Live,
-    route: Route,
     desk: Desk,
     tables: Tables,
+    live: Live,
+    route: Route,
     is_plan: Signal<bool>,
     hidden: Signal<bool>,
 ) -> impl IntoView {
@@ -27,10 +27,11 @@ pub(super) fn Tools(
         desk.with(|answer| {
             let order = sort::order(answer, desk.sort.get_untracked());
             let bytes = export::file(answer, order.as_deref(), form);
-            save(form.file_name(), form.media_type(), &bytes);
+            save(&form.file_name(answer, desk.answered_at_ms()), form.media_type(), &bytes);
         });
     };
-    let link = move |()| window().location().href().unwrap_or_default();
+    // At once: what is seen of it follows where that lasts.
+    let is_old = Signal::derive(move || desk.is_old());
     let panel = Memo::new(move |_| {
         let query = desk.answered();
         pinned.get().then(|| {
@@ -42,18 +43,19 @@ pub(super) fn Tools(
             })
         })
     });
+    let link = move |()| window().location().href().unwrap_or_default();
     view! {
         <div class="tools" role="toolbar" aria-label="Answer" hidden=hidden>
-            <button type="button" class="small" data-testid="sql-live" hidden=is_plan aria-pressed=move || pressed(desk.is_live.get()) title="Runs again with each epoch of the tables that it reads" on:click=move |_| desk.is_live.update(|is_live| *is_live = !*is_live)>
+            <button type="button" class="small" data-testid="sql-live" disabled=is_old hidden=is_plan aria-pressed=move || pressed(desk.is_live.get()) title="Runs again with each epoch of the tables that it reads" on:click=move |_| desk.is_live.update(|is_live| *is_live = !*is_live)>
                 "Live"
             </button>
-            <button type="button" class="small" data-testid="sql-draw" hidden=is_plan aria-pressed=move || pressed(desk.is_drawn.get()) title="Draws the answer above its rows" on:click=move |_| desk.is_drawn.update(|is_drawn| *is_drawn = !*is_drawn)>
+            <button type="button" class="small" data-testid="sql-draw" disabled=is_old hidden=is_plan aria-pressed=move || pressed(desk.is_drawn.get()) title="Draws the answer above its rows" on:click=move |_| desk.is_drawn.update(|is_drawn| *is_drawn = !*is_drawn)>
                 "Chart"
             </button>
             <CopyButton label="Copy link" text=link testid="sql-copy-link" />
-            <button type="button" class="small" data-testid="sql-save-csv" on:click=move |_| save_as(Form::Csv)>"Save CSV"</button>
-            <button type="button" class="small" data-testid="sql-save-ndjson" on:click=move |_| save_as(Form::Ndjson)>"Save NDJSON"</button>
-            <button type="button" class="small" data-testid="sql-pin" hidden=is_plan aria-expanded=move || pressed(pinned.get()) on:click=move |_| pinned.update(|pinned| *pinned = !*pinned)>
+            <button type="button" class="small" data-testid="sql-save-csv" disabled=is_old on:click=move |_| save_as(Form::Csv)>"Save CSV"</button>
+            <button type="button" class="small" data-testid="sql-save-ndjson" disabled=is_old on:click=move |_| save_as(Form::Ndjson)>"Save NDJSON"</button>
+            <button type="button" class="small" data-testid="sql-pin" disabled=is_old hidden=is_plan aria-expanded=move || pressed(pinned.get()) on:click=move |_| pinned.update(|pinned| *pinned = !*pinned)>
                 "Pin to dashboard"
             </button>
         </div>

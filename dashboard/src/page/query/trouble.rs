@@ -4,20 +4,20 @@ use leptos::prelude::*;
 use weir_api::Problem;
 
 use super::desk::{Desk, Wrong};
-use super::editor::Place;
+use super::editor::Wish;
 use crate::view::query;
 
 #[component]
-pub(super) fn Trouble(desk: Desk, place: RwSignal<Option<Place>>) -> impl IntoView {
-    move || desk.wrong.get().map(|wrong| said(&wrong, desk, place))
+pub(super) fn Trouble(desk: Desk, wish: RwSignal<Option<Wish>>) -> impl IntoView {
+    move || desk.wrong.get().map(|wrong| said(&wrong, desk, wish))
 }
 
-fn said(wrong: &Wrong, desk: Desk, place: RwSignal<Option<Place>>) -> impl IntoView + use<> {
+fn said(wrong: &Wrong, desk: Desk, wish: RwSignal<Option<Wish>>) -> impl IntoView + use<> {
     let problem = wrong.problem().cloned();
     let detail = problem.as_ref().map_or_else(|| wrong.failure.sentence(), |problem| problem.detail.clone());
     let code = problem.as_ref().and_then(|problem| problem.code().map(str::to_owned));
     let hint = problem.as_ref().and_then(|problem| problem.hint.clone());
-    let where_it_is = problem.as_ref().and_then(|problem| excerpt(problem, &wrong.query, desk, place));
+    let where_it_is = problem.as_ref().and_then(|problem| excerpt(problem, &wrong.query, desk, wish));
     view! {
         <div class="problem" role="alert" data-testid="sql-error">
             <p>
@@ -36,7 +36,7 @@ fn excerpt(
     problem: &Problem,
     text: &str,
     desk: Desk,
-    place: RwSignal<Option<Place>>,
+    wish: RwSignal<Option<Wish>>,
 ) -> Option<impl IntoView + use<>> {
     let (line, column) = (problem.line?, problem.column?);
     let (code, caret) = query::excerpt(text, line, column)?;
@@ -45,7 +45,7 @@ fn excerpt(
     let text = text.to_owned();
     let go = move |_| {
         if desk.text.with_untracked(|now| *now == text) {
-            place.set(Some(Place { at }));
+            wish.set(Some(Wish::GoTo(at)));
         }
     };
     Some(view! {

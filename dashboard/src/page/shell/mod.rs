@@ -77,7 +77,7 @@ pub(super) fn App() -> impl IntoView {
     }
 }
 
-/// An address that is none of ours: only a link inside of the page leads here, the server answers others itself.
+/// An address that is none of ours: the server answers with the page where a browser asks for one.
 #[component]
 fn Missing(route: Route) -> impl IntoView {
     let path = move || route.with(|address| address.page.path());

@@ -34,6 +34,11 @@ impl Route {
         self.address.with(read)
     }
 
+    /// Reads a part of the address once.
+    pub(in crate::page) fn with_untracked<T>(self, read: impl FnOnce(&Address) -> T) -> T {
+        self.address.with_untracked(read)
+    }
+
     /// Where a link goes that changes something of this page's address.
     pub(in crate::page) fn link(self, change: impl FnOnce(&mut Address)) -> String {
         let mut address = self.address.get();

@@ -3,6 +3,10 @@
 use super::answer::Answer;
 use super::cells;
 use super::select::row_at;
+use crate::protocol::time::{self, MILLISECOND};
+
+/// Tables that a file's name names.
+const TABLES_NAMED: usize = 3;
 
 /// A file's form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,11 +18,18 @@ pub enum Form {
 }
 
 impl Form {
-    pub fn file_name(self) -> &'static str {
-        match self {
-            Self::Csv => "answer.csv",
-            Self::Ndjson => "answer.ndjson",
-        }
+    /// `revenue-20261129T194130Z.csv`: the result tables that were read, and when.
+    pub fn file_name(self, answer: &Answer, at_ms: f64) -> String {
+        let tables: Vec<&str> = answer.epochs().keys().map(String::as_str).take(TABLES_NAMED).collect();
+        let name = if tables.is_empty() { "answer".to_owned() } else { tables.join("-") };
+        // Whole seconds; the cast saturates.
+        let instant = (at_ms / 1_000.0) as i64 * 1_000 * MILLISECOND;
+        let time = time::instant_text(instant).replace(['-', ':'], "");
+        let ending = match self {
+            Self::Csv => "csv",
+            Self::Ndjson => "ndjson",
+        };
+        format!("{name}-{time}.{ending}")
     }
 
     pub fn media_type(self) -> &'static str {
@@ -74,6 +85,13 @@ fn field(text: &str) -> String {
 mod tests {
     use super::super::answer::of;
     use super::*;
+
+    #[test]
+    fn names_of_files_say_what_is_in_them() {
+        let name = Form::Csv.file_name(&of(&[], &[]), 1_795_981_290_750.0);
+        assert_eq!(name, "revenue-20261129T194130Z.csv");
+        assert_eq!(Form::Ndjson.file_name(&Answer::default(), 0.0), "answer-19700101T000000Z.ndjson");
+    }
 
     #[test]
     fn files_hold_every_value_as_it_was_written() {
