@@ -6,7 +6,7 @@
 //!                                           └─► parts.js, part-*.wasm ───────────────────────┤
 //! dashboard/static ── names filled in, style/*.css joined ──► index.html, … ─────────────────┴─► dashboard/dist,
 //!                                                                                               each with its .br
-//!                └── editor.js, made by scripts/editor.sh, as it is
+//!                └── as they are: editor.js and fonts, made by scripts/editor.sh and scripts/fonts.sh
 //! ```
 //!
 //! Invariants:
@@ -43,8 +43,12 @@ const PART: &str = "part-";
 const EDITOR: &str = "editor-";
 /// The parts of the style sheet in the order in which they are joined: a page's looks may build on those before.
 const STYLE: [&str; 8] = ["tokens", "base", "shell", "overview", "pipeline", "board", "query", "letters"];
+/// The fonts by the names that the style sheet and the page have for them.
+const FONTS: [&str; 3] = ["sans", "sans-accented", "mono"];
+/// What a first visit does not load: what belongs to a page, and the fonts of letters that it does not show.
+const LATER: [&str; 4] = [PART, EDITOR, "sans-accented-", "mono-"];
 /// Change it when this file writes something else for the same input.
-const FORMAT: &str = "page 5";
+const FORMAT: &str = "page 6";
 const STAMP: &str = ".stamp";
 
 /// The files of the folder by name, in the order in which they are written.
@@ -62,13 +66,14 @@ pub(crate) fn build(root: &Path) -> Result<ExitCode> {
     let statics = read_statics(&root.join("dashboard/static"))?;
 
     let wasm_bytes = fs::read(&wasm).with_context(|| format!("could not read {}", wasm.display()))?;
-    let stamp = stamp(&wasm_bytes, &statics);
+    let fonts = read_fonts(&root.join("dashboard/static/fonts"))?;
+    let stamp = stamp(&wasm_bytes, &statics, &fonts);
     if fs::read_to_string(dist.join(STAMP)).is_ok_and(|old| old == stamp) {
         eprintln!("dashboard/dist is up to date");
         return Ok(ExitCode::SUCCESS);
     }
     let cut = split::cut(&wasm_bytes, &wasm.with_file_name("weir_dashboard_parts"))?;
-    let files = with_brotli(assemble(&cut, &statics)?)?;
+    let files = with_brotli(assemble(&cut, &statics, fonts)?)?;
     write(&dist, &files, &stamp)?;
     report(&files, started)
 }
@@ -103,6 +108,15 @@ fn wasm_path(messages: &str) -> Option<PathBuf> {
     })
 }
 
+/// The fonts, whose names the style sheet has.
+fn read_fonts(folder: &Path) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    let read = |name: &'static str| {
+        let path = folder.join(format!("{name}.woff2"));
+        Ok((name, fs::read(&path).with_context(|| format!("could not read {}", path.display()))?))
+    };
+    FONTS.into_iter().map(read).collect()
+}
+
 fn read_statics(folder: &Path) -> Result<BTreeMap<&'static str, String>> {
     let text = |path: PathBuf| {
         fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))
@@ -127,18 +141,23 @@ fn compact(style: &str) -> String {
 }
 
 /// What the folder is made of; equal stamps make equal folders.
-fn stamp(wasm: &[u8], statics: &BTreeMap<&str, String>) -> String {
+fn stamp(wasm: &[u8], statics: &BTreeMap<&str, String>, fonts: &[(&str, Vec<u8>)]) -> String {
     let mut hasher = DefaultHasher::new();
     hasher.write(wasm);
-    for text in statics.values() {
-        hasher.write(text.as_bytes());
+    let texts = statics.values().map(String::as_bytes);
+    for bytes in texts.chain(fonts.iter().map(|(_, bytes)| &bytes[..])) {
+        hasher.write(bytes);
         hasher.write_u8(0xff);
     }
     format!("{FORMAT} {:016x}\n", hasher.finish())
 }
 
 /// Makes all files but the compressed ones.
-fn assemble(cut: &Cut, statics: &BTreeMap<&str, String>) -> Result<Files> {
+fn assemble(
+    cut: &Cut,
+    statics: &BTreeMap<&str, String>,
+    fonts: Vec<(&'static str, Vec<u8>)>,
+) -> Result<Files> {
     let mut output = Bindgen::new()
         .input_bytes("weir", cut.main.clone())
         .web(true)?
@@ -180,7 +199,11 @@ fn assemble(cut: &Cut, statics: &BTreeMap<&str, String>) -> Result<Files> {
     add("loader", "parts", "js", both, loader.into_bytes());
     let editor = statics["editor.js"].clone().into_bytes();
     add("editor", "editor", "js", hash(&editor), editor);
-    let style = statics["style.css"].clone().into_bytes();
+    let mut known = BTreeMap::new();
+    for (name, bytes) in fonts {
+        known = add(name, name, "woff2", hash(&bytes), bytes);
+    }
+    let style = fill(&statics["style.css"], &known)?.into_bytes();
     let known = add("style", "style", "css", hash(&style), style);
     let boot = fill(&statics["boot.js"], &known)?.into_bytes();
     let known = add("boot", "boot", "js", hash(&boot), boot);
@@ -257,7 +280,8 @@ fn report(files: &Files, started: Instant) -> Result<ExitCode> {
         eprintln!("{:>9} {:>9} br  {name}", plain.len(), compressed.len());
         if name.starts_with(PART) {
             largest = largest.max(compressed.len());
-        } else if !name.starts_with(EDITOR) {
+        }
+        if !LATER.iter().any(|later| name.starts_with(later)) {
             first += compressed.len();
         }
     }

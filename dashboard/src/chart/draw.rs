@@ -154,9 +154,9 @@ pub fn crisp(place: f64) -> f64 {
     place.round() + 0.5
 }
 
-/// About how wide a text is in the chart's font: layout needs it before there is a canvas. Digits are 6.1 wide.
+/// About how wide a text is in the chart's font: layout needs it before there is a canvas. Digits are 5.6 wide.
 pub fn text_width(text: &str) -> f64 {
-    text.chars().count() as f64 * 6.2
+    text.chars().count() as f64 * 5.8
 }
 
 /// The beginning of a text that fits into `width`, with an ellipsis where it is cut.
