@@ -30,6 +30,8 @@ pub enum Code {
     RequestTimeout,
     /// What is to be written was changed by somebody else.
     Conflict,
+    /// `If-Match` names something else than what is there.
+    Outdated,
     BodyTooLarge,
     UriTooLong,
     UnsupportedMediaType,
@@ -41,7 +43,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, in the order of their numbers.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::WrongQuery,
         Self::RefusedQuery,
         Self::FailedQuery,
@@ -56,6 +58,7 @@ impl Code {
         Self::NotAcceptable,
         Self::RequestTimeout,
         Self::Conflict,
+        Self::Outdated,
         Self::BodyTooLarge,
         Self::UriTooLong,
         Self::UnsupportedMediaType,
@@ -106,13 +109,16 @@ impl Code {
             Self::TableNotReady => "Its pipeline is starting. `/readyz` says what it waits for.",
             Self::BadRequest => "`detail` says what of the request can't be read.",
             Self::Forbidden => {
-                "Ask by a name that is loopback's or was given with `--allow-host`, from a page given with `--allow-origin`;                  changes need `weir run --edit`."
+                "Ask by a name that is loopback's or was given with `--allow-host`, from a page given with `--allow-origin`; changes need `weir run --edit`."
             }
             Self::NotFound => "Nothing has that name; `hint` may have the one that was meant.",
             Self::MethodNotAllowed => "The header `Allow` names the methods that are.",
             Self::NotAcceptable => "`hint` names the media types that `Accept` may ask for.",
             Self::RequestTimeout => "A body has to arrive within 10 s.",
             Self::Conflict => "Somebody changed it meanwhile: look at what is there now, and merge.",
+            Self::Outdated => {
+                "`If-Match` is not the `ETag` of what is there now: look at that, and merge, or write without the header."
+            }
             Self::BodyTooLarge => "A body has at most 1 MiB.",
             Self::UriTooLong => "An address has at most 8 KiB.",
             Self::UnsupportedMediaType => "Send the `Content-Type` that `hint` names.",
@@ -142,6 +148,7 @@ impl Code {
             Self::NotAcceptable => ("E0406", 406, "no such format"),
             Self::RequestTimeout => ("E0408", 408, "the request took too long to arrive"),
             Self::Conflict => ("E0409", 409, "changed meanwhile"),
+            Self::Outdated => ("E0412", 412, "somebody was faster"),
             Self::BodyTooLarge => ("E0413", 413, "the body is too large"),
             Self::UriTooLong => ("E0414", 414, "the address is too long"),
             Self::UnsupportedMediaType => ("E0415", 400, "wrong content type"),

@@ -265,6 +265,26 @@ fn a_dashboard_is_saved_from_the_page_where_that_was_asked_for() {
     looker.ask("click", json!("edit"));
     looker.ask("fill", json!(["draft-title", "Saved"]));
     looker.ask("click", json!("draft-add"));
+    // Who closes it, or goes back, sees the dashboard as it is; the draft is still there.
+    for leave in ["click", "back"] {
+        looker.ask(leave, json!("draft-close"));
+        weir.eventually("the dashboard is shown as it is", || {
+            (looker.ask("content", json!("board-title")) == "Draft").then_some(())
+        });
+        assert_eq!(looker.ask("content", json!("edit")), "Go on editing");
+        looker.ask("click", json!("edit"));
+        assert_eq!(looker.ask("content", json!("board-title")), "Saved");
+    }
+    // Somebody else saves meanwhile.
+    let path = format!("{}/api/v1/dashboards/draft", weir.url());
+    let theirs = "title: Theirs\npanels: []\n";
+    ureq::put(&path).header("content-type", "application/yaml").send(theirs).expect("it is saved");
+    looker.ask("click", json!("draft-write"));
+    weir.eventually("that is said", || {
+        let said = looker.ask("content", json!("draft-refused"));
+        text(&said).contains("saved by somebody else since you began").then_some(())
+    });
+    assert_eq!(looker.ask("content", json!("draft-write")), "Save over theirs");
     looker.ask("click", json!("draft-write"));
     weir.eventually("the draft is the dashboard", || {
         (looker.ask("count", json!("editor")) == 0 && looker.ask("content", json!("board-title")) == "Saved")

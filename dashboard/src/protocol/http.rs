@@ -13,9 +13,19 @@ use super::wire::{self, Wire};
 /// # Errors
 /// See [`Failure`].
 pub async fn get<T: Wire>(path: &str) -> Result<T, Failure> {
+    get_tagged(path).await.map(|(answer, _)| answer)
+}
+
+/// As [`get`], with the entity tag of what is there.
+///
+/// # Errors
+/// See [`Failure`].
+pub async fn get_tagged<T: Wire>(path: &str) -> Result<(T, Option<String>), Failure> {
     let init = RequestInit::new();
     init.set_headers(&headers("application/json", None)?);
-    read(send(path, &init).await?).await
+    let response = send(path, &init).await?;
+    let tag = response.headers().get("etag").ok().flatten();
+    Ok((read(response).await?, tag))
 }
 
 /// Posts JSON and gets a JSON answer; `signal` ends it early, as [`Failure::Unreachable`].
@@ -34,15 +44,19 @@ pub async fn post_alone<T: Wire>(path: &str, body: &impl Serialize) -> Result<T,
     send_json(path, body, None).await
 }
 
-/// Puts a text where it belongs; nothing comes back.
+/// Puts a text where it belongs, unless something else than `tag` names is there; nothing comes back.
 ///
 /// # Errors
 /// See [`Failure`].
-pub async fn put(path: &str, media_type: &str, text: &str) -> Result<(), Failure> {
+pub async fn put(path: &str, media_type: &str, text: &str, tag: Option<&str>) -> Result<(), Failure> {
     let init = RequestInit::new();
     init.set_method("PUT");
     init.set_body(&JsValue::from_str(text));
-    init.set_headers(&headers("application/json", Some(media_type))?);
+    let headers = headers("application/json", Some(media_type))?;
+    if let Some(tag) = tag {
+        headers.unchecked_ref::<Headers>().set("if-match", tag).map_err(unusable)?;
+    }
+    init.set_headers(&headers);
     send(path, &init).await.map(drop)
 }
 
@@ -71,13 +85,16 @@ pub(super) fn json_request(
 
 /// The headers of a request.
 pub(super) fn headers(accept: &str, content_type: Option<&str>) -> Result<JsValue, Failure> {
-    let unusable = |_| Failure::Unreadable("a header was not accepted".into());
     let headers = Headers::new().map_err(unusable)?;
     headers.set("accept", accept).map_err(unusable)?;
     if let Some(content_type) = content_type {
         headers.set("content-type", content_type).map_err(unusable)?;
     }
     Ok(headers.into())
+}
+
+fn unusable(_: JsValue) -> Failure {
+    Failure::Unreadable("a header was not accepted".into())
 }
 
 /// Sends a request; an answer that is not a success becomes the problem it carries.

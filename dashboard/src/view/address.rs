@@ -102,6 +102,8 @@ pub struct Address {
     pub panel: Option<usize>,
     /// A panel, as JSON, that the draft of a dashboard is to have: an answer that is pinned.
     pub pin: Option<String>,
+    /// Whether the draft of a dashboard is open, where this browser has one.
+    pub edit: bool,
     /// Which dead letters.
     pub letters: Choice,
 }
@@ -120,6 +122,7 @@ impl Address {
                 "q" => address.query = value,
                 "only" => address.only = value,
                 "pin" => address.pin = value,
+                "edit" => address.edit = true,
                 "panel" => {
                     address.panel = value.and_then(|text| text.parse().ok()).filter(|panel| *panel != 0);
                 }
@@ -182,6 +185,9 @@ impl Address {
         }
         if let Some(pin) = &self.pin {
             pairs.push(format!("pin={}", percent_encode(pin)));
+        }
+        if self.edit {
+            pairs.push("edit".to_owned());
         }
         pairs.extend(self.letters.pairs());
         let separator = if pairs.is_empty() { "" } else { "?" };
@@ -290,10 +296,12 @@ mod tests {
             only in prop::option::of("\\PC{1,8}"),
             panel in prop::option::of(1..99_usize),
             pin in prop::option::of("\\PC{1,8}"),
+            edit in any::<bool>(),
             zone in prop::sample::select(vec!["utc", "local", "America/New_York"]),
         ) {
             let zone = ZoneName::parse(zone).expect("a zone");
-            let address = Address { page, range, measure, zone, query, only, panel, pin, ..Address::default() };
+            let address =
+                Address { page, range, measure, zone, query, only, panel, pin, edit, ..Address::default() };
             let href = address.href();
             let (path, search) = href.split_once('?').unwrap_or((&href, ""));
             prop_assert_eq!(Address::parse(path, search), address);

@@ -3,15 +3,18 @@
 //! Invariants:
 //! 1. A file is written only if `weir check` would take it, and whole or not at all.
 //! 2. A file that somebody else has changed meanwhile is not overwritten, be it by a comment.
+//! 3. Who says which dashboard they began with overwrites no other one (`If-Match`, RFC 9110, section 13.1.1).
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use axum::extract::{Path as Segment, Request, State};
-use axum::http::StatusCode;
+use axum::http::header::{ETAG, IF_MATCH};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use weir_api::{Dashboard, DashboardEntry, DashboardList};
 
@@ -59,8 +62,16 @@ impl Boards {
         Arc::clone(&self.boards.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Writes `dashboards/NAME.yaml`.
-    fn write(&self, project: &Project, catalog: &dyn Catalog, name: &str, text: &str) -> Result<(), Fault> {
+    /// Writes `dashboards/NAME.yaml`, unless `expected`, the tags of `If-Match`, has not that of what is there; gives the tag
+    /// of what is there then.
+    fn write(
+        &self,
+        project: &Project,
+        catalog: &dyn Catalog,
+        name: &str,
+        text: &str,
+        expected: Option<&str>,
+    ) -> Result<String, Fault> {
         let board = project.read_dashboard(name, text).map_err(|problems| fault(&problems))?;
         let views = catalog.pipelines();
         let plans =
@@ -72,6 +83,11 @@ impl Boards {
         let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
         let mut boards = self.all().to_vec();
         let at = boards.binary_search_by(|(known, _)| known.as_str().cmp(name));
+        let present = at.ok().map(|at| tag(&boards[at].1)).transpose()?;
+        if !expected.is_none_or(|expected| is_expected(expected, present.as_deref())) {
+            let detail = format!("dashboards/{name}.yaml was saved by somebody else since you began");
+            return Err(Fault::new(Code::Outdated, detail).hint("look at theirs, and merge or overwrite it"));
+        }
         let there = match fs::read_to_string(file(project, name)) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -85,13 +101,34 @@ impl Boards {
         }
         replace(&project.dir.join("dashboards"), name, text).map_err(|error| unwritten(name, &error))?;
         texts.insert(name.to_owned(), text.to_owned());
+        let tag = tag(&board.dashboard)?;
         match at {
             Ok(at) => boards[at].1 = board.dashboard,
             Err(at) => boards.insert(at, (name.to_owned(), board.dashboard)),
         }
         *self.boards.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(boards);
-        Ok(())
+        Ok(tag)
     }
+}
+
+/// Names a dashboard by what is in it: an entity tag.
+fn tag(dashboard: &Dashboard) -> Result<String, Fault> {
+    let body = serde_json::to_vec(dashboard).map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&body);
+    Ok(format!("\"{:016x}\"", hasher.finish()))
+}
+
+/// Whether the tags of `If-Match` have that of what is there.
+fn is_expected(expected: &str, present: Option<&str>) -> bool {
+    expected.split(',').map(str::trim).any(|tag| present.is_some() && (tag == "*" || Some(tag) == present))
+}
+
+fn with_tag(mut response: Response, tag: &str) -> Response {
+    if let Ok(tag) = HeaderValue::from_str(tag) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
 }
 
 fn file(project: &Project, name: &str) -> PathBuf {
@@ -108,14 +145,14 @@ pub(super) async fn dashboards(State(app): State<Arc<AppState>>) -> Result<Respo
     json(&DashboardList { dashboards, editable: app.boards.are_editable() })
 }
 
-/// One dashboard file.
+/// One dashboard file, with its entity tag.
 pub(super) async fn dashboard(
     State(app): State<Arc<AppState>>,
     Segment(name): Segment<String>,
 ) -> Result<Response, Fault> {
     let boards = app.boards.all();
     match boards.iter().find(|(known, _)| *known == name) {
-        Some((_, dashboard)) => json(dashboard),
+        Some((_, dashboard)) => Ok(with_tag(json(dashboard)?, &tag(dashboard)?)),
         None => Err(missing("dashboard", &name, boards.iter().map(|(name, _)| name.as_str()))),
     }
 }
@@ -132,16 +169,17 @@ pub(super) async fn write(
     };
     let (parts, body) = request.into_parts();
     check_type(&parts, "application/yaml")?;
+    let expected =
+        parts.headers.get(IF_MATCH).map(|tags| String::from_utf8_lossy(tags.as_bytes()).into_owned());
     let body = read_body(&parts, body, BODY_BYTES_MAX).await?;
     let text = String::from_utf8(body.to_vec())
         .map_err(|_| Fault::new(Code::BadRequest, "the body is not UTF-8"))?;
     let written = tokio::task::spawn_blocking(move || {
-        app.boards.write(&project, app.catalog.as_ref(), &name, &text).map(|()| {
-            tracing::info!(dashboard = name, "written from the page");
-        })
+        let tag = app.boards.write(&project, app.catalog.as_ref(), &name, &text, expected.as_deref())?;
+        tracing::info!(dashboard = name, "written from the page");
+        Ok(with_tag(StatusCode::NO_CONTENT.into_response(), &tag))
     });
-    written.await.map_err(|_| Fault::new(Code::Internal, "the file could not be written"))??;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    written.await.map_err(|_| Fault::new(Code::Internal, "the file could not be written"))?
 }
 
 /// What `weir check` would say, the first of it with its place in the text.

@@ -715,6 +715,21 @@ async fn dashboards_are_written_only_where_that_was_asked_for_and_if_check_would
     assert_eq!(put("another", "title: Another\npanels: []\n").await.status, 204);
     assert_eq!(server.get("/api/v1/dashboards").await.json()["dashboards"][0]["name"], "another");
 
+    let tag = written.header("etag").expect("of what was written").to_owned();
+    assert_eq!(server.get("/api/v1/dashboards/shop").await.header("etag"), Some(tag.as_str()));
+    let put_if = async |name: &str, tags: &str, text: &str| {
+        let headers = [YAML[0], ("if-match", tags)];
+        server.request("PUT", &format!("/api/v1/dashboards/{name}"), &headers, text).await
+    };
+    let theirs = "title: Theirs\npanels: []\n";
+    assert_eq!(put_if("shop", &format!("\"0\", {tag}"), theirs).await.status, 204);
+    for (name, tags) in [("shop", tag.as_str()), ("new", "*")] {
+        let outdated = put_if(name, tags, text).await;
+        assert_eq!((outdated.status, outdated.problem().code()), (412, Some("E0412")), "{}", outdated.text());
+        assert_eq!(read(), theirs);
+    }
+    assert_eq!(put_if("shop", "*", text).await.status, 204, "who knows that it is there");
+
     let commented = format!("{text}# by hand\n");
     for changed in [commented.as_str(), "title: By git\npanels: []\n"] {
         std::fs::write(dir.path().join("dashboards/shop.yaml"), changed).expect("written");

@@ -49,11 +49,6 @@ pub(super) fn Controls(
             route.go(|address| address.range = span::zoomed(from as f64 - half, to as f64 + half));
         }
     };
-    let edit = move |_| {
-        if let Some(dashboard) = board.dashboard.get_untracked() {
-            board.draft.begin(dashboard);
-        }
-    };
     view! {
         <div class="board-head">
             <h1 data-testid="board-title">{title}</h1>
@@ -73,10 +68,25 @@ pub(super) fn Controls(
                 <Between board />
                 <Spans board />
                 <Share board />
-                <button type="button" data-testid="edit" hidden=Signal::derive(move || board.draft.is_there()) on:click=edit>"Edit"</button>
+                <Edit board />
                 <Wall whole enlarged />
             </div>
         </div>
+    }
+}
+
+/// Opens the draft.
+#[component]
+fn Edit(board: Board) -> impl IntoView {
+    let edit = move |_| {
+        if let Some(dashboard) = board.dashboard.get_untracked() {
+            board.draft.open(dashboard);
+        }
+    };
+    view! {
+        <button type="button" data-testid="edit" hidden=Signal::derive(move || board.draft.is_open()) on:click=edit>
+            {move || if board.draft.is_kept() { "Go on editing" } else { "Edit" }}
+        </button>
     }
 }
 
@@ -133,7 +143,13 @@ fn Share(board: Board) -> impl IntoView {
         }) else {
             return;
         };
-        let href = untrack(|| board.route.link(|address| address.range = Some(range)));
+        let href = untrack(|| {
+            board.route.link(|address| {
+                address.range = Some(range);
+                // The draft is this browser's.
+                address.edit = false;
+            })
+        });
         let origin = location().origin().unwrap_or_default();
         if !export::copy(&format!("{origin}{href}")) {
             // Without a clipboard the address bar has it.

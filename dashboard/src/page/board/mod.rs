@@ -80,7 +80,7 @@ pub(super) fn BoardPage(
     let path = Memo::new(move |_| name.with(|name| format!("/api/v1/dashboards/{}", percent_encode(name))));
     // A dashboard changes with the server's start only; until it is there it is asked for again.
     let answer = get_again::<Dashboard>(live, 5.0, path);
-    let draft = Draft::start(name);
+    let draft = Draft::start(name, route);
     let dashboard =
         Memo::new(move |_| draft.dashboard().or_else(|| answer.with(|dashboard| dashboard.cloned())));
     let tables = Memo::new(move |_| dashboard.with(|it| it.as_ref().map(span::tables).unwrap_or_default()));
@@ -124,7 +124,7 @@ pub(super) fn BoardPage(
     view! {
         <div class="board" node_ref=whole data-testid="board">
             <Controls board whole enlarged />
-            {move || draft.is_there().then(|| view! { <Editor board /> })}
+            {move || draft.is_open().then(|| view! { <Editor board /> })}
             <Absence board answer n_panels />
             <div class="panels" class:enlarged=Signal::derive(move || enlarged.get().is_some())>
                 <For

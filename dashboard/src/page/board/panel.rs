@@ -263,7 +263,7 @@ pub(super) fn PanelBox(board: Board, at: usize, enlarged: Memo<Option<usize>>) -
             aria-labelledby=format!("panel-title-{at}")
             hidden=Signal::derive(move || enlarged.get().is_some_and(|enlarged| enlarged != at))
         >
-            {move || board.draft.is_there().then(|| view! { <Strip board at /> })}
+            {move || board.draft.is_open().then(|| view! { <Strip board at /> })}
             <div class="panel-head">
                 <h2 id=format!("panel-title-{at}")>{title}</h2>
                 <Until source complete=text(|state| &state.complete) late=text(|state| &state.late) />
@@ -274,7 +274,7 @@ pub(super) fn PanelBox(board: Board, at: usize, enlarged: Memo<Option<usize>>) -
                 <NextStep source hidden=Signal::derive(is_ready) />
             </div>
             <div class="panel-body" hidden=Signal::derive(move || !is_ready())>{body}</div>
-            {move || board.draft.is_there().then(|| view! { <ResizeGrip board at /> })}
+            {move || board.draft.is_open().then(|| view! { <ResizeGrip board at /> })}
         </section>
     }
 }

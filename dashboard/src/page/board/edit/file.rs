@@ -4,7 +4,8 @@ use leptos::html;
 use leptos::prelude::*;
 
 use crate::page::board::{Board, export};
-use crate::protocol::{http, percent_encode};
+use crate::protocol::http::{self, Failure};
+use crate::protocol::percent_encode;
 use crate::view::board::yaml::yaml;
 
 #[component]
@@ -46,12 +47,17 @@ pub(super) fn File(board: Board) -> impl IntoView {
     }
 }
 
+/// The status of an answer where the dashboard is not the one that the draft began with.
+const PRECONDITION_FAILED: u16 = 412;
+
 /// What became of saving.
 #[derive(Debug, Clone, PartialEq)]
 enum Saved {
     No,
     Asked,
     Refused(String),
+    /// Somebody else has saved since the draft began.
+    Outdated(String),
 }
 
 /// Where `weir run --edit` runs.
@@ -64,20 +70,26 @@ fn Save(board: Board, text: Memo<String>) -> impl IntoView {
         saved.set(Saved::No);
     });
     let save = move |_| {
+        let overwrites = matches!(saved.get_untracked(), Saved::Outdated(_));
         saved.set(Saved::Asked);
+        let tag = board.draft.tag().filter(|_| !overwrites);
         let (name, text) = (board.name.get_untracked(), text.get_untracked());
         js_sys::futures::spawn_local(async move {
             let path = format!("/api/v1/dashboards/{}", percent_encode(&name));
-            match http::put(&path, "application/yaml", &text).await {
+            match http::put(&path, "application/yaml", &text, tag.as_deref()).await {
                 // The page may show another dashboard by now.
                 Ok(()) if board.name.try_get_untracked().as_ref() == Some(&name) => board.draft.was_written(),
                 Ok(()) => {}
+                Err(Failure::Refused(problem)) if problem.status == PRECONDITION_FAILED => {
+                    drop(saved.try_set(Saved::Outdated(problem.detail)));
+                }
                 Err(failure) => drop(saved.try_set(Saved::Refused(failure.sentence()))),
             }
         });
     };
     let refused = move || match saved.get() {
         Saved::Refused(why) => format!("Not saved: {why}."),
+        Saved::Outdated(why) => format!("Not saved: {why}. \"Close\" shows theirs; your draft stays."),
         Saved::No | Saved::Asked => String::new(),
     };
     view! {
@@ -89,7 +101,10 @@ fn Save(board: Board, text: Memo<String>) -> impl IntoView {
             disabled=Signal::derive(move || saved.get() == Saved::Asked)
             on:click=save
         >
-            {move || format!("Save dashboards/{}.yaml", board.name.get())}
+            {move || match saved.get() {
+                Saved::Outdated(_) => "Save over theirs".to_owned(),
+                _ => format!("Save dashboards/{}.yaml", board.name.get()),
+            }}
         </button>
         <p class="error" role="alert" data-testid="draft-refused">{refused}</p>
     }

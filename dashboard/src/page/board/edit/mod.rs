@@ -1,7 +1,10 @@
 //! Changing a dashboard in the browser: the panels show the draft at once, the file under git stays the truth. What comes
 //! out is its YAML: copied, downloaded or, where the server may write it, saved.
 //!
-//! Invariant: a draft is kept in the browser until it is discarded or saved, so that a reload loses nothing.
+//! Invariants:
+//! 1. A draft is kept in the browser until it is discarded or saved, so that a reload loses nothing. It is shown while the
+//!    address says so: the way back leaves it, as "Close" does.
+//! 2. It is saved over nothing but what it began with, unless a person says so.
 
 mod file;
 mod form;
@@ -13,6 +16,8 @@ use weir_api::{Chart, Dashboard, Panel};
 
 use super::Board;
 use crate::chart::kind::fit;
+use crate::page::shell::Route;
+use crate::protocol::{http, percent_encode};
 
 use file::File;
 use form::Form;
@@ -28,9 +33,12 @@ const ASKED_AGAIN: std::time::Duration = std::time::Duration::from_secs(7);
 #[derive(Clone, Copy)]
 pub(super) struct Draft {
     name: Memo<String>,
+    route: Route,
     dashboard: RwSignal<Option<Dashboard>>,
-    /// Whether there is one: what hangs on that is not made anew with each change.
-    is_there: Memo<bool>,
+    /// Whether there is one, and it is shown: what hangs on that is not made anew with each change.
+    is_open: Memo<bool>,
+    /// What it began with, unless it was taken up.
+    begun: StoredValue<Option<Dashboard>>,
     /// The panel that the form is about.
     selected: RwSignal<usize>,
     /// Where a panel that is dragged would go.
@@ -43,12 +51,16 @@ pub(super) struct Draft {
 
 impl Draft {
     /// Takes up the draft that was kept for the dashboard of this name, now and for each other name.
-    pub(super) fn start(name: Memo<String>) -> Self {
+    pub(super) fn start(name: Memo<String>, route: Route) -> Self {
         let dashboard = RwSignal::new(None);
         let draft = Self {
             name,
+            route,
             dashboard,
-            is_there: Memo::new(move |_| dashboard.with(Option::is_some)),
+            is_open: Memo::new(move |_| {
+                dashboard.with(Option::is_some) && route.with(|address| address.edit)
+            }),
+            begun: StoredValue::new(None),
             selected: RwSignal::new(0),
             target: RwSignal::new(None),
             said: RwSignal::new(String::new()),
@@ -56,6 +68,7 @@ impl Draft {
         };
         Effect::new(move |_| {
             let kept = name.with(|name| kept(name));
+            draft.begun.set_value(None);
             draft.selected.set(0);
             draft.written.set(None);
             draft.dashboard.set(kept);
@@ -63,9 +76,9 @@ impl Draft {
         draft
     }
 
-    /// The draft, or what was written a moment ago.
+    /// The draft that is open, or what was written a moment ago.
     pub(super) fn dashboard(self) -> Option<Dashboard> {
-        self.dashboard.get().or_else(|| self.written.get())
+        if self.is_open() { self.dashboard.get() } else { self.written.get() }
     }
 
     /// Whether the file was written a moment ago.
@@ -85,29 +98,74 @@ impl Draft {
         set_timeout(move || drop(self.written.try_set(None)), ASKED_AGAIN);
     }
 
-    pub(super) fn is_there(self) -> bool {
-        self.is_there.get()
+    pub(super) fn is_open(self) -> bool {
+        self.is_open.get()
     }
 
-    /// Begins with the dashboard as the server has it.
-    pub(super) fn begin(self, dashboard: Dashboard) {
-        self.set(Some(dashboard));
+    /// Whether there is one.
+    pub(super) fn is_kept(self) -> bool {
+        self.dashboard.with(Option::is_some)
     }
 
-    /// Begins with a dashboard, unless there is a draft of it already, and a panel more: the first one, and selected.
-    pub(super) fn pin(self, mut dashboard: Dashboard, panel: Panel) {
-        dashboard.panels.insert(0, panel);
-        self.set(Some(dashboard));
-        self.selected.set(0);
-        self.said.set("The panel is the first one of the draft.".to_owned());
+    /// Shows the draft that there is, or begins one.
+    pub(super) fn open(self, shown: Dashboard) {
+        self.begin(shown, |draft| draft.route.go(|address| address.edit = true));
+    }
+
+    /// Opens the draft with a panel more: the first one, and selected.
+    pub(super) fn pin(self, shown: Dashboard, panel: Panel) {
+        self.begin(shown, move |draft| {
+            draft.change(|dashboard| dashboard.panels.insert(0, panel));
+            draft.selected.set(0);
+            draft.said.set("The panel is the first one of the draft.".to_owned());
+            draft.route.replace(|address| address.edit = true);
+        });
+    }
+
+    /// Goes on with the draft that there is, or with one of the dashboard as the server has it now; where that does not
+    /// answer, as it is shown.
+    fn begin(self, shown: Dashboard, then: impl FnOnce(Self) + 'static) {
+        if self.dashboard.with_untracked(Option::is_some) {
+            return then(self);
+        }
+        let name = self.name.get_untracked();
+        js_sys::futures::spawn_local(async move {
+            let path = format!("/api/v1/dashboards/{}", percent_encode(&name));
+            let (dashboard, tag) = http::get_tagged(&path).await.unwrap_or((shown, None));
+            // The page may show another dashboard by now.
+            if self.name.try_get_untracked().as_ref() == Some(&name) {
+                keep(&key(TAG, &name), tag.as_deref());
+                self.begun.set_value(Some(dashboard.clone()));
+                self.set(Some(dashboard));
+                then(self);
+            }
+        });
+    }
+
+    /// Names what the draft began with.
+    fn tag(self) -> Option<String> {
+        kept_text(&key(TAG, &self.name.get_untracked()))
+    }
+
+    /// Shows the dashboard as the server has it. The draft stays, if anything of it is another.
+    fn close(self) {
+        let is_same = self.begun.with_value(|begun| self.dashboard.with_untracked(|draft| draft == begun));
+        if is_same {
+            self.discard();
+        } else {
+            self.route.go(|address| address.edit = false);
+        }
     }
 
     fn discard(self) {
         self.set(None);
+        keep(&key(TAG, &self.name.get_untracked()), None);
+        self.route.replace(|address| address.edit = false);
     }
 
     fn set(self, dashboard: Option<Dashboard>) {
-        keep(&self.name.get_untracked(), dashboard.as_ref());
+        let text = dashboard.as_ref().and_then(|dashboard| serde_json::to_string(dashboard).ok());
+        keep(&key(DRAFT, &self.name.get_untracked()), text.as_deref());
         self.dashboard.set(dashboard);
     }
 
@@ -149,23 +207,29 @@ impl Draft {
     }
 }
 
-fn key(name: &str) -> String {
-    format!("weir-draft-{name}")
+/// What is kept of a dashboard: its draft, and the tag of what that began with.
+const DRAFT: &str = "weir-draft";
+const TAG: &str = "weir-draft-of";
+
+fn key(what: &str, name: &str) -> String {
+    format!("{what}-{name}")
 }
 
 fn kept(name: &str) -> Option<Dashboard> {
-    let storage = window().local_storage().ok()??;
-    serde_json::from_str(&storage.get_item(&key(name)).ok()??).ok()
+    serde_json::from_str(&kept_text(&key(DRAFT, name))?).ok()
+}
+
+fn kept_text(key: &str) -> Option<String> {
+    window().local_storage().ok()??.get_item(key).ok()?
 }
 
 /// A browser that keeps nothing (private windows) loses the draft with the page.
-fn keep(name: &str, dashboard: Option<&Dashboard>) {
+fn keep(key: &str, text: Option<&str>) {
     let Ok(Some(storage)) = window().local_storage() else { return };
-    let kept = match dashboard.and_then(|dashboard| serde_json::to_string(dashboard).ok()) {
-        Some(text) => storage.set_item(&key(name), &text),
-        None => storage.remove_item(&key(name)),
-    };
-    drop(kept);
+    drop(match text {
+        Some(text) => storage.set_item(key, text),
+        None => storage.remove_item(key),
+    });
 }
 
 /// A first panel: the newest rows of a pipeline, which need no choice.
@@ -239,6 +303,7 @@ pub(super) fn Editor(board: Board) -> impl IntoView {
                     />
                 </label>
                 <button type="button" class="primary" data-testid="draft-add" on:click=add>"Add a panel"</button>
+                <button type="button" data-testid="draft-close" title="Shows the dashboard as it is; the draft stays" on:click=move |_| draft.close()>"Close"</button>
                 <button type="button" data-testid="draft-discard" on:click=discard>
                     {move || if is_sure.get() { "Discard it for good" } else { "Discard the draft" }}
                 </button>
