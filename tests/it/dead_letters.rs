@@ -159,6 +159,11 @@ fn a_table_that_follows_gains_columns_while_its_pipelines_run() {
         {"name": "unit", "type": "string", "default": "km"},
         {"name": "more", "type": ["null", "long"], "default": null},
         {"name": "at", "type": ["null", {"type": "long", "logicalType": "timestamp-millis"}]}]}"#;
+    const WITHIN_ITSELF: &str = r#"{"type": "record", "name": "reading", "fields": [
+        {"name": "value", "type": "long"},
+        {"name": "unit", "type": "string", "default": "m"},
+        {"name": "at", "type": ["null", {"type": "long", "logicalType": "timestamp-millis"}]},
+        {"name": "former", "type": ["null", "reading"], "default": null}]}"#;
     let services = services();
     let (bootstrap, registry) = (&services.kafka.bootstrap, &services.registry.url);
     Topics::new(bootstrap).create("followed", 1);
@@ -214,6 +219,21 @@ FROM TUMBLE(TABLE followed, DESCRIPTOR(at), INTERVAL '10' SECOND) GROUP BY windo
     weir.await_rows("SELECT total, n FROM totals", &[vec![json!(11_111), json!(5)]]);
     let by_unit = [vec![json!("km"), json!(10_100)], vec![json!("m"), json!(1_011)]];
     weir.await_rows("SELECT unit, total FROM units ORDER BY unit", &by_unit);
+
+    // One in which a record contains itself is not followed, for it has no columns; its records are read all the same.
+    let v3 = Writer::register(registry, "followed-value", WITHIN_ITSELF);
+    let (unit_m, none) = (Avro::String("m".to_owned()), Avro::Union(0, Box::new(Avro::Null)));
+    send(&v3.encode(&[("value", Avro::Long(100_000)), ("unit", unit_m), at(minute), ("former", none)]));
+    weir.await_rows("SELECT total, n FROM totals", &[vec![json!(111_111), json!(6)]]);
+    assert_eq!(columns(&weir, "followed"), of(2, &[&value, &unit, &time]));
+    let told = weir.sql(
+        "SELECT DISTINCT compatible, detail FROM weir.schemas WHERE source = 'followed' AND version = 3",
+    );
+    let why = "the table does not follow it: record \"reading\" contains itself in field \"former\"";
+    assert!(
+        matches!(&told[..], [row] if row[0] == json!(true) && row[1].as_str().is_some_and(|text| text.starts_with(why))),
+        "{told:?}"
+    );
 
     // A version that takes a column away is not followed: whose pipelines have it get dead letters, and read on.
     let other = Writer::register(registry, "followed_narrow-value", NARROW);

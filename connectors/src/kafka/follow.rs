@@ -199,6 +199,10 @@ mod tests {
                 format!(r#"{BOTH}, {{"name": "kafka_timestamp", "type": "int", "default": 0}}"#),
                 "kafka_timestamp",
             ),
+            (
+                format!(r#"{BOTH}, {note}, {{"name": "former", "type": ["null", "r"], "default": null}}"#),
+                "record \"r\" contains itself in field \"former\"",
+            ),
         ] {
             let told = follow().table_of(&seen(2, &fields)).unwrap_err();
             assert!(told.starts_with("the table does not follow it: ") && told.contains(why), "{told}");

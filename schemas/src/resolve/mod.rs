@@ -6,6 +6,7 @@
 mod arrow;
 pub(crate) mod compile;
 pub(crate) mod plan;
+mod recursion;
 
 use std::sync::Arc;
 
@@ -42,10 +43,13 @@ impl ReaderSchema {
     /// Parses a schema whose named types may be in its references.
     ///
     /// # Errors
-    /// [`SchemaError`] where it is not a schema, not of a record, or has no field that can be a
-    /// column, see [`Self::left_out`].
+    /// [`SchemaError`] where it is not a schema, not of a record, one of Avro in which a record contains
+    /// itself, or has no field that can be a column, see [`Self::left_out`].
     pub fn new(source: SchemaText) -> Result<Self, SchemaError> {
         let mut schema = source.parse()?;
+        if source.language == Language::Avro {
+            recursion::refuse(&schema)?;
+        }
         let (arrow, left_out) = arrow::arrow_schema(&mut schema)?;
         Ok(Self { source, schema, arrow, left_out, subject: None })
     }
@@ -78,8 +82,8 @@ impl ReaderSchema {
         Arc::clone(&self.arrow)
     }
 
-    /// The fields that are no columns, in the schema's order, since their type can't be one: it
-    /// contains itself, is a decimal of more than 76 digits, or the like.
+    /// The fields that are no columns, in the schema's order, since their type can't be one: it is a
+    /// decimal of more than 76 digits, a message of Protobuf within itself, or the like.
     /// Whatever records have there is checked and passed over.
     #[must_use]
     pub fn left_out(&self) -> &[LeftOut] {

@@ -35,8 +35,8 @@ pub struct Verdict {
     pub issues: Vec<Issue>,
     /// What is wrong with queries and panels, were it the reader schema.
     pub breaks: Problems,
-    /// Where the source follows its subject: the columns that a table of the version before gains with it, or why it does
-    /// not follow it.
+    /// Where the source follows its subject: the columns that a table of the version before gains with it, the newest
+    /// that is one, or why it does not follow it.
     pub gained: Result<Vec<TableColumn>, String>,
 }
 
@@ -76,15 +76,17 @@ impl Preparer {
         for number in &numbers[numbers.len().saturating_sub(MAX_VERSIONS)..] {
             let schema = connection.registry.version(&subject, *number)?.schema;
             let mut verdict = Verdict { issues: issues(&reader, &schema), ..Verdict::default() };
-            if let Some(before) = before.replace(Arc::clone(&schema)).filter(|_| follows) {
-                verdict.gained = gained(file, &before, &schema);
+            let own = of_message((*schema).clone(), file);
+            let table = ReaderSchema::new(own.clone()).ok().map(Arc::new);
+            if let Some(before) = before.as_ref().filter(|_| follows) {
+                verdict.gained = gained(file, before, &schema);
             }
-            // An older one is nobody's next reader schema.
-            if known.is_some_and(|known| known < *number) {
+            // An older one is nobody's next reader schema, nor is one that is not followed for it has no columns.
+            if known.is_some_and(|known| known < *number) && !(follows && table.is_none()) {
                 let subject = Some((subject.clone(), *number));
-                let schema = of_message((*schema).clone(), file);
-                verdict.breaks = self.broken_by(source, ReaderSchemaText { schema, subject });
+                verdict.breaks = self.broken_by(source, ReaderSchemaText { schema: own, subject });
             }
+            before = table.or(before);
             versions.push((*number, verdict));
         }
         Ok(Some(Readable { subject, reader: known, follows, versions }))
@@ -94,21 +96,25 @@ impl Preparer {
     /// itself.
     ///
     /// # Errors
-    /// The text is not a schema that a table can be read with.
+    /// The text is not a schema.
     pub fn would_be(&self, source: &str, text: &str) -> Result<Option<Verdict>, weir_schemas::SchemaError> {
         let mut next = ReaderSchemaText::from_file(text);
         if let Some(file) = self.project().sources.get(source) {
             next.schema = of_message(next.schema, file);
         }
-        next.parse()?;
         let file = self.project().sources.get(source);
         let follows = file.filter(|file| matches!(file.schema, SchemaChoice::Follow { .. }));
-        let verdict = self.reader(source).map(|(text, reader)| Verdict {
-            issues: issues(&reader, &next.schema),
-            gained: follows.map_or(Ok(Vec::new()), |file| gained(file, &text.schema, &next.schema)),
-            breaks: self.broken_by(source, next),
-        });
-        Ok(verdict)
+        let is_table = next.parse();
+        let Some((_, reader)) = self.reader(source) else { return is_table.map(|_| None) };
+        let reader = Arc::new(reader);
+        let mut verdict = Verdict { issues: reader.check_writer(&next.schema)?, ..Verdict::default() };
+        if let Some(file) = follows {
+            verdict.gained = gained(file, &reader, &next.schema);
+        }
+        if is_table.is_ok() || follows.is_none() {
+            verdict.breaks = self.broken_by(source, next);
+        }
+        Ok(Some(verdict))
     }
 
     /// The schema that a source is read with.
@@ -145,15 +151,16 @@ impl Preparer {
 }
 
 /// The columns that a table of a schema gains with a newer one, or why it does not follow it.
-fn gained(source: &Source, before: &SchemaText, newer: &SchemaText) -> Result<Vec<TableColumn>, String> {
-    let no_table =
-        |error: &dyn std::error::Error| format!("the version before it is no table: {}", chain(error));
-    let reader = ReaderSchema::new(of_message(before.clone(), source)).map_err(|error| no_table(&error))?;
-    if let Some(issue) = issues(&reader, newer).into_iter().find(|issue| !issue.conditional) {
+fn gained(
+    source: &Source,
+    before: &Arc<ReaderSchema>,
+    newer: &SchemaText,
+) -> Result<Vec<TableColumn>, String> {
+    if let Some(issue) = issues(before, newer).into_iter().find(|issue| !issue.conditional) {
         return Err(format!("the table does not follow it: its records can't be read: {issue}"));
     }
-    let follow = Follow::new(Arc::new(reader), source.event_time.clone(), source.metadata.clone());
-    follow.map_err(|error| no_table(&error))?.gained(newer)
+    let follow = Follow::new(Arc::clone(before), source.event_time.clone(), source.metadata.clone());
+    follow.map_err(|error| format!("the version before it is no table: {}", chain(&error)))?.gained(newer)
 }
 
 /// The schema as that of the message that a source is of.

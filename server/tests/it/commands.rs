@@ -316,14 +316,28 @@ fn explain_prints_the_dataflow_to_stdout() {
 
 #[test]
 fn columns_that_no_query_can_read_are_named() {
+    let wide = r#""fields":[{"name":"wide","type":{"type":"bytes","logicalType":"decimal","precision":99}},"#;
+    let dir = project(&[(SCHEMA.0, &SCHEMA.1.replace("\"fields\":[", wide))]);
+    for args in [vec!["check", text(dir.path())], vec!["explain", text(dir.path()), "revenue"]] {
+        let (code, _, stderr) = outcome(&weir(&args));
+        assert_eq!(code, 0, "{stderr}");
+        assert!(stderr.starts_with("sources/orders.yaml: column \"wide\" is left out: "), "{stderr}");
+    }
+}
+
+#[test]
+fn a_schema_in_which_a_record_contains_itself_is_refused_where_it_is_named() {
     let recursive =
         SCHEMA.1.replace("\"fields\":[", "\"fields\":[{\"name\":\"former\",\"type\":[\"null\",\"o\"]},");
     assert_ne!(recursive, SCHEMA.1);
     let dir = project(&[(SCHEMA.0, &recursive)]);
     for args in [vec!["check", text(dir.path())], vec!["explain", text(dir.path()), "revenue"]] {
-        let (code, _, stderr) = outcome(&weir(&args));
-        assert_eq!(code, 0, "{stderr}");
-        assert!(stderr.starts_with("sources/orders.yaml: column \"former\" is left out: "), "{stderr}");
+        let (code, stdout, stderr) = outcome(&weir(&args));
+        assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+        expect![[r#"
+            sources/orders.yaml:3:1: error: the reader schema can't be used: record "o" contains itself in field "former", and a table's columns can't nest without end: give the source a schema of its own without that field (schema: { file: … }, or an earlier version, schema: { subject: …, version: … }); records written with this one are then still read, and what they have there is passed over [E0113]
+        "#]]
+        .assert_eq(&stderr);
     }
 }
 

@@ -302,3 +302,96 @@ fn check_tells_what_a_table_that_follows_gains_with_each_version() {
     let why = "    the table does not follow it: its records can't be read: unit: ";
     assert!(told.contains(why), "{told}");
 }
+
+#[test]
+fn check_says_that_a_version_whose_record_contains_itself_is_not_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = Registry::start(dir.path().join("data").to_str().unwrap(), &[]);
+    let schema =
+        |fields: &[&str]| format!(r#"{{"type":"record","name":"Order","fields":[{}]}}"#, fields.join(","));
+    let [id, former, unit] = [
+        r#"{"name":"id","type":"long"}"#,
+        r#"{"name":"former","type":["null","Order"],"default":null}"#,
+        r#"{"name":"unit","type":"string","default":"m"}"#,
+    ];
+    let connection = connection(&registry);
+    let project = dir.path().join("shop");
+    let check = |choice: &str, more: &[&str]| {
+        let source = format!("connection: shop\ntopic: orders\nschema: {choice}\n");
+        write(
+            &project,
+            &[
+                ("weir.yaml", &connection),
+                ("sources/orders.yaml", &source),
+                ("pipelines/ids.yaml", "sql: SELECT id FROM orders\n"),
+            ],
+        );
+        let (code, _, stderr) = outcome(&weir(&[&["check", project.to_str().unwrap()], more].concat()));
+        (code, stderr.replace(&format!("{}/", dir.path().display()), ""))
+    };
+    register(&registry, &schema(&[id]));
+    // Before it is registered.
+    let file = dir.path().join("next.avsc");
+    std::fs::write(&file, schema(&[id, former])).unwrap();
+    let next = format!("orders={}", file.display());
+    let (code, told) = check("follow", &["--next", &next]);
+    assert_eq!(code, 0, "{told}");
+    expect![[r#"
+        sources/orders.yaml: "orders-value", read with version 1 and followed
+          version 1: read
+        sources/orders.yaml: with a next version
+          next.avsc: read
+            the table does not follow it: record "Order" contains itself in field "former", and a table's columns can't nest without end: give the source a schema of its own without that field (schema: { file: … }, or an earlier version, schema: { subject: …, version: … }); records written with this one are then still read, and what they have there is passed over
+        shop: right. Sources: 1, pipelines: 1, sinks: 0, dashboards: 0
+    "#]].assert_eq(&told);
+    let (code, told) = check("latest", &["--next", &next]);
+    assert_eq!(code, 1, "{told}");
+    expect![[r#"
+        sources/orders.yaml: "orders-value", read with version 1
+          version 1: read
+        sources/orders.yaml: with a next version
+          next.avsc: read
+            as the reader schema it would break
+              sources/orders.yaml:3:1: error: the reader schema can't be used: record "Order" contains itself in field "former", and a table's columns can't nest without end: give the source a schema of its own without that field (schema: { file: … }, or an earlier version, schema: { subject: …, version: … }); records written with this one are then still read, and what they have there is passed over [E0113]
+        error: a new version would break what is there
+    "#]].assert_eq(&told);
+
+    // Among versions: the table is that of the others.
+    register(&registry, &schema(&[id, former]));
+    let (code, told) = check("follow", &[]);
+    assert_eq!(code, 0, "{told}");
+    expect![[r#"
+        sources/orders.yaml: "orders-value", read with version 1 and followed
+          version 1: read
+          version 2: read
+            the table does not follow it: record "Order" contains itself in field "former", and a table's columns can't nest without end: give the source a schema of its own without that field (schema: { file: … }, or an earlier version, schema: { subject: …, version: … }); records written with this one are then still read, and what they have there is passed over
+        shop: right. Sources: 1, pipelines: 1, sinks: 0, dashboards: 0
+    "#]].assert_eq(&told);
+    let (code, told) = check("latest", &[]);
+    assert_eq!(code, 2, "{told}");
+    expect![[r#"
+        sources/orders.yaml:3:1: error: the reader schema can't be used: record "Order" contains itself in field "former", and a table's columns can't nest without end: give the source a schema of its own without that field (schema: { file: … }, or an earlier version, schema: { subject: …, version: … }); records written with this one are then still read, and what they have there is passed over [E0113]
+    "#]].assert_eq(&told);
+    let (code, told) = check("{ subject: orders-value, version: 1 }", &[]);
+    assert_eq!(code, 0, "{told}");
+    expect![[r#"
+        sources/orders.yaml: "orders-value", read with version 1
+          version 1: read
+          version 2: read
+            as the reader schema it would break
+              sources/orders.yaml:3:1: error: the reader schema can't be used: record "Order" contains itself in field "former", and a table's columns can't nest without end: give the source a schema of its own without that field (schema: { file: … }, or an earlier version, schema: { subject: …, version: … }); records written with this one are then still read, and what they have there is passed over [E0113]
+        shop: right. Sources: 1, pipelines: 1, sinks: 0, dashboards: 0
+    "#]].assert_eq(&told);
+    register(&registry, &schema(&[id, unit]));
+    let (code, told) = check("follow", &[]);
+    assert_eq!(code, 0, "{told}");
+    expect![[r#"
+        sources/orders.yaml: "orders-value", read with version 3 and followed
+          version 1: read
+          version 2: read
+            the table does not follow it: record "Order" contains itself in field "former", and a table's columns can't nest without end: give the source a schema of its own without that field (schema: { file: … }, or an earlier version, schema: { subject: …, version: … }); records written with this one are then still read, and what they have there is passed over
+          version 3: read
+            the table gains "unit" VARCHAR NOT NULL
+        shop: right. Sources: 1, pipelines: 1, sinks: 0, dashboards: 0
+    "#]].assert_eq(&told);
+}
