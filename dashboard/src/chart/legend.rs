@@ -24,7 +24,8 @@ pub struct Legend {
     pub note: String,
 }
 
-/// The values in the window that starts at `hovered`, else in the newest one that is final, else in the newest.
+/// The values in the window that starts at `hovered`, else in the newest one that is final, else in the newest. Of categories
+/// only the one under the pointer has something to say that the bars do not.
 pub fn legend(data: &ChartData, hovered: Option<i64>, zone: &Zone) -> Legend {
     let points = || data.series.iter().flat_map(|series| &series.points);
     let newest_final = || points().filter(|point| point.is_final).map(|point| point.start).max();
@@ -32,7 +33,8 @@ pub fn legend(data: &ChartData, hovered: Option<i64>, zone: &Zone) -> Legend {
     else {
         return Legend::default();
     };
-    let in_window = || points().filter(|point| point.start == start);
+    let is_shown = hovered.is_some() || matches!(data.axis, Axis::Time);
+    let in_window = || points().filter(|point| is_shown && point.start == start);
     let state = match in_window().all(|point| point.is_final) {
         _ if data.is_unsaid => "",
         true => ", final",
@@ -45,7 +47,11 @@ pub fn legend(data: &ChartData, hovered: Option<i64>, zone: &Zone) -> Legend {
     let entries = data.series.iter().map(|series| Entry {
         label: series.label.clone(),
         slot: series.slot,
-        value: point_at(series, start).map_or_else(|| "–".to_owned(), |point| data.unit.bare(point.value)),
+        value: match point_at(series, start) {
+            _ if !is_shown => String::new(),
+            Some(point) => data.unit.bare(point.value),
+            None => "–".to_owned(),
+        },
     });
     let n_drawn = data.n_drawn();
     let rest = match data.rest {
@@ -141,6 +147,8 @@ mod tests {
         assert_eq!(legend(&ChartData::default(), None, &Zone::default()), Legend::default());
         let categories = ChartData { axis: Axis::Categories(vec!["rum".into()]), ..data() };
         assert_eq!(legend(&categories, Some(0), &Zone::default()).window, "rum, final");
+        let at_rest = legend(&categories, None, &Zone::default());
+        assert_eq!((&*at_rest.window, &*at_rest.entries[0].value), ("", ""), "no category stands for all");
         let unsaid = ChartData { is_unsaid: true, ..data() };
         assert_eq!(legend(&unsaid, Some(0), &Zone::default()).window, "00:00:00 – 00:00:10");
     }

@@ -99,9 +99,10 @@ pub fn facts(store: &Store, name: &str, zone: &Zone) -> Facts {
     let Some(watermark) = table.watermark() else {
         return Facts { complete: "nothing complete yet".into(), small_print: format!("epoch {epoch}") };
     };
-    // Rows without windows are final as they come, and the watermark promises that no older one follows.
+    // Rows without windows are final as they come, and the watermark promises that no older one follows; nor does a window that
+    // has no rows.
     let has_windows = table.places().window_start.or(table.places().window_end).is_some();
-    let complete = match table.complete_until().or((!has_windows).then_some(watermark)) {
+    let complete = match table.complete_until().or((!has_windows || table.is_empty()).then_some(watermark)) {
         Some(until) => format!("complete up to {}", zone.clock(until)),
         None => "nothing complete yet".into(),
     };

@@ -104,7 +104,7 @@ pub fn fixed(number: f64, n_decimals: usize) -> String {
 }
 
 /// A decimal without the zeros at the end of its fraction.
-fn without_zeros(text: &str) -> &str {
+pub fn without_zeros(text: &str) -> &str {
     if text.contains('.') && !text.contains('e') {
         text.trim_end_matches('0').trim_end_matches('.')
     } else {
@@ -112,13 +112,30 @@ fn without_zeros(text: &str) -> &str {
     }
 }
 
-/// At most four significant digits with an SI step: `950`, `1.25 k`, `12.5 M`.
+/// Smaller numbers have an exponent, where they have no fixed number of digits.
+const SMALL: f64 = 1e-3;
+
+/// Three significant digits and an exponent: `3e-10`. Of a number between 0 and 1.
+fn tiny(value: f64) -> String {
+    let (mut scaled, mut exponent) = (value, 0);
+    while scaled.abs() < 0.999_5 && exponent < 400 {
+        scaled *= 10.0;
+        exponent += 1;
+    }
+    format!("{}e-{exponent}", pointed(without_zeros(&fixed(scaled, 2))))
+}
+
+/// At most four significant digits with an SI step: `950`, `1.25 k`, `12.5 M`; an exponent where a number is next to nothing.
 pub fn si(value: f64) -> String {
     if !value.is_finite() {
         return "–".to_owned();
     }
-    const STEPS: [(f64, &str); 5] = [(1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k"), (1.0, "")];
+    const STEPS: [(f64, &str); 7] =
+        [(1e18, " E"), (1e15, " P"), (1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k"), (1.0, "")];
     let size = value.abs();
+    if 0.0 < size && size < SMALL {
+        return tiny(value);
+    }
     // The threshold is that of rounding: 999.96 is shown as 1 k and not as 1000.
     let (unit, suffix) = STEPS.into_iter().find(|(unit, _)| unit * 0.999_95 <= size).unwrap_or((1.0, ""));
     let scaled = value / unit;
@@ -156,7 +173,8 @@ pub fn millis(millis: f64) -> String {
         ms if !ms.is_finite() => "–".to_owned(),
         ms if 999.5 <= ms => format!("{} s", si(ms / 1_000.0)),
         ms if 9.95 <= ms => fixed(ms, 0) + " ms",
-        ms => pointed(&fixed(ms, 1)) + " ms",
+        ms if ms == 0.0 || 0.05 <= ms.abs() => pointed(&fixed(ms, 1)) + " ms",
+        ms => si(ms) + " ms",
     }
 }
 
@@ -201,10 +219,10 @@ pub fn is_numeric(column: &Column) -> bool {
 /// times as they are.
 pub fn live_cell(column: &Column, value: &Value, zone: &Zone) -> String {
     match value {
-        Value::Number(number) if number.is_f64() => {
-            let value = number.as_f64().unwrap_or_default();
-            grouped(without_zeros(&fixed(value, 4)))
-        }
+        Value::Number(number) if number.is_f64() => match number.as_f64().unwrap_or_default() {
+            value if 0.0 < value.abs() && value.abs() < SMALL => tiny(value),
+            value => grouped(without_zeros(&fixed(value, 4))),
+        },
         Value::String(text) if column.sql_type.starts_with("TIMESTAMP") => {
             let clock = |instant| match column.sql_type.ends_with("WITH TIME ZONE") {
                 true => zone.short_clock(instant),
@@ -218,15 +236,19 @@ pub fn live_cell(column: &Column, value: &Value, zone: &Zone) -> String {
     }
 }
 
-/// A decimal to read. More than four digits behind the point, as averages have them, are two, below one four; no zeros behind the
-/// second.
+/// A decimal to read. More than four digits behind the point, as averages have them, are two, below one four, below a thousandth
+/// all; no zeros behind the second.
 fn shortened(text: &str) -> String {
     let Some((whole, fraction)) = text.split_once('.').filter(|(_, fraction)| 2 < fraction.len()) else {
         return text.to_owned();
     };
     let is_small = whole.trim_start_matches('-') == "0";
-    let n_kept = if is_small { 4 } else { 2 };
-    let n_cut = if 4 < fraction.len() { fraction.len() - n_kept } else { 0 };
+    let n_kept = match fraction.starts_with("000") {
+        true if is_small => fraction.len(),
+        _ if is_small => 4,
+        _ => 2,
+    };
+    let n_cut = if 4 < fraction.len() { fraction.len().saturating_sub(n_kept) } else { 0 };
     let mut digits: Vec<u8> = text.as_bytes()[..text.len() - n_cut].to_vec();
     let mut carries = 0 < n_cut && b'5' <= fraction.as_bytes()[n_kept];
     for digit in digits.iter_mut().rev().filter(|digit| digit.is_ascii_digit()) {
@@ -277,10 +299,15 @@ mod tests {
     #[test]
     fn figures_read_well() {
         let texts = [0.0, 5.25, 950.0, 999.96, 1_250.0, -12_345_678.0, 0.0004, f64::NAN].map(si);
-        assert_eq!(texts, ["0", "5.25", "950", "1 k", "1.25 k", "-12.35 M", "0", "–"]);
+        assert_eq!(texts, ["0", "5.25", "950", "1 k", "1.25 k", "-12.35 M", "4e-4", "–"]);
+        assert_eq!(
+            [1.5e17, -2.5e18, 3e-10, -0.000_999_9, f64::MIN_POSITIVE].map(si),
+            ["150 P", "-2.5 E", "3e-10", "-1e-3", "2.23e-308"]
+        );
         assert_eq!([0.0, 0.26, 12.4, 1_234.6, 98_765.0].map(rate), ["0", "0.3", "12", "1,235", "98.77 k"]);
         assert_eq!([950.0, 1_250.0, 1.25e6].map(bytes), ["950 B", "1.25 kB", "1.25 MB"]);
         assert_eq!([0.84, 12.4, 1_250.0].map(millis), ["0.8 ms", "12 ms", "1.25 s"]);
+        assert_eq!([0.0, 0.000_12].map(millis), ["0.0 ms", "1.2e-4 ms"]);
         let spans = [0.0, 4_260.0, 10_000.0, 65_000.0, 12_000_000.0, 1_051_200_000.0].map(span);
         assert_eq!(spans, ["0.0 s", "4.2 s", "10 s", "1 min 05 s", "3 h 20 min", "12 d 4 h"]);
     }

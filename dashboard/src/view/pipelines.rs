@@ -248,11 +248,11 @@ pub enum Trouble {
     Stopped,
 }
 
-/// The rows of all pipelines, worst first and then in the server's order. `now_ms` is the server's clock, since 1970.
+/// The rows of all pipelines, worst first: by their trouble, then those that are long behind, then in the server's order. `now_ms` is the server's clock, since 1970.
 pub fn rows(store: &Store, extras: &Extras, now_ms: f64) -> Vec<PipelineRow> {
     let mut rows: Vec<PipelineRow> = Vec::new();
     // `None` sorts first; all is well comes last.
-    let rank = |row: &PipelineRow| (row.trouble.is_none(), row.trouble);
+    let rank = |row: &PipelineRow| (row.trouble.is_none(), row.trouble, !row.lag_is_long);
     for pipeline in store.pipelines() {
         let row = row(store, extras, pipeline, now_ms);
         let at = rows.partition_point(|other| rank(other) <= rank(&row));
@@ -389,15 +389,23 @@ fn sentence(rows: &[PipelineRow]) -> Option<String> {
             let (recent, recent_late) = (sum(|it| it.recent), sum(|it| it.recent_late));
             let late = match recent_late {
                 0 => String::new(),
-                n if n == recent => ", late".to_owned(),
-                n => format!(", {} late", figure(n)),
+                n if n == recent => ", all late rows".to_owned(),
+                n => format!(", {} of them late rows", figure(n)),
+            };
+            let behind = match (rows.iter().filter(|row| row.lag_is_long).count(), rows) {
+                (0, _) => String::new(),
+                (_, [row]) => format!(", and is {} behind", row.watermark_lag),
+                (1, _) => ", and one is long behind".to_owned(),
+                (n, _) if n == rows.len() => ", and all are long behind".to_owned(),
+                (n, _) => format!(", and {n} are long behind"),
             };
             let who = match rows {
                 [_] => format!("{name} has"),
                 [_, other] => format!("{name} and {} have", other.name),
                 _ => format!("{} pipelines have", rows.len()),
             };
-            format!("{who} {} (last {RECENT_MINUTES} min{late})", counted(recent, "new dead letter"))
+            let letters = counted(recent, "new dead letter");
+            format!("{who} {letters} in the last {RECENT_MINUTES} min{late}{behind}")
         }
         Trouble::Behind => format!("{name} is {} behind", row.watermark_lag),
         Trouble::Starting => format!("{name} is starting"),

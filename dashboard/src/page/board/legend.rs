@@ -7,6 +7,9 @@ use super::panel::{Content, Source};
 use super::plot::hovered;
 use crate::chart::legend::{self, Entry};
 
+/// A value of more characters needs wider columns.
+const LONG: usize = 10;
+
 #[component]
 pub(super) fn Legend(source: Source, content: Memo<Content>) -> impl IntoView {
     let legend = Memo::new(move |_| {
@@ -18,8 +21,10 @@ pub(super) fn Legend(source: Source, content: Memo<Content>) -> impl IntoView {
             legend.entries.iter().map(|entry| (entry.label.clone(), entry.slot)).collect::<Vec<_>>()
         })
     });
+    let is_wide =
+        move || legend.with(|legend| legend.entries.iter().any(|entry| LONG < entry.value.chars().count()));
     view! {
-        <div class="panel-legend">
+        <div class="panel-legend" class:wide=is_wide>
             <p class="legend-head figure">
                 <span data-testid="panel-window">{Signal::derive(move || legend.with(|legend| legend.window.clone()))}</span>
                 <span class="note">{Signal::derive(move || legend.with(|legend| legend.note.clone()))}</span>

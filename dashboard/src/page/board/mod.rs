@@ -165,11 +165,12 @@ fn Absence(board: Board, answer: Again<Dashboard>, n_panels: Memo<usize>) -> imp
     let sentence = Memo::new(move |_| {
         let name = board.name.get();
         match (board.dashboard.with(Option::is_some), answer.failure()) {
-            (true, _) if n_panels.get() == 0 => {
-                format!(
+            (true, _) if n_panels.get() == 0 => match board.draft.is_open() {
+                true => "No panels yet. \"Add a panel\" makes one.".to_owned(),
+                false => format!(
                     "No panels yet. \"Edit\" adds one; those of the file dashboards/{name}.yaml appear here."
-                )
-            }
+                ),
+            },
             (true, _) => String::new(),
             (false, Some(failure)) => format!("There is nothing to show: {failure}."),
             (false, None) => "Asking the server for the dashboard.".to_owned(),

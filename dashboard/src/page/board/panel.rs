@@ -24,7 +24,7 @@ use crate::view::board::figure::{self, FigureView};
 use crate::view::board::grid::{Grid, grid};
 use crate::view::board::shown;
 use crate::view::board::span::{last_ms, of_panel};
-use crate::view::board::state::{Stage, State, state};
+use crate::view::board::state::{Shown, Stage, State, state};
 use crate::view::board::unit::Unit;
 
 /// A panel and where its rows are; copies are the same.
@@ -121,35 +121,31 @@ impl Source {
         })
     }
 
-    /// What is said of the panel, which shows `n_rows` rows.
-    fn state(self, n_rows: usize) -> Option<State> {
+    /// What is said of the panel, which shows `content`.
+    fn state(self, content: &Content) -> Option<State> {
         self.panel.with(|panel| {
             let panel = panel.as_ref()?;
             let chosen = of_panel(panel, self.board.chosen.get());
-            let failure = self.asked.failure().filter(|_| matches!(chosen, Some(Range::Between { .. })));
+            let is_held = matches!(chosen, Some(Range::Between { .. }));
             let range = match chosen {
-                Some(range @ Range::Between { .. }) => range,
+                Some(range) if is_held => range,
                 _ => Range::Last(last_ms(panel, chosen)),
             };
-            self.board.zone.with(|zone| {
-                let of = |table: Option<&Table>| {
-                    self.board.live.read(|store| {
-                        self.board.late.with(|late| state(store, panel, table, n_rows, range, late, zone))
-                    })
-                };
-                let mut state = match chosen {
-                    Some(Range::Between { .. }) => self.answered.with(|answered| of(answered.as_deref())),
-                    _ => self.board.live.read(|store| {
-                        self.board.late.with(|late| {
-                            state(store, panel, store.table(&panel.pipeline), n_rows, range, late, zone)
-                        })
-                    }),
-                };
-                if let Some(failure) = failure {
-                    state.sentence = format!("These times can't be asked for: {failure}.");
-                }
-                Some(state)
-            })
+            let is_number = matches!(kind::of(panel.chart).way, Way::Figure) && content.n_rows != 0;
+            let windows = is_number.then_some(content.figure.bounds);
+            let shown = Shown { range, n_rows: content.n_rows, windows };
+            let answered = self.answered.get();
+            let mut state = self.board.live.read(|store| {
+                let live = store.table(&panel.pipeline).filter(|_| !is_held);
+                let table = live.or(answered.as_deref().filter(|_| is_held));
+                self.board
+                    .zone
+                    .with(|zone| self.board.late.with(|late| state(store, panel, table, shown, late, zone)))
+            });
+            if let Some(failure) = self.asked.failure().filter(|_| is_held) {
+                state.sentence = format!("These times can't be asked for: {failure}.");
+            }
+            Some(state)
         })
     }
 }
@@ -213,7 +209,7 @@ pub(super) fn PanelBox(board: Board, at: usize, enlarged: Memo<Option<usize>>) -
     let source = Source::new(board, at);
     let slots = StoredValue::new(Slots::default());
     let content = Memo::new(move |_| content(source, slots));
-    let state = Memo::new(move |_| source.state(content.with(|content| content.n_rows)));
+    let state = Memo::new(move |_| content.with(|content| source.state(content)));
     let kind = Memo::new(move |_| source.panel.with(|panel| panel.as_ref().map(|panel| panel.chart)));
     let title = Memo::new(move |_| {
         source.panel.with(|panel| panel.as_ref().map(|it| it.title.clone()).unwrap_or_default())
@@ -266,7 +262,7 @@ pub(super) fn PanelBox(board: Board, at: usize, enlarged: Memo<Option<usize>>) -
             {move || board.draft.is_open().then(|| view! { <Strip board at /> })}
             <div class="panel-head">
                 <h2 id=format!("panel-title-{at}")>{title}</h2>
-                <Until source complete=text(|state| &state.complete) late=text(|state| &state.late) />
+                <Until source span=text(|state| &state.span) complete=text(|state| &state.complete) late=text(|state| &state.late) />
                 <Menu source content title complete=text(|state| &state.complete) as_table enlarged />
             </div>
             <div class="panel-said" hidden=Signal::derive(move || text(|state| &state.sentence).with(String::is_empty))>

@@ -1,4 +1,4 @@
-//! How complete a panel's numbers are, and what is in none of them.
+//! What a panel's numbers are of, how complete they are, and what is in none of them.
 
 use leptos::prelude::*;
 
@@ -6,7 +6,12 @@ use super::panel::Source;
 use crate::view::address::Page;
 
 #[component]
-pub(super) fn Until(source: Source, complete: Signal<String>, late: Signal<String>) -> impl IntoView {
+pub(super) fn Until(
+    source: Source,
+    span: Signal<String>,
+    complete: Signal<String>,
+    late: Signal<String>,
+) -> impl IntoView {
     let href = move || {
         let pipeline = source.panel.with(|panel| panel.as_ref().map(|panel| panel.pipeline.clone()));
         source.board.route.link(|address| {
@@ -19,6 +24,7 @@ pub(super) fn Until(source: Source, complete: Signal<String>, late: Signal<Strin
     };
     view! {
         <p class="until figure">
+            <span class="span" data-testid="panel-span" hidden=Signal::derive(move || span.with(String::is_empty))>{span}</span>
             <span data-testid="panel-complete">{complete}</span>
             <a
                 class="late"

@@ -34,6 +34,7 @@ use command::{Command, CommandWindow};
 use refusal::Refusal;
 
 use super::{overview, parts};
+use crate::protocol::Wanted;
 use crate::view::address::Page;
 
 #[component]
@@ -61,7 +62,7 @@ pub(super) fn App() -> impl IntoView {
             Page::Sql => part(parts::load_sql, move || parts::sql(live, route, theme, zone)),
             Page::Board(_) => part(parts::load_board, move || parts::board(live, route, theme, zone, name)),
             Page::Letters => part(parts::load_letters, move || parts::letters(live, route, zone)),
-            Page::Missing(_) => view! { <Missing route /> }.into_any(),
+            Page::Missing(_) => view! { <Missing live route /> }.into_any(),
         }
     };
     view! {
@@ -79,7 +80,9 @@ pub(super) fn App() -> impl IntoView {
 
 /// An address that is none of ours: the server answers with the page where a browser asks for one.
 #[component]
-fn Missing(route: Route) -> impl IntoView {
+fn Missing(live: Live, route: Route) -> impl IntoView {
+    // As everywhere: the head says whether the server is there.
+    live.want(Wanted::default());
     let path = move || route.with(|address| address.page.path());
     view! {
         <section class="empty">

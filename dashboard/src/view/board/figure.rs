@@ -12,6 +12,7 @@ use super::unit::Unit;
 use crate::protocol::time::MILLISECOND;
 use crate::store::table::Table;
 use crate::view::address::Range;
+use crate::view::number::fixed;
 use crate::view::zone::Zone;
 
 /// Values of the small line behind the number.
@@ -38,7 +39,9 @@ pub struct FigureView {
     /// What it counts, where that stands behind it; else empty.
     pub unit: String,
     pub is_final: bool,
-    /// Which stretch it is of: `12:04:20 – 12:04:30, final`.
+    /// From the start of the first window that it is of to the end of the last, in microseconds since 1970.
+    pub bounds: (i64, i64),
+    /// Which stretch that is: `12:04:20 – 12:04:30, final`.
     pub of: String,
     /// What is forming: `so far 123 in 12:04:30 – 12:04:40`; empty where nothing is.
     pub next: String,
@@ -111,6 +114,7 @@ pub fn view(figure: &Figure<'_>, unit: &Unit, zone: &Zone) -> FigureView {
         value: figure.value.map_or_else(|| "–".to_owned(), |value| unit.bare(value)),
         unit: unit.axis_text().to_owned(),
         is_final: cell.is_final,
+        bounds: (cell.x, cell.end),
         of: format!("{}, {state}", window(cell.x, cell.end)),
         next: next.unwrap_or_default(),
         spark: spark(&figure.history),
@@ -125,10 +129,9 @@ fn spark(values: &[f64]) -> String {
     let high = values.iter().copied().fold(0.0, f64::max);
     let height = if low < high { high - low } else { 1.0 };
     let step = 100.0 / (values.len() - 1) as f64;
-    let points = values
-        .iter()
-        .enumerate()
-        .map(|(at, value)| format!("{:.1},{:.1}", at as f64 * step, 23.0 - 22.0 * (value - low) / height));
+    let points = values.iter().enumerate().map(|(at, value)| {
+        format!("{},{}", fixed(at as f64 * step, 1), fixed(23.0 - 22.0 * (value - low) / height, 1))
+    });
     points.collect::<Vec<_>>().join(" ")
 }
 

@@ -136,10 +136,12 @@ pub fn words(range: Range, zone: &Zone) -> String {
     match range {
         Range::Last(last_ms) => {
             let known = SPANS.iter().find(|(text, _)| time::parse_duration_ms(text) == Some(last_ms));
-            format!(
-                "last {}",
-                known.map_or_else(|| time::duration_text(last_ms), |(_, words)| (*words).to_owned())
-            )
+            let whole = [(3_600_000, "h"), (60_000, "min"), (1_000, "s")];
+            match (known, whole.into_iter().find(|(unit, _)| last_ms % unit == 0)) {
+                (Some((_, words)), _) => format!("last {words}"),
+                (None, Some((unit, word))) => format!("last {} {word}", last_ms / unit),
+                (None, None) => format!("last {}", time::duration_text(last_ms)),
+            }
         }
         Range::Until(to) => format!("up to {}, {}", zone.date(to), zone.short_clock(to)),
         Range::Between { from, to } => {
@@ -227,7 +229,8 @@ mod tests {
     fn ranges_are_said_in_words() {
         let zone = Zone::default();
         assert_eq!(words(Range::Last(86_400_000), &zone), "last 24 h");
-        assert_eq!(words(Range::Last(90_000), &zone), "last 90s");
+        assert_eq!(words(Range::Last(90_000), &zone), "last 90 s");
+        assert_eq!(words(Range::Last(600_000), &zone), "last 10 min");
         let at = |text| time::parse_instant(text).expect("an instant");
         let (from, to) = (at("2026-11-22T12:00:00Z"), at("2026-11-22T12:30:05Z"));
         assert_eq!(words(Range::Between { from, to }, &zone), "22 Nov 2026, 12:00 – 12:30:05");

@@ -3,14 +3,14 @@
 use weir_api::{Panel, PipelineState};
 
 use super::cells::Columns;
-use super::span::{of_panel, words};
+use super::span::words;
 use crate::protocol::time::MILLISECOND;
 use crate::store::Store;
 use crate::store::table::Table;
 use crate::view::address::Range;
 use crate::view::detail::trouble;
 use crate::view::late::Late;
-use crate::view::number::{grouped, whole_span};
+use crate::view::number::grouped;
 use crate::view::zone::Zone;
 
 /// What a panel has to show.
@@ -42,6 +42,8 @@ impl Stage {
 pub struct State {
     pub stage: Stage,
     pub sentence: String,
+    /// `last 30 min`; empty where what is shown says it itself, or the page does for all.
+    pub span: String,
     /// `complete up to 12:04:30`.
     pub complete: String,
     /// `136 late`: rows that came after their windows had closed, and are not in these numbers; empty: none did.
@@ -50,19 +52,28 @@ pub struct State {
     pub is_old: bool,
 }
 
-/// What is said of a panel whose rows come from `table`, and how many of them it shows.
+/// What a panel shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown {
+    pub range: Range,
+    pub n_rows: usize,
+    /// Of one number the bounds of its windows, in microseconds since 1970.
+    pub windows: Option<(i64, i64)>,
+}
+
+/// What is said of a panel whose rows come from `table`.
 pub fn state(
     store: &Store,
     panel: &Panel,
     table: Option<&Table>,
-    n_rows: usize,
-    range: Range,
+    shown: Shown,
     late: &Late,
     zone: &Zone,
 ) -> State {
+    let Shown { range, n_rows, windows } = shown;
     let live = store.table(&panel.pipeline);
     let complete = live.map(|live| complete(live, range, zone)).unwrap_or_default();
-    let late = match live.map_or(0, |live| late_rows(panel, live, range, late)) {
+    let late = match live.map_or(0, |live| late_rows(panel, live, shown, late)) {
         0 => String::new(),
         n => format!("{} late", grouped(&n.to_string())),
     };
@@ -89,7 +100,11 @@ pub fn state(
     };
     let is_old =
         pipeline.is_some_and(|pipeline| pipeline.state != PipelineState::Running || pipeline.error.is_some());
-    State { stage, sentence, complete, late, is_old }
+    let span = match range {
+        Range::Last(_) if windows.is_none() => words(range, zone),
+        _ => String::new(),
+    };
+    State { stage, sentence, span, complete, late, is_old }
 }
 
 /// How complete the numbers of a table are, as far as the range reaches.
@@ -103,23 +118,27 @@ fn complete(table: &Table, range: Range, zone: &Zone) -> String {
     }
 }
 
-/// How many late rows the windows in the range are without.
-fn late_rows(panel: &Panel, table: &Table, range: Range, late: &Late) -> u64 {
-    match (of_panel(panel, Some(range)), table.watermark()) {
-        (Some(Range::Between { from, to }), _) => late.between(&panel.pipeline, from, to),
-        (Some(Range::Last(last_ms)), Some(until)) => {
-            late.between(&panel.pipeline, until.saturating_sub(last_ms.saturating_mul(MILLISECOND)), until)
+/// How many late rows the windows that are shown are without.
+fn late_rows(panel: &Panel, table: &Table, shown: Shown, late: &Late) -> u64 {
+    let (from, to) = match (shown.windows, shown.range, table.watermark()) {
+        (Some(windows), ..) => windows,
+        (None, Range::Between { from, to }, _) => (from, to),
+        (None, Range::Last(last_ms), Some(until)) => {
+            (until.saturating_sub(last_ms.saturating_mul(MILLISECOND)), until)
         }
-        _ => 0,
-    }
+        (None, Range::Last(_) | Range::Until(_), _) => return 0,
+    };
+    late.between(&panel.pipeline, from, to)
 }
 
 fn empty(table: &Table, range: Range, zone: &Zone) -> String {
     match range {
         _ if table.watermark().is_none() => "No rows yet. They appear as soon as records arrive.".to_owned(),
-        Range::Last(last_ms) => {
-            let span = whole_span(last_ms as f64);
-            format!("No rows in the last {span} before the watermark. A longer span may have some.")
+        Range::Last(_) => {
+            format!(
+                "No rows in the {} before the watermark. A longer span may have some.",
+                words(range, zone)
+            )
         }
         Range::Between { from, .. }
             if table.watermark().is_some_and(|watermark| watermark + 60_000 * MILLISECOND < from) =>
@@ -164,7 +183,8 @@ mod tests {
     fn of(store: &Store, y: &str, range: Range) -> State {
         let (panel, late) = (panel(Chart::Line, None, y, None), crate::view::late::tests::late());
         let table = store.table("revenue");
-        state(store, &panel, table, table.map_or(0, Table::len), range, &late, &Zone::default())
+        let shown = Shown { range, n_rows: table.map_or(0, Table::len), windows: None };
+        state(store, &panel, table, shown, &late, &Zone::default())
     }
 
     fn check(store: &Store, y: &str, range: Range, expected: (Stage, &str, &str)) {
@@ -193,12 +213,21 @@ mod tests {
         assert_eq!(late(Range::Last(60_000)), "4 late");
         assert_eq!(late(Range::Last(15_000)), "");
         assert_eq!(late(Range::Between { from: 0, to: 5 * SECOND }), "1 late");
+        let (panel, of) = (panel(Chart::Stat, None, "_final", None), crate::view::late::tests::late());
+        let of_one = |windows| {
+            let shown = Shown { range: Range::Last(60_000), n_rows: 1, windows };
+            let state = state(&store, &panel, store.table("revenue"), shown, &of, &Zone::default());
+            (state.span, state.late)
+        };
+        let said = |span: &str, late: &str| (span.to_owned(), late.to_owned());
+        assert_eq!(of_one(None), said("last 1 min", "4 late"));
+        assert_eq!(of_one(Some((0, 10 * SECOND))), said("", "1 late"), "a number's own windows");
     }
 
     #[test]
     fn absence_is_explained_and_says_what_to_do() {
         let quiet = store("running", "");
-        let sentence = "No rows in the last 1 min 00 s before the watermark. A longer span may have some.";
+        let sentence = "No rows in the last 1 min before the watermark. A longer span may have some.";
         check(&quiet, "_final", Range::Last(60_000), (Stage::Empty, sentence, "complete up to 00:00:35"));
         let sentence = "This panel names the column \"profit\", which revenue does not have. Edit the dashboard to choose another.";
         check(&quiet, "profit", Range::Last(60_000), (Stage::Wrong, sentence, "complete up to 00:00:35"));

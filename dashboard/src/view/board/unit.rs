@@ -1,6 +1,6 @@
 //! What a number counts, and how it is written: short on an axis, in full in a legend.
 
-use crate::view::number::{bytes, grouped, millis, si};
+use crate::view::number::{bytes, fixed, grouped, millis, si, without_zeros};
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -59,7 +59,7 @@ impl Unit {
     }
 
     /// A number with all its integer digits and at most two decimals, or as [`Unit::short`] where that is how one reads
-    /// the unit.
+    /// the unit, or the number is next to nothing or has more digits than it is exact to.
     pub fn full(&self, value: f64) -> String {
         match self {
             Self::Other(unit) => format!("{} {unit}", self.bare(value)),
@@ -69,11 +69,9 @@ impl Unit {
 
     /// As [`Unit::full`], without what [`Unit::axis_text`] says.
     pub fn bare(&self, value: f64) -> String {
-        let text = format!("{value:.2}");
-        let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-        let digits = grouped(if text == "-0" { "0" } else { text });
+        let is_plain = value == 0.0 || (0.01..1e15).contains(&value.abs());
         match self {
-            Self::None | Self::Other(_) => digits,
+            Self::None | Self::Other(_) if is_plain => grouped(without_zeros(&fixed(value, 2))),
             _ => self.short(value),
         }
     }
@@ -112,6 +110,13 @@ mod tests {
         assert_eq!(texts(Unit::Seconds, 600.0), pair("10 min", "10 min"));
         assert_eq!(texts(Unit::Bytes, 2_000_000.0), pair("2 MB", "2 MB"));
         assert_eq!(texts(Unit::Share, 0.125), pair("12.5 %", "12.5 %"));
-        assert_eq!(Unit::None.full(-0.001), "0");
+        assert_eq!(
+            [-0.0, -0.001, 3e-10, 0.019].map(|value| Unit::None.full(value)),
+            ["0", "-0.001", "3e-10", "0.02"]
+        );
+        assert_eq!(
+            [1e15, 1.23e18].map(|value| Unit::Other("EUR".into()).full(value)),
+            ["1 P EUR", "1.23 E EUR"]
+        );
     }
 }

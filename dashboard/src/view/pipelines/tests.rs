@@ -118,7 +118,10 @@ fn all_is_not_well_while_records_are_lost() {
     extras.read_losses(&answer(json!([["a", 1, 1], ["c", 1_204, 4]])));
     let (names, said_of_all) = said(&store, &extras, 11_000.0);
     assert_eq!((names.join(" ").as_str(), said_of_all.kind), ("a c b", "warn"));
-    assert_eq!(said_of_all.text, "a and c have 1,205 new dead letters (last 15 min, 5 late).");
+    assert_eq!(
+        said_of_all.text,
+        "a and c have 1,205 new dead letters in the last 15 min, 5 of them late rows."
+    );
     assert_eq!(
         said_of_all.note,
         "1,060 dead letters are kept: records that were not counted, or late for a window. 40 dead letters are kept no \
@@ -132,7 +135,26 @@ fn all_is_not_well_while_records_are_lost() {
     extras.read_losses(&answer(json!([])));
     let (names, said_of_all) = said(&store, &extras, 11_000.0);
     assert_eq!(names, ["b", "a", "c"]);
-    assert_eq!(said_of_all.text, "b has 2 new dead letters (last 15 min).", "seen before it is answered");
+    assert_eq!(
+        said_of_all.text, "b has 2 new dead letters in the last 15 min.",
+        "seen before it is answered"
+    );
+}
+
+#[test]
+fn who_loses_records_and_is_long_behind_stands_before_who_only_loses_them() {
+    let running = ["a", "b", "c"].map(|name| (name, PipelineState::Running));
+    let mut store = store(&running);
+    let mut extras = Extras::default();
+    extras.read_losses(&answer(json!([["a", 1, 1], ["b", 2, 0]])));
+    for (name, lag_records) in [("a", 0), ("b", 5), ("c", 0)] {
+        beat(&mut store, name, lag_records, 1_000);
+    }
+    let (names, said_of_all) = said(&store, &extras, 81_000.0);
+    assert_eq!(names, ["b", "a", "c"]);
+    let sentence =
+        "b and a have 3 new dead letters in the last 15 min, 1 of them late rows, and one is long behind.";
+    assert_eq!(said_of_all.text, sentence);
 }
 
 #[test]

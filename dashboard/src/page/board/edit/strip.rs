@@ -1,6 +1,7 @@
 //! Above each panel of a draft: what moves, resizes and removes it.
 
 use leptos::prelude::*;
+use wasm_bindgen::JsCast;
 use weir_api::Panel;
 
 use super::Draft;
@@ -52,7 +53,7 @@ pub(in crate::page::board) fn Strip(board: Board, at: usize) -> impl IntoView {
                 type="button"
                 data-testid="strip-change"
                 aria-pressed=Signal::derive(move || if is_selected() { "true" } else { "false" })
-                on:click=move |_| draft.selected.set(at)
+                on:click=move |_| change(draft, at)
             >
                 "Change"
             </button>
@@ -83,6 +84,17 @@ pub(in crate::page::board) fn Strip(board: Board, at: usize) -> impl IntoView {
                 </svg>
             </button>
         </div>
+    }
+}
+
+/// Shows the form of a panel, which stands above all panels, and goes there.
+fn change(draft: Draft, at: usize) {
+    draft.selected.set(at);
+    let field = document().query_selector("[data-testid=\"field-title\"]").ok().flatten();
+    if let Some(field) = field.and_then(|field| field.dyn_into::<web_sys::HtmlElement>().ok()) {
+        // Refused only for what can't have the focus.
+        drop(field.focus());
+        field.scroll_into_view();
     }
 }
 
