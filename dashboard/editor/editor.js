@@ -120,7 +120,7 @@ export function mount(host, page) {
         // Tab takes what is offered. Where nothing is (Escape takes an offer away) it leaves the editor, as it leaves every field.
         keymap.of([{ key: 'Tab', run: (view) => acceptCompletion(view) || completionStatus(view.state) !== null },
           ...closeBracketsKeymap, ...completionKeymap, ...historyKeymap, ...defaultKeymap]),
-        lineNumbers(), history(), bracketMatching(), closeBrackets(), replace, problem, looks,
+        EditorView.lineWrapping, lineNumbers(), history(), bracketMatching(), closeBrackets(), replace, problem, looks,
         autocompletion({ override: [complete], icons: false }),
         sql({ dialect }), syntaxHighlighting(ink),
         EditorState.tabSize.of(4),

@@ -206,6 +206,10 @@ mod tests {
             let offset = if as_bars { inside } else { inside - 0.5 };
             let place = frame.x.place((start * SECOND) as f64 + offset * 10.0 * 1e6);
             prop_assert_eq!(frame.hit(&data, place), Some(start * SECOND));
+            // And so does every other chart of these windows.
+            let shared = data.shared(frame.x.value(place));
+            let other = ChartData { as_bars: !as_bars, ..data };
+            prop_assert_eq!(other.start_around(shared), Some(start * SECOND));
         }
     }
 }

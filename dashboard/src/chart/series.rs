@@ -92,8 +92,19 @@ impl ChartData {
     /// The start of the window at a value of the horizontal axis: for lines the nearest one, for bars the one around
     /// it. `None` where that is further away than half a window.
     pub fn start_near(&self, place: f64) -> Option<i64> {
+        self.start_around(self.shared(place))
+    }
+
+    /// The place in the windows themselves of a value of the horizontal axis: a mark at a window's start stands for all of it.
+    /// All charts have it in common, however they draw their windows.
+    pub fn shared(&self, place: f64) -> f64 {
+        place - self.centre(0) + self.step as f64 / 2.0
+    }
+
+    /// The start of the window around a place that is [shared](Self::shared).
+    pub fn start_around(&self, shared: f64) -> Option<i64> {
         let half = self.step as f64 / 2.0;
-        let centre = place - self.centre(0);
+        let centre = shared - half;
         let distance = |start: i64| (start as f64 - centre).abs();
         let nearest = self.series.iter().filter_map(|series| {
             let at = series.points.partition_point(|point| (point.start as f64) < centre);

@@ -8,6 +8,9 @@ use super::zone::ZoneName;
 /// Offers shown at most.
 pub const MAX_SHOWN: usize = 40;
 
+/// The kind of offers that are only made to who types something of them: there are hundreds.
+const ZONE: &str = "Time zone";
+
 /// What an offer does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deed {
@@ -56,11 +59,20 @@ pub fn offers<'a>(
     pipelines.chain(boards).chain(others).collect()
 }
 
-/// The offers that `text` may mean, best first, at most [`MAX_SHOWN`]; all of them where it is empty.
+/// The offers of named zones, such as `Asia/Kolkata`.
+pub fn zones(names: Vec<String>) -> impl Iterator<Item = Offer> {
+    names.into_iter().filter_map(|name| {
+        let deed = Deed::Zone(ZoneName::parse(&name)?);
+        Some(Offer { also: "zone".to_owned(), title: name, kind: ZONE, deed })
+    })
+}
+
+/// The offers that `text` may mean, best first, at most [`MAX_SHOWN`]; all but the named zones where it is empty.
 pub fn meant(offers: &[Offer], text: &str) -> Vec<Offer> {
     let wanted = text.trim().to_lowercase();
     let mut ranked: Vec<(u8, &Offer)> = offers
         .iter()
+        .filter(|offer| !wanted.is_empty() || offer.kind != ZONE)
         .filter_map(|offer| {
             Some((rank(&offer.title, &wanted).or_else(|| weak(&offer.also, &wanted))?, offer))
         })
@@ -99,6 +111,18 @@ mod tests {
     fn all() -> Vec<Offer> {
         let board = DashboardEntry { name: "shop".into(), title: "Shop".into() };
         offers(["clicks", "orders_by_hour", "revenue"].into_iter(), &[board], true)
+    }
+
+    #[test]
+    fn zones_are_for_who_asks_for_them() {
+        let all: Vec<Offer> =
+            all().into_iter().chain(zones(vec!["America/New_York".into(), "Asia/Kolkata".into()])).collect();
+        let titles = |text: &str| meant(&all, text).into_iter().map(|offer| offer.title).collect::<Vec<_>>();
+        assert!(titles("").iter().all(|title| !title.contains('/')));
+        assert_eq!([&titles("kolk")[0], &titles("york")[0]], ["Asia/Kolkata", "America/New_York"]);
+        assert_eq!(titles("zone").len(), 4, "and two that are offered to all");
+        let deed = meant(&all, "kolkata").remove(0).deed;
+        assert_eq!(deed, Deed::Zone(ZoneName::parse("Asia/Kolkata").expect("a zone")));
     }
 
     fn titles(text: &str) -> Vec<String> {

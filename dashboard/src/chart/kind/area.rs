@@ -22,14 +22,14 @@ fn draw(scene: &Scene<'_>) -> Drawing {
         let runs = piles.chunk_by(|left, right| right.start.saturating_sub(left.start) <= scene.data.joins);
         for run in runs {
             for (at, series) in series.iter().enumerate() {
-                band(plot, frame, run, at, series.slot);
+                band(plot, frame, run, at, series.slot, scene.data.step);
             }
         }
     })
 }
 
-/// One series of a run: its surface and its edge, final and provisional.
-fn band(shapes: &mut Vec<Shape>, frame: &Frame, run: &[Pile], at: usize, slot: usize) {
+/// One series of a run: its surface and its edge, final and provisional. A run of one window is as wide as that is.
+fn band(shapes: &mut Vec<Shape>, frame: &Frame, run: &[Pile], at: usize, slot: usize, step: i64) {
     let n_final = run.iter().take_while(|pile| pile.bands[at].is_final).count();
     let others = &run[if n_final < run.len() { n_final.saturating_sub(1) } else { n_final }..];
     let parts = [(&run[..n_final], Fill::Solid, Dash::Solid), (others, Fill::Hatched, Dash::Provisional)];
@@ -37,12 +37,14 @@ fn band(shapes: &mut Vec<Shape>, frame: &Frame, run: &[Pile], at: usize, slot: u
         if piles.is_empty() {
             continue;
         }
-        // A pile alone is as wide as a hair, so that it can be seen.
-        let alone = if piles.len() == 1 { 1.0 } else { 0.0 };
-        let place = |pile: &Pile, value: f64| frame.at(pile.start, value);
-        let edge: Vec<(f64, f64)> = piles.iter().map(|pile| place(pile, pile.bands[at].tip)).collect();
-        let base = piles.iter().rev().map(|pile| place(pile, pile.bands[at].base));
-        let outline = edge.iter().copied().chain(base.map(|(x, y)| (x + alone, y))).collect();
+        let ends =
+            piles.first().filter(|_| run.len() == 1).map(|pile| (pile.start.saturating_add(step), pile));
+        let starts = || piles.iter().map(|pile| (pile.start, pile)).chain(ends);
+        let edge: Vec<(f64, f64)> =
+            starts().map(|(start, pile)| frame.at(start, pile.bands[at].tip)).collect();
+        let base: Vec<(f64, f64)> =
+            starts().map(|(start, pile)| frame.at(start, pile.bands[at].base)).collect();
+        let outline = edge.iter().chain(base.iter().rev()).copied().collect();
         let alpha = if fill == Fill::Solid { 0.32 } else { 0.55 };
         shapes.push(Shape::Area { outline, ink: Ink::Series(slot), fill, alpha });
         shapes.push(Shape::Line { points: edge, ink: Ink::Series(slot), width: 1.5, dash, alpha: 1.0 });

@@ -63,7 +63,7 @@ struct Board {
 /// Where the pointer is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Crosshair {
-    /// A value of the horizontal axis.
+    /// As [`ChartData::shared`](crate::chart::series::ChartData::shared) has it: the same window in all panels.
     place: f64,
     /// The panel whose axis that is; `None`: a time, which all panels have.
     panel: Option<usize>,

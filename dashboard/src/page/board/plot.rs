@@ -184,7 +184,7 @@ pub(super) fn hovered(source: Source, content: Memo<Content>) -> Option<i64> {
             None => content.data.axis == Axis::Time,
             Some(panel) => panel == source.at,
         };
-        content.data.start_near(crosshair.place).filter(|_| is_ours)
+        content.data.start_around(crosshair.place).filter(|_| is_ours)
     })
 }
 
@@ -193,7 +193,8 @@ fn point(source: Source, content: Memo<Content>, painted: Painted, place: Option
     let is_time = content.with_untracked(|content| content.data.axis == Axis::Time);
     let place = painted.with_untracked(|frame| {
         let (frame, place) = (frame.as_ref()?, place?);
-        (frame.x.start - 4.0 <= place && place <= frame.x.end + 4.0).then(|| frame.x.value(place))
+        let is_inside = frame.x.start - 4.0 <= place && place <= frame.x.end + 4.0;
+        is_inside.then(|| content.with_untracked(|content| content.data.shared(frame.x.value(place))))
     });
     let panel = (!is_time).then_some(source.at);
     let crosshair = place.map(|place| Crosshair { place, panel });
@@ -214,7 +215,7 @@ fn key(source: Source, content: Memo<Content>, painted: Painted, event: &web_sys
     let last = starts.len().saturating_sub(1);
     let go = |at: usize| {
         let Some(start) = starts.get(at) else { return };
-        let place = content.with_untracked(|content| content.data.centre(*start));
+        let place = content.with_untracked(|content| content.data.shared(content.data.centre(*start)));
         let is_time = content.with_untracked(|content| content.data.axis == Axis::Time);
         board.crosshair.set(Some(Crosshair { place, panel: (!is_time).then_some(source.at) }));
     };

@@ -27,8 +27,13 @@ pub(super) fn Rows(source: Source) -> impl IntoView {
         0 => String::new(),
         n_more => format!("and {} more rows; the CSV has them all", grouped(&n_more.to_string())),
     };
+    let label = move || {
+        source
+            .panel
+            .with(|panel| panel.as_ref().map(|panel| format!("{}, rows", panel.title)).unwrap_or_default())
+    };
     view! {
-        <div class="scroll rows" tabindex="0" role="region" aria-label="Rows">
+        <div class="scroll rows" tabindex="0" role="region" aria-label=label>
             {move || table(heads.get(), shown)}
             <p class="quiet more">{more}</p>
         </div>

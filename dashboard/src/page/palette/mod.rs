@@ -2,8 +2,10 @@
 //!
 //! Invariant: the focus stays in the field; which offer is chosen is said by `aria-activedescendant`.
 
+use js_sys::{Array, Function, Reflect};
 use leptos::html;
 use leptos::prelude::*;
+use wasm_bindgen::JsCast;
 
 use super::shell::{Live, Route, Theme};
 use crate::view::palette::{self, Deed, Offer};
@@ -18,7 +20,8 @@ pub(super) fn Palette(live: Live, route: Route, theme: Theme, close: Callback<()
             store.pipelines().iter().map(|pipeline| pipeline.name.clone()).collect()
         };
         let names = live.read(names);
-        palette::offers(names.iter().map(String::as_str), &boards, theme.is_dark())
+        let offers = palette::offers(names.iter().map(String::as_str), &boards, theme.is_dark());
+        offers.into_iter().chain(palette::zones(zones())).collect::<Vec<_>>()
     });
     let meant = Memo::new(move |_| offers.with(|offers| text.with(|text| palette::meant(offers, text))));
     let run = move |at: usize| {
@@ -62,7 +65,7 @@ pub(super) fn Palette(live: Live, route: Route, theme: Theme, close: Callback<()
             aria-controls="palette-offers"
             aria-activedescendant=Signal::derive(move || meant.with(|meant| (chosen.get() < meant.len()).then(|| id(chosen.get()))))
             aria-autocomplete="list"
-            placeholder="Pipeline, dashboard, page or action"
+            placeholder="Pipeline, dashboard, page, action or time zone"
             autocomplete="off"
             spellcheck="false"
             data-testid="palette-field"
@@ -77,6 +80,17 @@ pub(super) fn Palette(live: Live, route: Route, theme: Theme, close: Callback<()
         </ul>
         <p class="palette-count quiet" role="status">{count}</p>
     }
+}
+
+/// The zones that the browser knows; none where it does not tell.
+fn zones() -> Vec<String> {
+    let names = || {
+        let intl = Reflect::get(&js_sys::global(), &"Intl".into()).ok()?;
+        let list: Function = Reflect::get(&intl, &"supportedValuesOf".into()).ok()?.dyn_into().ok()?;
+        let names: Array = list.call1(&intl, &"timeZone".into()).ok()?.dyn_into().ok()?;
+        Some(names.iter().filter_map(|name| name.as_string()).collect())
+    };
+    names().unwrap_or_default()
 }
 
 /// The offer that an arrow leads to, round and round.

@@ -72,8 +72,12 @@ pub(super) fn PipelinePage(
     });
     let is_held_up =
         Signal::derive(move || answer.with(|it| it.as_ref().is_some_and(|it| it.culprit.is_some())));
-    let sentence = Memo::new(move |_| stage.with(|stage| stage.sentence.clone()));
     let is_known = Memo::new(move |_| !state.with(|state| state.is_empty()));
+    let sentence = Memo::new(move |_| match live.list() {
+        ListState::Loading if !is_known.get() => format!("Asking the server for {}.", name.get()),
+        ListState::Failed(reason) if !is_known.get() => format!("{} can't be shown: {reason}.", name.get()),
+        _ => stage.with(|stage| stage.sentence.clone()),
+    });
     view! {
         <div class="title">
             <h1 data-testid="detail-name">{name}</h1>

@@ -86,7 +86,7 @@ fn Missing(live: Live, route: Route) -> impl IntoView {
     let path = move || route.with(|address| address.page.path());
     view! {
         <section class="empty">
-            <h2>"There is no page here"</h2>
+            <h1>"There is no page here"</h1>
             <p class="message">
                 "Nothing is at " <code>{path}</code> ". The " <a href=Signal::derive(move || route.link_to(Page::Overview))>"overview"</a>
                 " has all pipelines and dashboards."

@@ -61,25 +61,17 @@ fn is_hex(text: &str) -> bool {
 }
 
 impl Place {
-    /// Reads `PIPELINE/TOPIC/PARTITION/OFFSET` or `PIPELINE/epoch:EPOCH/KEY`: none of the names can hold a slash.
+    /// Reads `PIPELINE/TOPIC/PARTITION/OFFSET` or `PIPELINE/epoch:EPOCH/KEY`. A topic may be a file, whose path has slashes.
     fn parse(text: &str) -> Option<Self> {
-        let parts: Vec<&str> = text.split('/').collect();
-        match parts.as_slice() {
-            [pipeline, topic, partition, offset] if !pipeline.is_empty() && !topic.is_empty() => {
-                Some(Self::Record {
-                    pipeline: (*pipeline).to_owned(),
-                    topic: (*topic).to_owned(),
-                    partition: partition.parse().ok()?,
-                    offset: offset.parse().ok()?,
-                })
-            }
-            [pipeline, epoch, key] if !pipeline.is_empty() => Some(Self::Group {
-                pipeline: (*pipeline).to_owned(),
-                epoch: epoch.strip_prefix("epoch:")?.parse().ok()?,
-                key: Some(*key).filter(|key| is_hex(key))?.to_owned(),
-            }),
-            _ => None,
+        let (pipeline, rest) = text.split_once('/').filter(|(pipeline, _)| !pipeline.is_empty())?;
+        let (front, last) = rest.rsplit_once('/')?;
+        let pipeline = pipeline.to_owned();
+        if let (Some(epoch), true) = (front.strip_prefix("epoch:"), is_hex(last)) {
+            return Some(Self::Group { pipeline, epoch: epoch.parse().ok()?, key: last.to_owned() });
         }
+        let (topic, partition) = front.rsplit_once('/').filter(|(topic, _)| !topic.is_empty())?;
+        let (partition, offset) = (partition.parse().ok()?, last.parse().ok()?);
+        Some(Self::Record { pipeline, topic: topic.to_owned(), partition, offset })
     }
 
     fn text(&self) -> String {
@@ -101,6 +93,7 @@ mod tests {
         for pairs in [
             "pipeline=revenue&reason=late_row&record=revenue/shop.orders/3/1024",
             "record=revenue/epoch:812/00ff",
+            "record=revenue/../data/epoch:1/plant_01.avro/1/6039",
             "",
         ] {
             let mut choice = Choice::default();
@@ -115,7 +108,7 @@ mod tests {
     #[test]
     fn nonsense_is_nothing() {
         let mut choice = Choice::default();
-        for record in ["", "a/b/c", "a/b/x/1", "a/b/1", "a/epoch:1/' OR 1", "/t/1/2", "a/b/1/2/3"] {
+        for record in ["", "a/b/c", "a/b/x/1", "a/b/1", "a/epoch:1/' OR 1", "/t/1/2", "a//1/2"] {
             choice.take("record", Some(record.to_owned()));
             assert_eq!(choice.place, None, "{record}");
         }

@@ -126,7 +126,7 @@ mod tests {
         let query = query(&choice, Some(Range::Last(60_000)));
         assert!(
             query.contains(
-                "WHERE reason = 'late_row' AND record_time >= now() - INTERVAL '60000 milliseconds'"
+                "WHERE reason = 'late_row' AND (record_time IS NULL OR record_time >= now() - INTERVAL '60000 milliseconds')"
             ),
             "{query}"
         );

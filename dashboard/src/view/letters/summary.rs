@@ -60,16 +60,15 @@ pub(super) fn reason_condition(choice: &Choice) -> Option<String> {
     choice.reason.as_ref().map(|word| format!("reason = {}", quoted(word)))
 }
 
-/// The condition on the record's own time. What has none is in no stretch of time but the whole.
+/// The condition on the record's own time. What has none, as records of files, is in every stretch: it may be of that.
 pub(super) fn time_condition(range: Option<Range>) -> Option<String> {
     let at = |instant: i64| format!("TIMESTAMP '{}'", time::instant_text(instant));
-    match range? {
-        Range::Last(last_ms) => Some(format!("record_time >= now() - INTERVAL '{} milliseconds'", last_ms)),
-        Range::Between { from, to } => {
-            Some(format!("record_time >= {} AND record_time < {}", at(from), at(to)))
-        }
-        Range::Until(to) => Some(format!("record_time < {}", at(to))),
-    }
+    let within = match range? {
+        Range::Last(last_ms) => format!("record_time >= now() - INTERVAL '{last_ms} milliseconds'"),
+        Range::Between { from, to } => format!("record_time >= {} AND record_time < {}", at(from), at(to)),
+        Range::Until(to) => format!("record_time < {}", at(to)),
+    };
+    Some(format!("(record_time IS NULL OR {within})"))
 }
 
 /// The stretch of time that bars stand in, microseconds.
@@ -390,7 +389,7 @@ mod tests {
         let range = Range::Between { from, to: from + 3_600 * SECOND };
         let query = bars_query(&choice, Some(range), 60 * SECOND);
         assert!(
-            query.contains("pipeline = 'o''brien' AND record_time >= TIMESTAMP '2026-11-24T12:00:00Z'"),
+            query.contains("pipeline = 'o''brien' AND (record_time IS NULL OR record_time >= TIMESTAMP '2026-11-24T12:00:00Z'"),
             "{query}"
         );
         assert!(query.contains("INTERVAL '60 seconds'") && query.ends_with("LIMIT 2000"), "{query}");
