@@ -171,12 +171,8 @@ impl Rewriting {
                 continue;
             };
             let body = match self.body(value, record, &mut schemas) {
-                Found::Message(body, seen) => {
-                    keep(&mut schemas, seen);
-                    body
-                }
-                Found::Rejected(reason, detail, seen) => {
-                    keep(&mut schemas, seen);
+                Found::Message(body) => body,
+                Found::Rejected(reason, detail) => {
                     rejected.push(Rejected { record, reason, detail });
                     continue;
                 }
@@ -222,16 +218,16 @@ impl Rewriting {
         })
     }
 
-    /// What of a value is to be read.
+    /// What of a value is to be read. Adds the schema that it names to those of the batch.
     fn body<'a>(&mut self, value: &'a [u8], record: u32, schemas: &mut Vec<SeenSchema>) -> Found<'a> {
         if let Some(protobuf) = &mut self.protobuf {
-            return protobuf.find(value, record, &*self.registry, &self.reader);
+            return protobuf.find(value, record, &*self.registry, &self.reader, schemas);
         }
         let (id, body) = self.split(value);
-        if let Some(id) = id.filter(|id| schemas.iter().all(|seen| seen.schema_id != id.0)) {
+        if let Some(id) = id.filter(|id| is_new(schemas, *id)) {
             schemas.push(self.seen(id, record));
         }
-        Found::Message(body, None)
+        Found::Message(body)
     }
 
     /// A schema that values name. They are read without it: that a registry is away only costs its subject.
@@ -257,11 +253,9 @@ impl Rewriting {
     }
 }
 
-/// Adds a schema that is not there yet.
-fn keep(schemas: &mut Vec<SeenSchema>, seen: Option<Box<SeenSchema>>) {
-    schemas.extend(
-        seen.filter(|seen| schemas.iter().all(|known| known.schema_id != seen.schema_id)).map(|seen| *seen),
-    );
+/// Whether a schema is not among those of a batch yet.
+fn is_new(schemas: &[SeenSchema], id: SchemaId) -> bool {
+    schemas.iter().all(|seen| seen.schema_id != id.0)
 }
 
 fn rewrite(format: Format, schema: &Schema, value: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {

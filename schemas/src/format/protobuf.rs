@@ -12,7 +12,7 @@ use std::sync::Arc;
 use prost::encoding::decode_varint;
 use prost_reflect::{DynamicMessage, FieldDescriptor, MapKey, Value};
 
-use super::Fault;
+use super::{Fault, is_new};
 use crate::decode::{RejectReason, SeenSchema, registered};
 use crate::encode::write;
 use crate::error::SchemaError;
@@ -55,10 +55,9 @@ pub(super) struct Writer {
 
 /// A value, before it is read.
 pub(super) enum Found<'a> {
-    /// A message, of what was registered under an id if it names one.
-    Message(&'a [u8], Option<Box<SeenSchema>>),
-    /// Of no use; and the schema that it names, if it is known.
-    Rejected(RejectReason, String, Option<Box<SeenSchema>>),
+    Message(&'a [u8]),
+    /// Of no use.
+    Rejected(RejectReason, String),
     Away(String),
 }
 
@@ -69,19 +68,20 @@ impl Protobuf {
         Ok(Self { table: Table::new(text)?, writers: HashMap::new(), verdicts: HashMap::new() })
     }
 
-    /// What a value is, `record` among its batch.
+    /// What a value is, `record` among its batch. Adds the schema that it names to those of the batch.
     pub(super) fn find<'a>(
         &mut self,
         value: &'a [u8],
         record: u32,
         registry: &dyn SchemaRegistry,
         reader: &ReaderSchema,
+        schemas: &mut Vec<SeenSchema>,
     ) -> Found<'a> {
         // No message begins with a zero byte: there is no field 0.
         if value.first() != Some(&0) {
-            return Found::Message(value, None);
+            return Found::Message(value);
         }
-        let bad = |what: String| Found::Rejected(RejectReason::BadFraming, what, None);
+        let bad = |what: String| Found::Rejected(RejectReason::BadFraming, what);
         let (id, rest) = match wire::parse(value) {
             Ok(parts) => parts,
             Err(error) => return bad(error.to_string()),
@@ -93,14 +93,16 @@ impl Protobuf {
             Ok(writer) => writer,
             Err(RegistryError::NotFound { .. }) => {
                 let detail = format!("the registry has no schema of id {id}");
-                return Found::Rejected(RejectReason::UnknownSchema, detail, None);
+                return Found::Rejected(RejectReason::UnknownSchema, detail);
             }
             Err(error) => return Found::Away(error.to_string()),
         };
-        let seen = Some(Box::new(writer.seen(record)));
+        if is_new(schemas, id) {
+            schemas.push(writer.seen(record));
+        }
         match self.verdict(&writer, places) {
-            Ok(()) => Found::Message(body, seen),
-            Err(detail) => Found::Rejected(RejectReason::IncompatibleSchema, detail, seen),
+            Ok(()) => Found::Message(body),
+            Err(detail) => Found::Rejected(RejectReason::IncompatibleSchema, detail),
         }
     }
 
