@@ -5,9 +5,9 @@
 //! what would change values silently: numbers cut off, signed ones read as unsigned, the last of several taken. So fields of
 //! one `oneof` here are those of which the writer, too, sets one at most: all of one `oneof` of its own, or the only one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor};
 
 use super::File;
 
@@ -17,9 +17,10 @@ const MAX_ISSUES: usize = 20;
 /// What `reader` can't read of what `writer` writes, for a person; empty if nothing.
 pub(crate) fn broken(reader: &File, writer: &File) -> Vec<String> {
     let readers = reader.messages();
+    let readers: HashMap<_, _> = readers.iter().map(|message| (message.full_name(), message)).collect();
     let mut comparison = Comparison::default();
     for message in writer.messages() {
-        match readers.iter().find(|other| other.full_name() == message.full_name()) {
+        match readers.get(message.full_name()) {
             Some(other) => {
                 comparison.messages(other, &message, message.full_name());
                 comparison.removed(other, &message);
@@ -59,16 +60,31 @@ pub(crate) fn not_read(reader: &MessageDescriptor, writer: &File) -> Vec<String>
 #[derive(Default)]
 struct Comparison {
     issues: Vec<String>,
-    /// Pairs of messages that were compared, or are being: they may be within themselves.
+    /// Pairs of messages that were compared, or are to be: they may be within themselves.
     seen: HashSet<(String, String)>,
+    /// Those that are to be, of reader and writer, each with its path.
+    open: Vec<(MessageDescriptor, MessageDescriptor, String)>,
 }
 
 impl Comparison {
+    /// Compares two messages with all that is in them. Not a recursion: messages may be nested by name as deep as there
+    /// are messages.
     fn messages(&mut self, reader: &MessageDescriptor, writer: &MessageDescriptor, path: &str) {
-        let pair = (reader.full_name().to_owned(), writer.full_name().to_owned());
-        if MAX_ISSUES < self.issues.len() || !self.seen.insert(pair) {
-            return;
+        self.open_pair(reader.clone(), writer.clone(), path.to_owned());
+        while let Some((reader, writer, path)) = self.open.pop() {
+            if self.issues.len() <= MAX_ISSUES {
+                self.pair(&reader, &writer, &path);
+            }
         }
+    }
+
+    fn open_pair(&mut self, reader: MessageDescriptor, writer: MessageDescriptor, path: String) {
+        if self.seen.insert((reader.full_name().to_owned(), writer.full_name().to_owned())) {
+            self.open.push((reader, writer, path));
+        }
+    }
+
+    fn pair(&mut self, reader: &MessageDescriptor, writer: &MessageDescriptor, path: &str) {
         for field in reader.fields() {
             let inside = within(path, field.name());
             match writer.get_field(field.number()) {
@@ -105,11 +121,14 @@ impl Comparison {
         for field in writer.fields().filter(|field| reader.get_field(field.number()).is_none()) {
             let path = within(writer.full_name(), field.name());
             let oneof = field.containing_oneof().filter(|oneof| !oneof.is_synthetic());
+            // Gone as a whole it is no matter; renamed or taken apart it is not gone.
+            let is_left = |oneof: &OneofDescriptor| {
+                reader.oneofs().any(|left| left.name() == oneof.name())
+                    || oneof.fields().any(|field| reader.get_field(field.number()).is_some())
+            };
             if field.is_required() {
                 self.issues.push(format!("{path}: the field was required, and is there no more"));
-            } else if let Some(oneof) =
-                oneof.filter(|oneof| reader.oneofs().any(|left| left.name() == oneof.name()))
-            {
+            } else if let Some(oneof) = oneof.filter(is_left) {
                 self.issues.push(format!(
                     "{path}: the field was one of oneof \"{}\", and is there no more",
                     oneof.name()
@@ -133,7 +152,7 @@ impl Comparison {
                 .push(format!("{path}: field {number} is required here, and the writer may leave it out"));
         }
         match (reader.kind(), writer.kind()) {
-            (Kind::Message(reader), Kind::Message(writer)) => self.messages(&reader, &writer, path),
+            (Kind::Message(reader), Kind::Message(writer)) => self.open_pair(reader, writer, path.to_owned()),
             (reader, writer) if is_read(&reader, &writer) => {}
             (reader, writer) => {
                 self.issues.push(format!(
@@ -144,8 +163,15 @@ impl Comparison {
     }
 }
 
+/// The last part of a path that is longer than this many bytes.
+const MAX_PATH_BYTES: usize = 1_000;
+
 fn within(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    match path {
+        "" => name.to_owned(),
+        path if MAX_PATH_BYTES < path.len() => format!("….{name}"),
+        path => format!("{path}.{name}"),
+    }
 }
 
 fn many(field: &FieldDescriptor) -> &'static str {
@@ -190,12 +216,41 @@ mod tests {
         let both = "oneof o { int32 a = 1; int32 b = 2; }";
         let gone = "M.b: the field was one of oneof \"o\", and is there no more";
         assert_eq!(told("oneof o { int32 a = 1; }", both), gone);
+        // Renamed or taken apart it is the same.
+        assert_eq!(told("oneof p { int32 a = 1; }", both), gone);
+        assert_eq!(told("optional int32 a = 1;", both), gone);
         // The whole of it, a field beside it, or into the open: nothing is lost that somebody would look for there.
-        for new in ["", "optional int32 a = 1;", "oneof o { int32 a = 1; } optional int32 b = 2;", both] {
+        for new in [
+            "",
+            "oneof o { int32 a = 1; } optional int32 b = 2;",
+            "oneof p { int32 a = 1; int32 b = 2; }",
+            both,
+        ] {
             assert_eq!(told(new, &format!("{both} optional int32 c = 3;")), "", "{new}");
         }
         assert_eq!(told("", "required int32 a = 1;"), "M.a: the field was required, and is there no more");
         let moved = told(both, "optional int32 a = 1; optional int32 b = 2;");
         assert_eq!(moved, "M.o: of a, b the writer may set several, and here they are one of a oneof");
+    }
+
+    /// Of a chain of messages, each in the one before it, and the last of a type of its own.
+    #[test]
+    fn messages_as_deep_as_there_are_any_are_compared() {
+        const N: usize = 5_000;
+        let chain = |last: &str| {
+            let messages: String =
+                (0..N).map(|n| format!("message M{n} {{ M{} f{n} = 1; }}\n", n + 1)).collect();
+            let text = format!("syntax = \"proto3\"; {messages} message M{N} {{ {last} end = 1; }}");
+            File::parse(&SchemaText::of_file(&text)).expect("a schema")
+        };
+        let (old, new) = (chain("string"), chain("int64"));
+        assert_eq!(broken(&old, &old), Vec::<String>::new());
+        let told = broken(&new, &old).join("; ");
+        assert!(
+            told.ends_with(".end: field 1 is string of the writer, and can't be read as int64"),
+            "{told}"
+        );
+        let first = |file: &File| file.message(None).expect("there is one");
+        assert_eq!(mismatch(&first(&new), &first(&old)).len(), 1);
     }
 }

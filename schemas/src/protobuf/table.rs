@@ -27,6 +27,9 @@ use crate::registry::SchemaText;
 /// Types of messages that one message may be made of.
 const MAX_MESSAGES: usize = 1_000;
 
+/// Messages in messages; an Avro schema has fewer levels.
+const MAX_DEPTH: usize = 64;
+
 /// A message with all that it is made of.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -105,41 +108,51 @@ impl Table {
     }
 
     /// The text of the Avro schema.
-    pub(crate) fn to_avro(&self) -> String {
-        self.record(0, &mut vec![false; self.messages.len()]).to_string()
+    ///
+    /// # Errors
+    /// [`SchemaError`] where it is nested too deeply.
+    pub(crate) fn to_avro(&self) -> Result<String, SchemaError> {
+        let mut written = Written { is_defined: vec![false; self.messages.len()], depth: 0 };
+        Ok(self.record(0, &mut written)?.to_string())
     }
 
-    fn record(&self, message: usize, is_defined: &mut [bool]) -> Json {
+    fn record(&self, message: usize, written: &mut Written) -> Result<Json, SchemaError> {
         let name = &self.names[message];
-        if std::mem::replace(&mut is_defined[message], true) {
-            return json!(name);
+        if std::mem::replace(&mut written.is_defined[message], true) {
+            return Ok(json!(name));
         }
+        if MAX_DEPTH <= written.depth {
+            return Err(SchemaError::new(format!("messages nested deeper than {MAX_DEPTH} levels")));
+        }
+        written.depth += 1;
         let fields = self.messages[message].iter().map(|field| {
             let name = field.descriptor.name();
-            match &field.shape {
-                Shape::List(item) => {
-                    json!({ "name": name, "type": { "type": "array", "items": self.avro(item, is_defined) }, "default": [] })
+            let (Shape::One(ty, _) | Shape::List(ty) | Shape::Map(ty)) = &field.shape;
+            let ty = self.avro(ty, written)?;
+            Ok(match &field.shape {
+                Shape::List(_) => {
+                    json!({ "name": name, "type": { "type": "array", "items": ty }, "default": [] })
                 }
-                Shape::Map(value) => {
-                    json!({ "name": name, "type": { "type": "map", "values": self.avro(value, is_defined) }, "default": {} })
+                Shape::Map(_) => {
+                    json!({ "name": name, "type": { "type": "map", "values": ty }, "default": {} })
                 }
-                Shape::One(ty, Presence::Null) => {
-                    json!({ "name": name, "type": ["null", self.avro(ty, is_defined)], "default": null })
+                Shape::One(_, Presence::Null) => {
+                    json!({ "name": name, "type": ["null", ty], "default": null })
                 }
-                Shape::One(ty, Presence::Required) => json!({ "name": name, "type": self.avro(ty, is_defined) }),
-                Shape::One(ty, Presence::Default) => {
-                    let default = default(&field.descriptor);
-                    json!({ "name": name, "type": self.avro(ty, is_defined), "default": default })
+                Shape::One(_, Presence::Required) => json!({ "name": name, "type": ty }),
+                Shape::One(_, Presence::Default) => {
+                    json!({ "name": name, "type": ty, "default": default(&field.descriptor) })
                 }
-            }
+            })
         });
-        let fields: Vec<_> = fields.collect();
-        json!({ "type": "record", "name": name, "fields": fields })
+        let fields = fields.collect::<Result<Vec<_>, SchemaError>>()?;
+        written.depth -= 1;
+        Ok(json!({ "type": "record", "name": name, "fields": fields }))
     }
 
-    fn avro(&self, ty: &Type, is_defined: &mut [bool]) -> Json {
+    fn avro(&self, ty: &Type, written: &mut Written) -> Result<Json, SchemaError> {
         let decimal = |precision: u32, scale: u32| json!({ "type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale });
-        match ty {
+        Ok(match ty {
             Type::Int => json!("int"),
             Type::Long => json!("long"),
             Type::Unsigned => decimal(20, 0),
@@ -150,10 +163,18 @@ impl Table {
             Type::Bytes => json!("bytes"),
             Type::Timestamp => json!({ "type": "long", "logicalType": "timestamp-micros" }),
             Type::Duration => decimal(21, 9),
-            Type::Wrapped(inner) => self.avro(inner, is_defined),
-            Type::Record(message) => self.record(*message, is_defined),
-        }
+            Type::Wrapped(inner) => self.avro(inner, written)?,
+            Type::Record(message) => self.record(*message, written)?,
+        })
     }
+}
+
+/// How far an Avro schema is written.
+struct Written {
+    /// By message: what follows has its name alone.
+    is_defined: Vec<bool>,
+    /// Messages around the one that is being written.
+    depth: usize,
 }
 
 fn shape(
@@ -189,28 +210,41 @@ fn type_of(kind: &Kind, found: &mut Vec<MessageDescriptor>, places: &mut HashMap
         Kind::String => Type::Text,
         Kind::Bytes => Type::Bytes,
         Kind::Enum(_) => Type::Enum,
-        Kind::Message(message) => match message.full_name() {
-            "google.protobuf.Timestamp" => Type::Timestamp,
-            "google.protobuf.Duration" => Type::Duration,
-            name => {
-                let value = message.get_field(1).filter(|_| is_wrapper(name));
-                if let Some(value) = value {
-                    return Type::Wrapped(Box::new(type_of(&value.kind(), found, places)));
-                }
-                Type::Record(*places.entry(name.to_owned()).or_insert_with(|| {
-                    found.push(message.clone());
-                    found.len() - 1
-                }))
-            }
-        },
+        Kind::Message(message) => well_known(message).unwrap_or_else(|| {
+            Type::Record(*places.entry(message.full_name().to_owned()).or_insert_with(|| {
+                found.push(message.clone());
+                found.len() - 1
+            }))
+        }),
     }
 }
 
-/// Whether a message is one of google/protobuf/wrappers.proto.
-fn is_wrapper(name: &str) -> bool {
-    let wrapped = name.strip_prefix("google.protobuf.").and_then(|name| name.strip_suffix("Value"));
-    let wrapped = wrapped.unwrap_or_default();
-    ["Bool", "Bytes", "Double", "Float", "Int32", "Int64", "String", "UInt32", "UInt64"].contains(&wrapped)
+/// What a message of Google's is that stands for one value. One that only bears the name of one, as a file may that
+/// says it were theirs, is a message as any other.
+fn well_known(message: &MessageDescriptor) -> Option<Type> {
+    let name = message.full_name().strip_prefix("google.protobuf.")?;
+    let kinds: Vec<_> =
+        message.fields().map(|field| (field.number(), field.is_list(), field.kind())).collect();
+    match (name, &kinds[..]) {
+        ("Timestamp", [(1, false, Kind::Int64), (2, false, Kind::Int32)]) => Some(Type::Timestamp),
+        ("Duration", [(1, false, Kind::Int64), (2, false, Kind::Int32)]) => Some(Type::Duration),
+        (name, [(1, false, value)]) => {
+            let wrapped = match value {
+                Kind::Bool => ("BoolValue", Type::Boolean),
+                Kind::Bytes => ("BytesValue", Type::Bytes),
+                Kind::Double => ("DoubleValue", Type::Double),
+                Kind::Float => ("FloatValue", Type::Float),
+                Kind::Int32 => ("Int32Value", Type::Int),
+                Kind::Int64 => ("Int64Value", Type::Long),
+                Kind::String => ("StringValue", Type::Text),
+                Kind::Uint32 => ("UInt32Value", Type::Long),
+                Kind::Uint64 => ("UInt64Value", Type::Unsigned),
+                _ => return None,
+            };
+            (wrapped.0 == name).then(|| Type::Wrapped(Box::new(wrapped.1)))
+        }
+        _ => None,
+    }
 }
 
 /// What a field is that is not set, as a default of Avro.

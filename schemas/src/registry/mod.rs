@@ -105,7 +105,7 @@ impl SchemaText {
         match self.language {
             Language::Avro => Ok(self.clone()),
             Language::JsonSchema => Ok(to_avro(self)?.as_str().into()),
-            Language::Protobuf => Ok(protobuf::Table::new(self)?.to_avro().as_str().into()),
+            Language::Protobuf => Ok(protobuf::Table::new(self)?.to_avro()?.as_str().into()),
         }
     }
 

@@ -204,6 +204,40 @@ fn what_is_no_message_says_so_and_its_neighbours_are_read() {
 }
 
 #[test]
+fn messages_that_only_bear_the_names_of_googles_are_messages() {
+    let own = |message: &str| {
+        let text = format!(
+            "syntax = \"proto3\"; package google.protobuf; message M {{ Own own = 1; int32 id = 2; }} {message}"
+        );
+        SchemaText::of_file(&text.replace("Own", message.split_whitespace().nth(1).expect("a name")))
+    };
+    let columns = |message: &str| {
+        let it = reads_of(own(message), &EmbeddedRegistry::new());
+        it.reader
+            .arrow_schema()
+            .fields()
+            .iter()
+            .map(|field| format!("{}: {}", field.name(), field.data_type()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(columns("message Int64Value { Int64Value value = 1; }"), ["id: Int32"]);
+    let structs =
+        ["message Timestamp { string seconds = 1; }", "message StringValue { repeated string value = 1; }"];
+    for message in structs {
+        assert!(columns(message)[0].starts_with("own: Struct("), "{:?}", columns(message));
+    }
+    assert_eq!(columns("message Int64Value { int64 value = 1; }"), ["own: Int64", "id: Int32"]);
+}
+
+#[test]
+fn messages_in_messages_without_end_in_sight_are_no_table() {
+    let messages: String = (0..900).map(|n| format!("message M{n} {{ M{} f = 1; }}\n", n + 1)).collect();
+    let schema = format!("syntax = \"proto3\"; {messages} message M900 {{ string end = 1; }}");
+    let told = ReaderSchema::new(SchemaText::of_file(&schema)).expect_err("they are too deep").to_string();
+    assert_eq!(told, "messages nested deeper than 64 levels");
+}
+
+#[test]
 fn a_message_of_many_empty_ones_does_not_grow_without_limit() {
     let fields: String = (1..200).map(|n| format!("int64 f{n} = {n};")).collect();
     let schema = format!("syntax = \"proto3\"; message M {{ repeated W w = 1; }} message W {{ {fields} }}");
