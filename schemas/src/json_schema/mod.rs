@@ -12,7 +12,7 @@
 mod changes;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
@@ -27,11 +27,14 @@ const MAX_DEPTH: usize = 64;
 /// `$ref`s that lead to each other.
 const MAX_REFS: usize = 32;
 
+/// A schema further inside than such a pointer has no name.
+const MAX_POINTER_BYTES: usize = 4_000;
+
 /// The words of `type`.
 const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
 
 /// Keywords whose value is a schema.
-const SCHEMA: [&str; 13] = [
+const SCHEMA: [&str; 12] = [
     "additionalItems",
     "additionalProperties",
     "contains",
@@ -44,7 +47,6 @@ const SCHEMA: [&str; 13] = [
     "then",
     "unevaluatedItems",
     "unevaluatedProperties",
-    "$recursiveRef",
 ];
 /// Whose value is a list of schemas.
 const SCHEMAS: [&str; 5] = ["allOf", "anyOf", "items", "oneOf", "prefixItems"];
@@ -57,16 +59,24 @@ const LENGTHS: [&str; 6] =
 /// A schema with what it refers to.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct JsonSchema {
-    pub(crate) root: Value,
+    root: Document,
     /// By the names that `$ref`s call them.
-    references: BTreeMap<String, Value>,
+    references: BTreeMap<String, Document>,
+}
+
+/// A text of its own.
+#[derive(Debug, Clone, PartialEq)]
+struct Document {
+    json: Value,
+    /// Pointers to the schemas that have a name in it: `$anchor`, or of older drafts `$id: "#name"`.
+    anchors: HashMap<String, String>,
 }
 
 /// A schema, and the document that its `$ref`s are within.
 #[derive(Debug, Clone, Copy)]
 struct Place<'a> {
     schema: &'a Value,
-    document: &'a Value,
+    document: &'a Document,
 }
 
 impl JsonSchema {
@@ -88,15 +98,17 @@ impl JsonSchema {
         text: &str,
         references: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, SchemaError> {
-        let json = |text: &str| -> Result<Value, SchemaError> {
-            serde_json::from_str(text).map_err(|error| SchemaError::new(format!("it is not JSON: {error}")))
-        };
-        let references = references.map(|(name, text)| Ok((name.to_owned(), json(text)?)));
-        Ok(Self { root: json(text)?, references: references.collect::<Result<_, SchemaError>>()? })
+        let references = references.map(|(name, text)| Ok((name.to_owned(), Document::parse(text)?)));
+        Ok(Self { root: Document::parse(text)?, references: references.collect::<Result<_, SchemaError>>()? })
+    }
+
+    /// The schema's own text.
+    pub(crate) fn json(&self) -> &Value {
+        &self.root.json
     }
 
     fn top(&self) -> Place<'_> {
-        Place { schema: &self.root, document: &self.root }
+        Place { schema: &self.root.json, document: &self.root }
     }
 
     /// What a schema says, behind its `$ref`s.
@@ -112,30 +124,33 @@ impl JsonSchema {
         Err(SchemaError::new("\"$ref\" leads to itself"))
     }
 
-    fn find<'a>(&'a self, document: &'a Value, target: &str) -> Option<Place<'a>> {
+    fn find<'a>(&'a self, document: &'a Document, target: &str) -> Option<Place<'a>> {
         let (name, fragment) = target.split_once('#').unwrap_or((target, ""));
-        let own = own_name(document);
+        let own = document.own_name();
         let document = match self.references.get(target).or_else(|| self.reference(name, own)) {
             Some(other) => other,
             None if name.is_empty() || name == own => document,
             None => return None,
         };
         let schema = match fragment {
-            "" => document,
-            pointer if pointer.starts_with('/') => document.pointer(&unescaped(pointer))?,
-            anchor => anchored(document, anchor, 0)?,
+            "" => &document.json,
+            pointer if pointer.starts_with('/') => document.json.pointer(&unescaped(pointer))?,
+            anchor => document.json.pointer(document.anchors.get(anchor)?)?,
         };
         Some(Place { schema, document })
     }
 
     /// The reference that a document of the name `own` calls `name`: by what the registry calls it, or by what it calls
     /// itself.
-    fn reference(&self, name: &str, own: &str) -> Option<&Value> {
+    fn reference(&self, name: &str, own: &str) -> Option<&Document> {
+        if name.is_empty() {
+            return None;
+        }
         // A relative one is beside the document.
         let beside = own.rfind('/').map(|end| format!("{}{name}", &own[..=end]));
         let names = [Some(name), beside.as_deref()];
-        names.into_iter().flatten().filter(|name| !name.is_empty()).find_map(|name| {
-            let by_itself = || self.references.values().find(|reference| own_name(reference) == name);
+        names.into_iter().flatten().find_map(|name| {
+            let by_itself = || self.references.values().find(|reference| reference.own_name() == name);
             self.references.get(name).or_else(by_itself)
         })
     }
@@ -214,27 +229,48 @@ fn wrong(key: &str, expected: &str) -> SchemaError {
     SchemaError::new(format!("\"{key}\" must be {expected}"))
 }
 
-/// What a document calls itself; empty: nothing.
-fn own_name(document: &Value) -> &str {
-    let own = document.get("$id").or(document.get("id")).and_then(Value::as_str).unwrap_or_default();
-    own.trim_end_matches('#')
+impl Document {
+    fn parse(text: &str) -> Result<Self, SchemaError> {
+        let json = serde_json::from_str(text);
+        let json = json.map_err(|error| SchemaError::new(format!("it is not JSON: {error}")))?;
+        let mut anchors = HashMap::new();
+        name_anchors(&json, &mut String::new(), 0, &mut anchors);
+        Ok(Self { json, anchors })
+    }
+
+    /// What it calls itself; empty: nothing.
+    fn own_name(&self) -> &str {
+        let own = self.json.get("$id").or(self.json.get("id")).and_then(Value::as_str).unwrap_or_default();
+        own.trim_end_matches('#')
+    }
 }
 
-/// The schema of a name within a document: `$anchor`, or of older drafts `$id: "#name"`.
-fn anchored<'a>(schema: &'a Value, anchor: &str, depth: usize) -> Option<&'a Value> {
-    let is = |key: &str, sign: &str| {
-        schema.get(key).and_then(Value::as_str).and_then(|name| name.strip_prefix(sign)) == Some(anchor)
-    };
-    if is("$anchor", "") || is("$id", "#") || is("id", "#") {
-        return Some(schema);
+/// Adds the schemas that have a name, each by the first that has it.
+fn name_anchors(schema: &Value, pointer: &mut String, depth: usize, anchors: &mut HashMap<String, String>) {
+    for (key, sign) in [("$anchor", ""), ("$id", "#"), ("id", "#")] {
+        let name = schema.get(key).and_then(Value::as_str).and_then(|name| name.strip_prefix(sign));
+        if let Some(name) = name.filter(|_| pointer.len() <= MAX_POINTER_BYTES) {
+            anchors.entry(name.to_owned()).or_insert_with(|| pointer.clone());
+        }
     }
     if MAX_DEPTH <= depth {
-        return None;
+        return;
     }
+    let length = pointer.len();
+    let mut inside = |step: &str, inner: &Value| {
+        pointer.push('/');
+        pointer.push_str(step);
+        name_anchors(inner, pointer, depth + 1, anchors);
+        pointer.truncate(length);
+    };
     match schema {
-        Value::Object(object) => object.values().find_map(|inner| anchored(inner, anchor, depth + 1)),
-        Value::Array(values) => values.iter().find_map(|inner| anchored(inner, anchor, depth + 1)),
-        _ => None,
+        Value::Object(object) => {
+            object.iter().for_each(|(key, inner)| inside(&key.replace('~', "~0").replace('/', "~1"), inner))
+        }
+        Value::Array(values) => {
+            values.iter().enumerate().for_each(|(at, inner)| inside(&at.to_string(), inner));
+        }
+        _ => {}
     }
 }
 

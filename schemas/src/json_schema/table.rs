@@ -16,7 +16,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{JsonSchema, Place};
+use super::{Document, JsonSchema, Place, short};
 use crate::error::SchemaError;
 use crate::registry::SchemaText;
 
@@ -59,7 +59,7 @@ struct Mapper<'a> {
 #[derive(Clone, Copy)]
 struct Object<'a> {
     keywords: &'a Map<String, Value>,
-    document: &'a Value,
+    document: &'a Document,
 }
 
 impl<'a> Object<'a> {
@@ -78,7 +78,8 @@ impl<'a> Mapper<'a> {
     fn follow(&self, place: Place<'a>) -> Result<Object<'a>, SchemaError> {
         let Place { schema, document } = self.schema.follow(place)?;
         let keywords = schema.as_object();
-        let keywords = keywords.ok_or_else(|| SchemaError::new(format!("{schema} is not a type")))?;
+        let keywords =
+            keywords.ok_or_else(|| SchemaError::new(format!("{} is not a type", short(schema))))?;
         Ok(Object { keywords, document })
     }
 

@@ -121,7 +121,7 @@ impl Meaning {
                 let bare = || serde_json::Value::String(text.trim().to_owned());
                 canonical::normal_form(&serde_json::from_str(text).unwrap_or_else(|_| bare()), schema)
             }
-            Self::Json(schema) => canonical::json_form(&schema.root),
+            Self::Json(schema) => canonical::json_form(schema.json()),
             Self::Protobuf(file) => file.descriptor_in_base64(),
         }
     }
