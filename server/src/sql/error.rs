@@ -1,6 +1,6 @@
 //! What DataFusion and its parser complain about, as faults: what, where, and what was meant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Diagnostic, SchemaError};
@@ -78,8 +78,10 @@ fn split_position(text: &str) -> (&str, Option<(u64, u64)>) {
     let Some((head, tail)) = text.rsplit_once(" at Line: ") else { return (text, None) };
     let Some((line, column)) = tail.split_once(", Column: ") else { return (text, None) };
     match (line.trim().parse(), column.trim().parse()) {
-        (Ok(line), Ok(column)) if line != 0 => (head, Some((line, column))),
-        _ => (head, None),
+        // At the end of the text there is no token that would have a place.
+        (Ok(0), Ok::<u64, _>(_)) => (head, None),
+        (Ok(line), Ok(column)) => (head, Some((line, column))),
+        _ => (text, None),
     }
 }
 
@@ -171,7 +173,8 @@ fn failed(text: &str) -> Fault {
     Fault::new(Code::FailedQuery, detail).hint(hint)
 }
 
-/// A text with the names that SQL has for arrow's types: BIGINT for `Int64`.
+/// A text with the names that SQL has for arrow's types: BIGINT for `Int64`. What stands alone in quotes is a value or a
+/// name, whatever it is called.
 fn sql_types(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -181,8 +184,11 @@ fn sql_types(text: &str) -> String {
         // With what stands in parentheses right behind, as in `Timestamp(ms, "UTC")`.
         let with_arguments = rest[word_end..].starts_with('(').then(|| rest[word_end..].find(')')).flatten();
         let ends = [with_arguments.map(|at| word_end + at + 1), Some(word_end)];
-        let is_start = !rest[..start].ends_with(is_inside);
-        let found = ends.into_iter().flatten().filter(|_| is_start).find_map(|end| {
+        let is_quoted = ["'", "\""]
+            .iter()
+            .any(|quote| rest[..start].ends_with(quote) && rest[word_end..].starts_with(quote));
+        let is_type = !is_quoted && !rest[..start].ends_with(is_inside);
+        let found = ends.into_iter().flatten().filter(|_| is_type).find_map(|end| {
             let data_type: DataType = rest[start..end].parse().ok()?;
             Some((end, type_name(&data_type)))
         });
@@ -228,8 +234,9 @@ fn schema(error: &SchemaError, sql: &str) -> Fault {
     match error {
         SchemaError::FieldNotFound { field, valid_fields } => {
             let fault = Fault::new(Code::WrongQuery, format!("no column \"{}\"", field.name));
-            let mut names: Vec<&str> = valid_fields.iter().map(|column| column.name.as_str()).collect();
-            names.dedup();
+            let mut told = HashSet::new();
+            let names = valid_fields.iter().map(|column| column.name.as_str());
+            let mut names: Vec<&str> = names.filter(|name| told.insert(*name)).collect();
             match nearest(&field.name, names.iter().copied()) {
                 Some(name) if name != name.to_lowercase() => {
                     fault.hint(format!("did you mean \"{name}\"? in double quotes, for its capitals"))
@@ -369,4 +376,48 @@ fn tidy(text: &str) -> String {
         tidy.push(c);
     }
     tidy
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::common::Column;
+
+    use super::*;
+
+    fn detail(fault: &Fault) -> &str {
+        &fault.problem().detail
+    }
+
+    #[test]
+    fn types_bear_the_names_of_sql_and_values_and_names_their_own() {
+        let told = |text: &str| sql_types(text);
+        assert_eq!(told("Cannot cast value 'Int64' to Int32"), "Cannot cast value 'Int64' to INT");
+        assert_eq!(
+            told("column \"Binary\" is Binary, not Utf8"),
+            "column \"Binary\" is VARBINARY, not VARCHAR"
+        );
+        assert_eq!(told("xInt64 and Timestamp(ms, \"UTC\")"), "xInt64 and TIMESTAMP(3) WITH TIME ZONE");
+    }
+
+    #[test]
+    fn a_place_is_taken_off_the_end_of_a_message_alone() {
+        for (text, parts) in [
+            ("Expected: x at Line: 2, Column: 7", ("Expected: x", Some((2, 7)))),
+            ("Expected: x, found: EOF at Line: 0, Column: 0", ("Expected: x, found: EOF", None)),
+            ("found: ' at Line: 1, Column: 2'", ("found: ' at Line: 1, Column: 2'", None)),
+            ("' at Line: 1' at Line: 3, Column: 4", ("' at Line: 1'", Some((3, 4)))),
+        ] {
+            assert_eq!(split_position(text), parts);
+        }
+    }
+
+    #[test]
+    fn columns_of_several_tables_are_named_once() {
+        let valid_fields = ["a", "b", "a"].map(Column::from_name).to_vec();
+        let field = Box::new(Column::from_name("zzzzzz"));
+        let fault = schema(&SchemaError::FieldNotFound { field, valid_fields }, "SELECT zzzzzz FROM t, u");
+        assert_eq!(detail(&fault), "no column \"zzzzzz\"");
+        let hint = fault.problem().hint.as_deref();
+        assert_eq!(hint, Some("columns: a, b; a text stands in single quotes: 'zzzzzz'"));
+    }
 }
