@@ -124,10 +124,10 @@ fn name_ticks(names: &[String], width: f64) -> Vec<(f64, String)> {
     ticks.map(|(at, name)| (at as f64 + 0.5, fitted(name, room))).collect()
 }
 
-/// Cuts points into runs that are joined by a line: a gap larger than `joins`, as a window without a row makes, ends the
-/// run. A run is cut into final and provisional stretches by the caller; its points ascend.
-pub fn runs(points: &[Point], joins: i64) -> impl Iterator<Item = &[Point]> {
-    points.chunk_by(move |left, right| right.start.saturating_sub(left.start) <= joins)
+/// Cuts points into runs that are [joined](ChartData::joined) by a line. A run is cut into final and provisional stretches by the caller; its points ascend.
+pub fn runs<'p>(data: &ChartData, points: &'p [Point]) -> impl Iterator<Item = &'p [Point]> + use<'p> {
+    let joined = data.joined();
+    points.chunk_by(move |left, right| joined(left.start, right.start))
 }
 
 #[cfg(test)]
@@ -191,9 +191,14 @@ mod tests {
 
     #[test]
     fn missing_window_breaks_the_line() {
+        let lengths = |data: &ChartData| -> Vec<usize> {
+            runs(data, &data.series[0].points).map(<[Point]>::len).collect()
+        };
         let data = data(&[0, 10, 30, 40], false);
-        let lengths: Vec<usize> = runs(&data.series[0].points, data.joins).map(<[Point]>::len).collect();
-        assert_eq!(lengths, [2, 2]);
+        assert_eq!(lengths(&data), [2, 2]);
+        let early = ChartData { watermark: Some(29 * SECOND), ..data.clone() };
+        assert_eq!(lengths(&early), [2, 1, 1], "a window that has only begun stands alone");
+        assert_eq!(lengths(&ChartData { joins: i64::MAX, ..early }), [4], "rows have no windows");
     }
 
     proptest! {

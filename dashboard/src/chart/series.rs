@@ -95,6 +95,18 @@ impl ChartData {
         self.start_around(self.shared(place))
     }
 
+    /// Tells whether a line leads from the window that starts at one instant to the next one: not over a gap, as a window
+    /// without a row makes, and not to the newest window while the watermark has not reached it. That has only just begun to
+    /// fill: a line to it would be a fall that did not happen.
+    pub fn joined(&self) -> impl Fn(i64, i64) -> bool + use<> {
+        let newest =
+            self.series.iter().filter_map(|series| series.points.last()).map(|point| point.start).max();
+        let has_windows = self.joins != i64::MAX;
+        let young = newest.filter(|newest| has_windows && self.watermark.is_some_and(|it| it <= *newest));
+        let joins = self.joins;
+        move |left, right| right.saturating_sub(left) <= joins && young != Some(right)
+    }
+
     /// The place in the windows themselves of a value of the horizontal axis: a mark at a window's start stands for all of it.
     /// All charts have it in common, however they draw their windows.
     pub fn shared(&self, place: f64) -> f64 {

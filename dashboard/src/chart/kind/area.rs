@@ -19,7 +19,8 @@ pub(super) const KIND: Kind = Kind {
 
 fn draw(scene: &Scene<'_>) -> Drawing {
     piled(scene, |plot, frame, series, piles| {
-        let runs = piles.chunk_by(|left, right| right.start.saturating_sub(left.start) <= scene.data.joins);
+        let joined = scene.data.joined();
+        let runs = piles.chunk_by(|left, right| joined(left.start, right.start));
         for run in runs {
             for (at, series) in series.iter().enumerate() {
                 band(plot, frame, run, at, series.slot, scene.data.step);

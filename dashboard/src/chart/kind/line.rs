@@ -31,7 +31,7 @@ fn draw(scene: &Scene<'_>) -> Drawing {
     series.sort_by_key(|series| scene.is_isolated(series));
     for series in series {
         let alpha = scene.alpha(series);
-        for run in runs(frame.visible(&series.points), scene.data.joins) {
+        for run in runs(scene.data, frame.visible(&series.points)) {
             let (finals, others) = stretches(run);
             drawing.plot.extend(path(&frame, finals, series.slot, Dash::Solid, alpha));
             drawing.plot.extend(path(&frame, others, series.slot, Dash::Provisional, alpha));

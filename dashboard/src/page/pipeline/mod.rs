@@ -35,6 +35,20 @@ use result::ResultTable;
 use sinks::Sinks;
 use waiting::WaitingFor;
 
+/// Where the server tells of a pipeline.
+fn path(name: &str) -> String {
+    format!("/api/v1/pipelines/{}", percent_encode(name))
+}
+
+/// What is said while it is not known whether there is such a pipeline; `None`: that is known.
+fn unknown(list: &ListState, name: &str) -> Option<String> {
+    match list {
+        ListState::Loading => Some(format!("Asking the server for {name}.")),
+        ListState::Failed(reason) => Some(format!("{name} can't be shown: {reason}.")),
+        ListState::Ready => None,
+    }
+}
+
 #[component]
 pub(super) fn PipelinePage(
     live: Live,
@@ -43,15 +57,13 @@ pub(super) fn PipelinePage(
     zone: Memo<Zone>,
     name: Memo<String>,
 ) -> impl IntoView {
-    // A name that the server does not know is not asked for again and again.
     let is_unknown = Memo::new(move |_| {
         let is_known = |name: &String| live.read(|store| store.pipelines().iter().any(|it| it.name == *name));
         live.list() == ListState::Ready && !name.with(is_known)
     });
-    let path = Memo::new(move |_| match is_unknown.get() {
-        true => String::new(),
-        false => name.with(|name| format!("/api/v1/pipelines/{}", percent_encode(name))),
-    });
+    // A name that the server does not know is not asked for again and again.
+    let path =
+        Memo::new(move |_| if is_unknown.get() { String::new() } else { name.with(|name| path(name)) });
     let detail = get_again::<PipelineDetail>(live, 1.0, path);
     let stage = Memo::new(move |_| live.read(|store| name.with(|name| detail::stage(store, name))));
     let facts = Memo::new(move |_| {
@@ -73,10 +85,9 @@ pub(super) fn PipelinePage(
     let is_held_up =
         Signal::derive(move || answer.with(|it| it.as_ref().is_some_and(|it| it.culprit.is_some())));
     let is_known = Memo::new(move |_| !state.with(|state| state.is_empty()));
-    let sentence = Memo::new(move |_| match live.list() {
-        ListState::Loading if !is_known.get() => format!("Asking the server for {}.", name.get()),
-        ListState::Failed(reason) if !is_known.get() => format!("{} can't be shown: {reason}.", name.get()),
-        _ => stage.with(|stage| stage.sentence.clone()),
+    let sentence = Memo::new(move |_| {
+        let unknown = (!is_known.get()).then(|| name.with(|name| unknown(&live.list(), name)));
+        unknown.flatten().unwrap_or_else(|| stage.with(|stage| stage.sentence.clone()))
     });
     view! {
         <div class="title">
