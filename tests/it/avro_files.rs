@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use apache_avro::types::Value as Avro;
-use apache_avro::{Bzip2Settings, Codec, DeflateSettings, Schema, Writer, ZstandardSettings};
+use apache_avro::{Bzip2Settings, Codec, DeflateSettings, Schema, Writer, XzSettings, ZstandardSettings};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -142,7 +142,7 @@ fn files_of_each_codec_and_schema_are_rows_and_damage_is_a_dead_letter() {
 
     // Read to its end, and taken away; the others are where they were.
     fs::remove_file(data.join("a0.avro")).expect("a file");
-    put(&data, "g.avro", &readings(Codec::Null, 650..700));
+    put(&data, "g.avro", &readings(Codec::Xz(XzSettings::default()), 650..700));
     let weir = project.run();
     weir.await_rows(IDS, &ids(0..700));
     assert_eq!(weir.sql("SELECT count(*) FROM weir.dead_letters"), [[json!(3)]]);

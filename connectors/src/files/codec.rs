@@ -10,6 +10,9 @@ use crate::decompress::{read_all, snappy_len};
 /// Of a block's records.
 pub(super) const BLOCK_BYTES_MAX: usize = 64 << 20;
 
+/// What the decoder of xz may take: as its strongest setting needs, and no more than a block may be.
+const XZ_MEMORY_MAX: u64 = 66 << 20;
+
 /// `avro.codec` of a file's metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Codec {
@@ -17,6 +20,7 @@ pub(super) enum Codec {
     Deflate,
     Bzip2,
     Snappy,
+    Xz,
     Zstandard,
 }
 
@@ -29,10 +33,11 @@ impl Codec {
             b"deflate" => Self::Deflate,
             b"bzip2" => Self::Bzip2,
             b"snappy" => Self::Snappy,
+            b"xz" => Self::Xz,
             b"zstandard" => Self::Zstandard,
             other => {
                 return Err(format!(
-                    "its codec \"{}\" is not known: null, deflate, bzip2, snappy and zstandard are",
+                    "its codec \"{}\" is not known: null, deflate, bzip2, snappy, xz and zstandard are",
                     String::from_utf8_lossy(other)
                 ));
             }
@@ -49,6 +54,10 @@ impl Codec {
             Self::Deflate => whole(flate2::bufread::DeflateDecoder::new(data)).map(Cow::Owned),
             Self::Bzip2 => whole(bzip2::bufread::BzDecoder::new(data)).map(Cow::Owned),
             Self::Snappy => snappy(data).map(Cow::Owned),
+            Self::Xz => liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY_MAX, 0)
+                .map_err(|error| error.to_string())
+                .and_then(|stream| whole(liblzma::bufread::XzDecoder::new_stream(data, stream)))
+                .map(Cow::Owned),
             Self::Zstandard => zstd::stream::read::Decoder::with_buffer(data)
                 .map_err(|error| error.to_string())
                 .and_then(whole)

@@ -21,7 +21,7 @@ const HEADER_BYTES_MAX: u64 = 4 << 20;
 /// Of a block as it is stored: writers end one after some 16 KB to 1 MB.
 const BLOCK_BYTES_MAX: i64 = 64 << 20;
 /// Of a block without records, compressed or not. With more it had some.
-const NOTHING_BYTES_MAX: i64 = 16;
+const NOTHING_BYTES_MAX: i64 = 32;
 /// Of a block: far more than fit into it.
 const BLOCK_RECORDS_MAX: i64 = 1 << 32;
 /// Two numbers of ten bytes each.

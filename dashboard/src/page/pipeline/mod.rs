@@ -35,7 +35,7 @@ use result::ResultTable;
 use sinks::Sinks;
 use waiting::WaitingFor;
 
-/// Where the server tells of a pipeline.
+/// Where the server tells of a pipeline: asked for while it is not known that there is none.
 fn path(name: &str) -> String {
     format!("/api/v1/pipelines/{}", percent_encode(name))
 }
@@ -61,7 +61,6 @@ pub(super) fn PipelinePage(
         let is_known = |name: &String| live.read(|store| store.pipelines().iter().any(|it| it.name == *name));
         live.list() == ListState::Ready && !name.with(is_known)
     });
-    // A name that the server does not know is not asked for again and again.
     let path =
         Memo::new(move |_| if is_unknown.get() { String::new() } else { name.with(|name| path(name)) });
     let detail = get_again::<PipelineDetail>(live, 1.0, path);
@@ -86,8 +85,8 @@ pub(super) fn PipelinePage(
         Signal::derive(move || answer.with(|it| it.as_ref().is_some_and(|it| it.culprit.is_some())));
     let is_known = Memo::new(move |_| !state.with(|state| state.is_empty()));
     let sentence = Memo::new(move |_| {
-        let unknown = (!is_known.get()).then(|| name.with(|name| unknown(&live.list(), name)));
-        unknown.flatten().unwrap_or_else(|| stage.with(|stage| stage.sentence.clone()))
+        let unknown = name.with(|name| unknown(&live.list(), name)).filter(|_| !is_known.get());
+        unknown.unwrap_or_else(|| stage.with(|stage| stage.sentence.clone()))
     });
     view! {
         <div class="title">

@@ -1,3 +1,5 @@
+//! Verdicts over changes of a JSON Schema, by what Confluent publishes of them.
+
 use super::*;
 
 fn changes(old: &str, new: &str) -> Vec<String> {
