@@ -53,6 +53,22 @@ const rowsOf = (page) => page.$$eval(id('window-row'), (lines) => lines.map((lin
   final: line.dataset.final === 'true',
 })));
 
+// What axe finds wrong in a tab, in both themes.
+const faultsOf = async (page) => {
+  const faults = [];
+  for (const colorScheme of ['light', 'dark']) {
+    // Without motion: half-way from one theme to the other colours are neither's.
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    await page.evaluate(axe);
+    const found = await page.evaluate(() => window.axe.run(document, {
+      runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'],
+    }));
+    faults.push(...found.violations.map(({ id: rule, help, nodes }) => (
+      `${colorScheme} ${rule}: ${help}: ${nodes.map(({ html }) => html).join(' ').slice(0, 400)}`)));
+  }
+  return faults;
+};
+
 const deeds = {
   // The path and query that the tab of the pipeline shows.
   address: async () => page.evaluate(() => location.pathname + location.search + location.hash),
@@ -106,26 +122,22 @@ const deeds = {
     const desk = await run(query);
     return desk.innerText(id('sql-error'));
   },
-  // What axe finds wrong on a page, in both themes.
+  // What axe finds wrong on a page, on a desk and a phone.
   faults: async (path) => {
     const another = await context.newPage();
     const faults = [];
     await another.goto(url + path);
-    await another.waitForSelector('main h1, main h2');
-    for (const colorScheme of ['light', 'dark']) {
-      // Without motion: half-way from one theme to the other colours are neither's.
-      await another.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await another.waitForFunction(() => document.querySelector('[data-state="live"]'));
-      await another.evaluate(axe);
-      const found = await another.evaluate(() => window.axe.run(document, {
-        runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'],
-      }));
-      faults.push(...found.violations.map(({ id: rule, help, nodes }) => (
-        `${colorScheme} ${rule}: ${help}: ${nodes.map(({ html }) => html).join(' ').slice(0, 400)}`)));
+    await another.waitForSelector('main h1');
+    await another.waitForFunction(() => document.querySelector('[data-state="live"]'));
+    for (const width of [1280, 360]) {
+      await another.setViewportSize({ width, height: 760 });
+      faults.push(...await faultsOf(another));
     }
     await another.close();
     return faults;
   },
+  // The same of a tab as it is now.
+  faults_now: async (n) => faultsOf(opened[n]),
   // Opens the palette in the first tab by the keyboard alone, goes where a text leads, and says where that is.
   find: async (text) => {
     await page.keyboard.press('Control+k');

@@ -266,13 +266,24 @@ fn who_is_not_let_in_is_told_what_to_do_in_every_tab() {
     await_refusal(&mut looker, "over");
     assert!(!shown(&mut looker, &tabs[0]).1.is_empty());
     assert_eq!(looker.ask("health", tabs[0].clone())["stale"], json!(true));
+    for tab in &tabs {
+        assert_eq!(looker.ask("faults_now", tab.clone()), json!([]), "what is grey can still be read");
+    }
     gate.open();
     await_live(&weir, &mut looker, &tabs);
     drop(customers.go());
 }
 
 /// Pages that a person without a mouse, or without sight, comes to.
-const PAGES: [&str; 5] = ["/", "/pipelines/revenue", "/d/board", "/sql", "/dead-letters"];
+const PAGES: [&str; 7] = [
+    "/",
+    "/pipelines/revenue",
+    "/d/board",
+    "/sql",
+    "/sql?q=SELECT%20*%20FROM%20weir.columns&chart=auto",
+    "/dead-letters",
+    "/no/such/page",
+];
 
 #[test]
 fn pages_are_accessible_and_the_keyboard_alone_leads_to_them() {

@@ -11,6 +11,9 @@ use crate::view::grid::layout::{ColumnView, ROW_HEIGHT, width};
 use crate::view::grid::select::Selection;
 use crate::view::grid::sort::Sort;
 
+/// The column that says of a row of a result whether it will not change any more.
+const FINAL: &str = "_final";
+
 /// The element id of a cell.
 pub(super) fn cell_id(row: usize, column: usize) -> String {
     format!("cell-{row}-{column}")
@@ -112,7 +115,7 @@ fn row(state: State, place: usize, shown: Range<usize>) -> impl IntoView {
     let at = state.row_at(place);
     let columns = state.columns.get_untracked();
     let look = |column: usize| columns.get(column).map_or(Look::Plain, |column| column.look);
-    let texts = untrack(|| {
+    let (texts, is_provisional) = untrack(|| {
         state.zone.with(|zone| {
             let reader = Reader { zone, now: now() };
             state.desk.with(|answer| {
@@ -122,7 +125,9 @@ fn row(state: State, place: usize, shown: Range<usize>) -> impl IntoView {
                     let whole = (look(column) != Look::Plain).then(|| cells::text(json));
                     (column, reader.shown(json, look(column)), whole, cells::is_null(json))
                 };
-                shown.map(text).collect::<Vec<_>>()
+                let is_final = answer.columns().iter().position(|column| column.name == FINAL);
+                let is_provisional = is_final.is_some_and(|at| cells.get(at).copied() == Some("false"));
+                (shown.map(text).collect::<Vec<_>>(), is_provisional)
             })
         })
     });
@@ -139,7 +144,7 @@ fn row(state: State, place: usize, shown: Range<usize>) -> impl IntoView {
         view! { <div role="gridcell" id=cell_id(place, column) aria-colindex=(column + 1).to_string() class=class title=whole>{text}</div> }
     };
     view! {
-        <div class="grid-row" role="row" aria-rowindex=(place + 2).to_string()>
+        <div class="grid-row" class:provisional=is_provisional role="row" aria-rowindex=(place + 2).to_string()>
             {texts.into_iter().map(cell).collect_view()}
         </div>
     }
