@@ -1,6 +1,7 @@
 //! The legend: the shape of each series' mark, and its value in one window.
 
 use super::series::{Axis, ChartData, N_COLOURS, Point, Rest, Series};
+use crate::view::board::unit::n_decimals;
 use crate::view::number::grouped;
 use crate::view::windows::window_text;
 use crate::view::zone::Zone;
@@ -44,12 +45,13 @@ pub fn legend(data: &ChartData, hovered: Option<i64>, zone: &Zone) -> Legend {
         Some(point) => format!("{}{state}", place_text(data, point, zone)),
         None => String::new(),
     };
+    let n_decimals = n_decimals(points().map(|point| point.value));
     let entries = data.series.iter().map(|series| Entry {
         label: series.label.clone(),
         slot: series.slot,
         value: match point_at(series, start) {
             _ if !is_shown => String::new(),
-            Some(point) => data.unit.bare(point.value),
+            Some(point) => data.unit.bare(point.value, n_decimals),
             None => "–".to_owned(),
         },
     });
@@ -136,7 +138,7 @@ mod tests {
         let at_rest = legend(&data(), None, &Zone::default());
         assert_eq!(at_rest.window, "00:00:00 – 00:00:10, final");
         let values: Vec<&str> = at_rest.entries.iter().map(|entry| &*entry.value).collect();
-        assert_eq!(values, ["1,234.5", "2"]);
+        assert_eq!(values, ["1,234.50", "2.00"]);
         assert_eq!(at_rest.note, "The 2 largest of 9 series are drawn.");
         let noted = |rest| legend(&ChartData { rest, ..data() }, None, &Zone::default()).note;
         assert_eq!(noted(Rest::AsOne), "The 1 largest of 9 series are drawn, the rest as one.");

@@ -104,7 +104,7 @@ pub fn fixed(number: f64, n_decimals: usize) -> String {
 }
 
 /// A decimal without the zeros at the end of its fraction.
-pub fn without_zeros(text: &str) -> &str {
+fn without_zeros(text: &str) -> &str {
     if text.contains('.') && !text.contains('e') {
         text.trim_end_matches('0').trim_end_matches('.')
     } else {

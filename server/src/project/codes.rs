@@ -147,7 +147,8 @@ const TABLE: [(&str, &str, &str); 18] = [
         "E0113",
         "a source can't be used as a table",
         "The registry does not know the subject or version, the schema is not valid Avro or no record, or \
-         librdkafka refuses a property.",
+         librdkafka refuses a property. Or a record in the schema contains itself: give the source a schema \
+         without that field, see [schemas.md](schemas.md#which-types-are-columns).",
     ),
     (
         "E0114",

@@ -6,6 +6,7 @@ use super::{Key, Kind, Scene, Way};
 use crate::chart::draw::{Align, Drawing, Fill, Ink, Shape, fitted, text_width};
 use crate::chart::series::Axis;
 use crate::view::board::sql::TOP_ROWS;
+use crate::view::board::unit::n_decimals;
 
 pub(super) const KIND: Kind = Kind {
     chart: Chart::Top,
@@ -26,7 +27,9 @@ fn draw(scene: &Scene<'_>) -> Drawing {
     let (Axis::Categories(names), Some(series)) = (&data.axis, data.series.first()) else {
         return Drawing::default();
     };
-    let values: Vec<String> = series.points.iter().map(|point| data.unit.full(point.value)).collect();
+    let n_decimals = n_decimals(series.points.iter().map(|point| point.value));
+    let values: Vec<String> =
+        series.points.iter().map(|point| data.unit.full(point.value, n_decimals)).collect();
     let widest = |texts: &[String]| texts.iter().map(|text| text_width(text)).fold(0.0, f64::max);
     // In steps, so that bars do not move with each digit.
     let in_steps = |width: f64| (width / 24.0).ceil() * 24.0;

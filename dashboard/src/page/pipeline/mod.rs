@@ -19,7 +19,7 @@ mod windows;
 use leptos::prelude::*;
 use weir_api::PipelineDetail;
 
-use super::shell::{ListState, Live, Route, Theme, get_again, late_again};
+use super::shell::{Again, ListState, Live, Route, Theme, get_again, late_again};
 use crate::protocol::percent_encode;
 use crate::store::table::Table;
 use crate::view::address::Page;
@@ -34,6 +34,12 @@ use losses::LossesOf;
 use result::ResultTable;
 use sinks::Sinks;
 use waiting::WaitingFor;
+
+/// Whether there will be an answer soon. All that it tells of appears in one go then: nothing is pushed down by what stands
+/// above it.
+fn is_awaited(detail: Again<PipelineDetail>) -> bool {
+    detail.with(|answer| answer.is_none()) && detail.failure().is_none()
+}
 
 /// Where the server tells of a pipeline: asked for while it is not known that there is none.
 fn path(name: &str) -> String {
@@ -108,7 +114,7 @@ pub(super) fn PipelinePage(
             </p>
         </section>
         <ResultTable live route theme zone name stage is_unknown late />
-        <div class="sections" hidden=Signal::derive(move || !is_known.get())>
+        <div class="sections" hidden=Signal::derive(move || !is_known.get() || is_awaited(detail))>
             <WaitingFor live zone detail answer />
             <Flow detail />
             <Epochs live zone name />

@@ -8,7 +8,7 @@ use weir_api::Panel;
 
 use super::cells::{Cell, Columns, Line, cells};
 use super::span::{Span, own_last_ms};
-use super::unit::Unit;
+use super::unit::{Unit, n_decimals};
 use crate::protocol::time::MILLISECOND;
 use crate::store::table::Table;
 use crate::view::address::Range;
@@ -106,12 +106,14 @@ pub fn view(figure: &Figure<'_>, unit: &Unit, zone: &Zone) -> FigureView {
     let window = |start: i64, end: i64| {
         if start == end { zone.clock(end) } else { format!("{} – {}", zone.clock(start), zone.clock(end)) }
     };
+    let next = figure.next.map(|(.., value)| value);
+    let n_decimals = n_decimals(figure.history.iter().copied().chain(figure.value).chain(next));
     let state = if cell.is_final { "final" } else { "provisional" };
-    let next = figure
-        .next
-        .map(|(start, end, value)| format!("so far {} in {}", unit.full(value), window(start, end)));
+    let next = figure.next.map(|(start, end, value)| {
+        format!("so far {} in {}", unit.full(value, n_decimals), window(start, end))
+    });
     FigureView {
-        value: figure.value.map_or_else(|| "–".to_owned(), |value| unit.bare(value)),
+        value: figure.value.map_or_else(|| "–".to_owned(), |value| unit.bare(value, n_decimals)),
         unit: unit.axis_text().to_owned(),
         is_final: cell.is_final,
         bounds: (cell.x, cell.end),
@@ -168,14 +170,14 @@ mod tests {
 
     #[test]
     fn a_number_is_of_the_newest_final_window_or_of_its_span() {
-        let next = "so far 8 in 00:00:20 – 00:00:30";
-        check(None, None, &ROWS, ("5.5", "00:00:10 – 00:00:20, final", next));
-        check(Some("10s"), None, &ROWS, ("5.5", "00:00:10 – 00:00:20, final", next));
-        check(Some("20s"), Some(Range::Last(1)), &ROWS, ("6.5", "00:00:00 – 00:00:20, final", next));
+        let next = "so far 8.00 in 00:00:20 – 00:00:30";
+        check(None, None, &ROWS, ("5.50", "00:00:10 – 00:00:20, final", next));
+        check(Some("10s"), None, &ROWS, ("5.50", "00:00:10 – 00:00:20, final", next));
+        check(Some("20s"), Some(Range::Last(1)), &ROWS, ("6.50", "00:00:00 – 00:00:20, final", next));
         let chosen = Range::Between { from: 10 * SECOND, to: 30 * SECOND };
-        check(Some("10s"), Some(chosen), &ROWS, ("5.5", "00:00:10 – 00:00:20, final", next));
+        check(Some("10s"), Some(chosen), &ROWS, ("5.50", "00:00:10 – 00:00:20, final", next));
         let earlier = Some(Range::Between { from: 0, to: 29 * SECOND });
-        check(None, earlier, &ROWS, ("5.5", "00:00:10 – 00:00:20, final", ""));
+        check(None, earlier, &ROWS, ("5.50", "00:00:10 – 00:00:20, final", ""));
         check(None, Some(Range::Until(19 * SECOND)), &ROWS, ("1", "00:00:00 – 00:00:10, final", ""));
     }
 

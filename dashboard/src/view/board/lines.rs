@@ -4,11 +4,11 @@ use serde_json::Value;
 use weir_api::{Chart, Column};
 
 use super::grid::Grid;
-use super::unit::Unit;
+use super::unit::{Unit, n_decimals};
 use crate::protocol::time::{MILLISECOND, SECOND};
 use crate::store::table::instant;
 use crate::view::clock::Fine;
-use crate::view::number::{exact_cell, is_numeric, live_cell};
+use crate::view::number::{self, exact_cell, is_numeric, live_cell};
 use crate::view::zone::Zone;
 
 /// Lines shown. The CSV has them all.
@@ -42,13 +42,16 @@ pub fn lines(grid: &Grid, chart: Chart, unit: &Unit, zone: &Zone) -> Lines {
         .collect();
     // The measure is the last column before `_final`; a table of rows has none.
     let measure = (chart != Chart::Table).then(|| grid.heads.len().saturating_sub(2));
+    let number = |row: &Vec<Value>, at: usize| number::of(&row[at]).filter(|_| *unit != Unit::None);
+    let n_decimals =
+        n_decimals(measure.iter().flat_map(|&at| grid.rows.iter().filter_map(move |row| number(row, at))));
     let line = |row: &Vec<Value>| {
         let bounds = window.and_then(|(start, end)| Some((instant(&row[start])?, instant(&row[end])?)));
         let bounds = bounds.map(|(start, end)| format!("{} – {}", zone.clock(start), zone.clock(end)));
         let cells = shown.iter().map(|&at| {
-            let number =
-                crate::view::number::of(&row[at]).filter(|_| measure == Some(at) && *unit != Unit::None);
-            number.map_or_else(|| cell(&grid.heads[at], &row[at], zone), |number| unit.full(number))
+            let number = number(row, at).filter(|_| measure == Some(at));
+            number
+                .map_or_else(|| cell(&grid.heads[at], &row[at], zone), |number| unit.full(number, n_decimals))
         });
         Line {
             cells: bounds.into_iter().chain(cells).collect(),
@@ -114,7 +117,11 @@ mod tests {
             Chart::Line,
             Some("window_start"),
             &euro,
-            &["window_start | country | revenue", "00:00:20 | FR | 5 EUR ~", "00:00:00 | DE | 1,234.5 EUR"],
+            &[
+                "window_start | country | revenue",
+                "00:00:20 | FR | 5.00 EUR ~",
+                "00:00:00 | DE | 1,234.50 EUR",
+            ],
         );
         check(
             Chart::Table,
