@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # Fetches the clients of Confluent's registry that are tried against ours, unless they are there: Confluent's own for
-# Python from PyPI; its own and KafkaJS's for Node from the npm registry; its own for Java from Maven Central, where only
-# copies are: the client in a jar of Flink, the serializers in one of Pulsar. (Confluent's jars are in its own repository alone.)
+# Python from PyPI, and Kaskade, a console for Kafka that is made with it; its own and KafkaJS's for Node from the npm
+# registry; its own for Java from Maven Central, where only copies are: the client in a jar of Flink, the serializers in one
+# of Pulsar. (Confluent's jars are in its own repository alone.)
 # stdout has one line for each of PYTHONPATH, NODE_PATH, CLASSPATH: `NAME=path`.
 set -euo pipefail
 
 python_version=2.16.1
+kaskade_version=5.1.0
+pyte_version=0.8.2
 node_version=1.10.1
 kafkajs_version=4.1.0
 flink_version=2.2.0
@@ -15,7 +18,7 @@ jackson_version=2.19.4
 slf4j_version=2.0.17
 kafka_version=$(sed -n 's#.*<kafka.version>\(.*\)</kafka.version>.*#\1#p' "$(dirname "$0")/../tests/services/pom.xml")
 cache=${WEIR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/weir}
-python=$cache/confluent-python-$python_version-formats
+python=$cache/confluent-python-$python_version-kaskade-$kaskade_version
 node=$cache/registry-node-$node_version-$kafkajs_version
 java=$cache/registry-java-$flink_version
 serializers=$cache/serializers-java-$pulsar_version-$kafka_version
@@ -27,10 +30,12 @@ exec 9>"$cache/clients.lock"
 flock 9
 
 if ! [ -d "$python" ]; then
-  say "fetching Confluent's client for Python, confluent-kafka $python_version (40 MB, some seconds)"
+  say "fetching Confluent's client for Python, confluent-kafka $python_version, and the console Kaskade $kaskade_version" \
+    "(60 MB, some seconds)"
   rm -rf "$python.new"
-  python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore --target "$python.new" \
-    "confluent-kafka[avro,json,protobuf,schemaregistry]==$python_version" >&2
+  python3 -m pip install -q --disable-pip-version-check --no-warn-conflicts --root-user-action=ignore --target "$python.new" \
+    "confluent-kafka[avro,json,protobuf,schemaregistry]==$python_version" "kaskade==$kaskade_version" \
+    "pyte==$pyte_version" >&2
   mv "$python.new" "$python"
 fi
 if ! [ -d "$node" ]; then

@@ -246,7 +246,7 @@ fn Legend(picture: Picture) -> impl IntoView {
                 {move || said.with(|said| said.window.clone())}
                 <span class="note">{move || said.with(|said| said.note.clone())}</span>
             </p>
-            <ul class="plain-legend">{move || said.with(|said| said.entries.clone()).into_iter().map(entry).collect_view()}</ul>
+            <ul class="plain-legend" tabindex="0" aria-label="Legend">{move || said.with(|said| said.entries.clone()).into_iter().map(entry).collect_view()}</ul>
         </div>
     }
 }

@@ -165,7 +165,7 @@ fn suggest(desk: Desk, tables: Tables) {
         });
         match offered {
             Some(offered) if was_offered != Some(true) => {
-                if desk.text.with_untracked(String::is_empty) {
+                if desk.text.with_untracked(String::is_empty) && !is_being_written() {
                     desk.text.set(offered);
                 }
                 true
@@ -173,6 +173,12 @@ fn suggest(desk: Desk, tables: Tables) {
             _ => was_offered.unwrap_or(false),
         }
     });
+}
+
+/// Whether somebody is about to write: what is offered then would be in their way.
+fn is_being_written() -> bool {
+    let active = document().active_element();
+    active.is_some_and(|active| active.matches("textarea, .codemirror").unwrap_or(false))
 }
 
 /// Runs a live query again with each epoch of what it reads, when the run before has ended.
