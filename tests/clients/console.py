@@ -1,6 +1,6 @@
 """Kaskade, a console for Kafka, unchanged, in a terminal as a person has it: the registry is at argv[1], the broker at
 argv[2]. The values of the topic argv[3] have to come on its screen as the schemas of the registry read them: argv[4] and
-those behind it, such as `"id": 9`.
+those behind it, such as `{'id': 9}`.
 """
 
 import fcntl

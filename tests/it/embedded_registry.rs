@@ -112,7 +112,7 @@ fn what_producers_register_beside_a_pipeline_is_read_by_it() {
     }
     let weir = project.run();
     run_client("python3", "registry.py", &[&url, bootstrap, "py_orders"]);
-    run_client("python3", "console.py", &[&url, bootstrap, "py_orders", r#""id": 0"#, r#""id": 9"#]);
+    run_client("python3", "console.py", &[&url, bootstrap, "py_orders", "{'id': 0}", "{'id': 9}"]);
     // Of two schemas, with keys of a third.
     run_client("java", "Serializers.java", &[&url, bootstrap, "java_orders"]);
     let expected = [[10, 45, 9].map(Value::from).to_vec()];

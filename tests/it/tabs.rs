@@ -282,8 +282,9 @@ const PAGES: [&str; 7] = [
     "/sql",
     "/sql?q=SELECT%20*%20FROM%20weir.columns&chart=auto",
     "/dead-letters",
-    "/no/such/page",
+    LOST,
 ];
+const LOST: &str = "/no/such/page";
 
 #[test]
 fn pages_are_accessible_and_the_keyboard_alone_leads_to_them() {
@@ -297,10 +298,9 @@ fn pages_are_accessible_and_the_keyboard_alone_leads_to_them() {
     assert_eq!(looker.ask("heading", overview.as_str().expect("a text")), "revenue");
     assert_eq!(looker.ask("find", "overview"), "/");
     assert_eq!(looker.ask("heading", "revenue"), overview);
-    assert_eq!(
-        looker.ask("complaints", "")["errors"],
-        json!([]),
-        "errors, or breaches of the security policy"
-    );
+    let mut errors = looker.ask("complaints", "")["errors"].as_array().cloned().expect("a list");
+    // The browser says so itself of a page that is none.
+    errors.retain(|error| !error["url"].as_str().is_some_and(|url| url.ends_with(LOST)));
+    assert_eq!(errors, [Value::Null; 0], "errors, or breaches of the security policy");
     drop(customers.go());
 }
