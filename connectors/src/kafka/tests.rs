@@ -57,7 +57,8 @@ impl Fixture {
         kafka.create_topic("orders", n_partitions).unwrap();
         let producer = ClientConfig::new()
             .set("bootstrap.servers", kafka.bootstrap_servers())
-            .set("linger.ms", "0")
+            // What is produced together is one batch; `flush` does not wait for it.
+            .set("linger.ms", "100")
             .create()
             .unwrap();
         Self { who, kafka, producer, registry: Arc::new(EmbeddedRegistry::new()) }
