@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import sys
 import termios
@@ -31,17 +32,19 @@ screen = pyte.Screen(COLUMNS, LINES)
 stream = pyte.ByteStream(screen)
 ends_at = time.monotonic() + SECONDS_MAX
 seen = set()
-while len(seen) < len(expected):
-    shown = "\n".join(screen.display)
-    assert time.monotonic() < ends_at, f"not on the screen: {sorted(set(expected) - seen)}\n{shown}"
-    if select.select([terminal], [], [], 0.5)[0]:
-        try:
-            stream.feed(os.read(terminal, 65_536))
-        except OSError:
-            raise AssertionError(f"the console ended\n{shown}") from None
-    seen.update(text for text in expected if text in "\n".join(screen.display))
+try:
+    while len(seen) < len(expected):
+        shown = "\n".join(screen.display)
+        assert time.monotonic() < ends_at, f"not on the screen: {sorted(set(expected) - seen)}\n{shown}"
+        if select.select([terminal], [], [], 0.5)[0]:
+            try:
+                stream.feed(os.read(terminal, 65_536))
+            except OSError:
+                raise AssertionError(f"the console ended\n{shown}") from None
+        seen.update(text for text in expected if text in "\n".join(screen.display))
+finally:
+    # Asked to end, it may stay: it has nothing that could be lost.
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
 
-os.write(terminal, b"\x11")  # Ctrl+Q
-os.close(terminal)
-os.waitpid(pid, 0)
 print("done")
