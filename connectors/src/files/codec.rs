@@ -10,7 +10,7 @@ use crate::decompress::{read_all, snappy_len};
 /// Of a block's records.
 pub(super) const BLOCK_BYTES_MAX: usize = 64 << 20;
 
-/// What the decoder of xz may take: as its strongest setting needs, and no more than a block may be.
+/// What the decoder of xz may take: as its strongest setting needs.
 const XZ_MEMORY_MAX: u64 = 66 << 20;
 
 /// `avro.codec` of a file's metadata.

@@ -124,7 +124,8 @@ fn name_ticks(names: &[String], width: f64) -> Vec<(f64, String)> {
     ticks.map(|(at, name)| (at as f64 + 0.5, fitted(name, room))).collect()
 }
 
-/// Cuts points into runs that are [joined](ChartData::joined) by a line. A run is cut into final and provisional stretches by the caller; its points ascend.
+/// Cuts points into runs that are [joined](ChartData::joined) by a line. A run is cut into final and provisional stretches by
+/// the caller; its points ascend.
 pub fn runs<'p>(data: &ChartData, points: &'p [Point]) -> impl Iterator<Item = &'p [Point]> + use<'p> {
     let joined = data.joined();
     points.chunk_by(move |left, right| joined(left.start, right.start))

@@ -77,7 +77,7 @@ pub(super) fn BoardPage(
     zone: Memo<Zone>,
     name: Memo<String>,
 ) -> impl IntoView {
-    let path = Memo::new(move |_| name.with(|name| format!("/api/v1/dashboards/{}", percent_encode(name))));
+    let path = Memo::new(move |_| name.with(|name| path(name)));
     // A dashboard changes with the server's start only; until it is there it is asked for again.
     let answer = get_again::<Dashboard>(live, 5.0, path);
     let draft = Draft::start(name, route);
@@ -136,6 +136,11 @@ pub(super) fn BoardPage(
             <Inspect board />
         </div>
     }
+}
+
+/// Where the server has a dashboard.
+fn path(name: &str) -> String {
+    format!("/api/v1/dashboards/{}", percent_encode(name))
 }
 
 /// Those that the server has a stream of, as far as it has said which.

@@ -3,9 +3,8 @@
 use leptos::html;
 use leptos::prelude::*;
 
-use crate::page::board::{Board, export};
+use crate::page::board::{Board, export, path};
 use crate::protocol::http::{self, Failure};
-use crate::protocol::percent_encode;
 use crate::view::board::yaml::yaml;
 
 #[component]
@@ -75,8 +74,7 @@ fn Save(board: Board, text: Memo<String>) -> impl IntoView {
         let tag = board.draft.tag().filter(|_| !overwrites);
         let (name, text) = (board.name.get_untracked(), text.get_untracked());
         js_sys::futures::spawn_local(async move {
-            let path = format!("/api/v1/dashboards/{}", percent_encode(&name));
-            match http::put(&path, "application/yaml", &text, tag.as_deref()).await {
+            match http::put(&path(&name), "application/yaml", &text, tag.as_deref()).await {
                 // The page may show another dashboard by now.
                 Ok(()) if board.name.try_get_untracked().as_ref() == Some(&name) => board.draft.was_written(),
                 Ok(()) => {}

@@ -14,10 +14,10 @@ mod strip;
 use leptos::prelude::*;
 use weir_api::{Chart, Dashboard, Panel};
 
-use super::Board;
+use super::{Board, path};
 use crate::chart::kind::fit;
 use crate::page::shell::Route;
-use crate::protocol::{http, percent_encode};
+use crate::protocol::http;
 
 use file::File;
 use form::Form;
@@ -130,8 +130,7 @@ impl Draft {
         }
         let name = self.name.get_untracked();
         js_sys::futures::spawn_local(async move {
-            let path = format!("/api/v1/dashboards/{}", percent_encode(&name));
-            let (dashboard, tag) = http::get_tagged(&path).await.unwrap_or((shown, None));
+            let (dashboard, tag) = http::get_tagged(&path(&name)).await.unwrap_or((shown, None));
             // The page may show another dashboard by now.
             if self.name.try_get_untracked().as_ref() == Some(&name) {
                 keep(&key(TAG, &name), tag.as_deref());
